@@ -1,0 +1,76 @@
+"""Telemetry may fail, predictions may not.
+
+This module holds the package's only `except Exception`. What raises behind it is logged once for
+each site and counted always; the caller gets a default and goes on.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+from collections import Counter
+from collections.abc import Callable
+from typing import ParamSpec, TypeVar
+
+_log = logging.getLogger("keras_otel")
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+class SiteCounts:
+    """How often something happened at each site, in this process."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._counts: Counter[str] = Counter()
+        # Another thread may hold the lock at the moment of a fork; the child must not wait for it.
+        os.register_at_fork(after_in_child=self._reset_lock)
+
+    def add(self, site: str) -> bool:
+        """Count once more; True if it was the site's first."""
+        with self._lock:
+            self._counts[site] += 1
+            return self._counts[site] == 1
+
+    def snapshot(self) -> dict[str, int]:
+        """The counts so far."""
+        with self._lock:
+            return dict(self._counts)
+
+    def _reset_lock(self) -> None:
+        self._lock = threading.Lock()
+
+
+_failures = SiteCounts()
+
+
+def guarded(site: str, function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R | None:
+    """Call `function`; on an `Exception`, count it and return None.
+
+    `BaseException` (KeyboardInterrupt, SystemExit) passes: it is not ours to keep.
+    """
+    try:
+        return function(*args, **kwargs)
+    except Exception as error:  # noqa: BLE001 - the one place where telemetry's errors end
+        record_failure(site, error)
+        return None
+
+
+def record_failure(site: str, error: BaseException) -> None:
+    """Count a failure at `site`, and log it if it is the site's first."""
+    if _failures.add(site):
+        _log.warning(
+            "keras_otel: %s failed: %s: %s (predictions are not affected; "
+            "further failures there are only counted)",
+            site,
+            type(error).__name__,
+            error,
+            exc_info=error if _log.isEnabledFor(logging.DEBUG) else None,
+        )
+
+
+def failure_counts() -> dict[str, int]:
+    """How often each site failed since the process started."""
+    return _failures.snapshot()

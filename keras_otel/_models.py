@@ -1,0 +1,182 @@
+"""What this process knows of each model, kept beside the model and never on it."""
+
+from __future__ import annotations
+
+import os
+import threading
+import weakref
+from collections.abc import Callable
+from typing import Any
+
+from keras_otel._guard import guarded
+from keras_otel.cards import Card
+from keras_otel.decoding import Head
+from keras_otel.emission import CallFacts
+from keras_otel.fingerprint import fingerprint
+from keras_otel.identity import (
+    Description,
+    identify,
+    ledger,
+    name_from_path,
+    version_from_path,
+)
+from keras_otel.options import Options
+from keras_otel.records import ModelIdentity
+from keras_otel.runtimes.adapter import Adapter
+
+INLINE_FINGERPRINT_BYTES = 64 * 1024 * 1024
+"""Weights up to this size are hashed at the first inference, larger ones in the background."""
+
+
+class KnownModel:
+    """One model: what was said of it, where it was loaded from, and what was found out."""
+
+    def __init__(self, model: Any, forget: Callable[[int], None]) -> None:
+        key = id(model)
+        self.ref = weakref.ref(model, lambda _: forget(key))
+        # Re-entrant: asking a model for its configuration runs the user's code.
+        self.lock = threading.RLock()
+        self.description = Description()
+        self.card: Card | None = None
+        self.source: str | None = None
+        self.parts: frozenset[int] = frozenset()
+        self.seen_operations: set[str] = set()
+        self._fingerprint: str | None = None
+        self._is_hashing_in: int | None = None
+        self._epoch = 0
+        self.forget_conclusions()
+
+    def forget_conclusions(self) -> None:
+        """Drop what follows from description, card and weights; the next inference asks again."""
+        self.identity: ModelIdentity | None = None
+        self.identity_generation = -1
+        self.heads: dict[tuple[str | None, int | None], Head] = {}
+        self.call_facts: dict[str, CallFacts] = {}
+
+    def forget_weights(self) -> None:
+        """The weights changed: the fingerprint is no longer theirs."""
+        self._epoch += 1
+        self._fingerprint = None
+        self._is_hashing_in = None
+        self.forget_conclusions()
+
+    def described(self) -> Description:
+        """What is said of the model: by the user first, by its card where the user is silent."""
+        if self.card is None:
+            return self.description
+        return self.description.over(self.card.description)
+
+    def identify(self, model: Any, adapter: Adapter, options: Options) -> ModelIdentity:
+        """The model's identity, computed once and again after anything changed it."""
+        identity = self.identity
+        if identity is not None and self.identity_generation == ledger.generation:
+            return identity
+        with self.lock:
+            generation = ledger.generation
+            self.identity = self._resolve(model, adapter, options)
+            # Read again: what was just noted may itself be the conflict.
+            self.identity_generation = max(generation, ledger.generation)
+            self.call_facts = {}
+            return self.identity
+
+    def _resolve(self, model: Any, adapter: Adapter, options: Options) -> ModelIdentity:
+        described = self.described()
+        source = self.source or guarded("model source", adapter.source, model)
+        name = (
+            described.name
+            or (name_from_path(source) if source else None)
+            or guarded("model name", adapter.given_name, model)
+            or type(model).__name__
+        )
+        label = (
+            described.version
+            or options.version_of(name)
+            or (version_from_path(source) if source else None)
+        )
+        digest = self._current_fingerprint(model, adapter)
+        card = self.card
+        if (
+            label is not None
+            and card is not None
+            and card.fingerprint is not None
+            and card.description.version == label
+        ):
+            ledger.note(name, label, card.fingerprint)
+        return identify(name=name, label=label, fingerprint=digest)
+
+    def _current_fingerprint(self, model: Any, adapter: Adapter) -> str | None:
+        if self._fingerprint is not None or self._is_hashing_in == os.getpid():
+            return self._fingerprint
+        self.parts = guarded("model parts", adapter.parts, model) or frozenset()
+        # Marked first: a model that cannot be hashed is not tried again at every inference.
+        self._is_hashing_in = os.getpid()
+        if (guarded("weight size", adapter.weight_bytes, model) or 0) <= INLINE_FINGERPRINT_BYTES:
+            self._fingerprint = guarded("fingerprint", compute_fingerprint, model, adapter)
+        else:
+            threading.Thread(
+                target=self._hash_in_background,
+                args=(model, adapter, self._epoch),
+                name="keras_otel fingerprint",
+                daemon=True,
+            ).start()
+        return self._fingerprint
+
+    def _hash_in_background(self, model: Any, adapter: Adapter, epoch: int) -> None:
+        digest = guarded("fingerprint", compute_fingerprint, model, adapter)
+        with self.lock:
+            if self._epoch == epoch:  # else the weights changed meanwhile
+                self._fingerprint = digest
+                self.forget_conclusions()
+
+
+def compute_fingerprint(model: Any, adapter: Adapter) -> str:
+    """The fingerprint of a model as it is now."""
+    return fingerprint(adapter.architecture(model), adapter.weights(model), adapter.vocabularies(model))
+
+
+class KnownModels:
+    """Every model that was described, loaded or called, for as long as it lives.
+
+    Keyed by id, because a user's model may define equality without a hash.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._models: dict[int, KnownModel] = {}
+
+    def of(self, model: Any) -> KnownModel:
+        """What is known of this model."""
+        known = self._models.get(id(model))
+        if known is not None and known.ref() is model:
+            return known
+        with self._lock:
+            known = self._models.get(id(model))
+            if known is None or known.ref() is not model:
+                known = self._models[id(model)] = KnownModel(model, self._forget)
+            return known
+
+    def forget_weights(self, model: Any, parts: frozenset[int]) -> None:
+        """The weights of this model changed, and so those of every model it shares layers with."""
+        parts |= {id(model)}
+        for known in list(self._models.values()):
+            if known.ref() is model or not parts.isdisjoint(known.parts):
+                with known.lock:
+                    known.forget_weights()
+
+    def _forget(self, key: int) -> None:
+        known = self._models.get(key)
+        if known is not None and known.ref() is None:
+            self._models.pop(key, None)
+
+    def __len__(self) -> int:
+        return len(self._models)
+
+    def reset_locks(self) -> None:
+        """In a forked child: another thread may have held a lock at the fork."""
+        self._lock = threading.Lock()
+        for known in self._models.values():
+            known.lock = threading.RLock()
+
+
+models = KnownModels()
+os.register_at_fork(after_in_child=models.reset_locks)

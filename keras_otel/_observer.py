@@ -1,0 +1,325 @@
+"""The only glue: identify -> decode -> emit.
+
+`active` is the observer of the instrumented process, or None; every wrapper looks at it first and
+passes through where it is None.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import time
+from collections.abc import Callable
+from contextvars import Token
+from pathlib import Path
+from typing import Any
+
+from opentelemetry import context as otel_context
+from opentelemetry import metrics, trace
+from opentelemetry.instrumentation.utils import is_instrumentation_enabled
+
+from keras_otel import semconv as names
+from keras_otel._guard import guarded
+from keras_otel._models import KnownModel, models
+from keras_otel._scope import Scope, current
+from keras_otel._worker import Worker
+from keras_otel.cards import find_card, read_card
+from keras_otel.decoding import Head, decode
+from keras_otel.emission import CallFacts, call_facts, emit
+from keras_otel.errors import CardError
+from keras_otel.metrics import count_dropped, instruments_of
+from keras_otel.options import Options
+from keras_otel.records import Decoded, Inference
+from keras_otel.runtimes import arrays
+from keras_otel.runtimes.adapter import Adapter
+from keras_otel.runtimes.arrays import Place
+from keras_otel.runtimes.heads import head_of, task_of
+from keras_otel.runtimes.inspection import output_columns
+from keras_otel.version import __version__
+
+_log = logging.getLogger("keras_otel")
+
+PENDING_CAPACITY = 256
+"""Inferences whose accelerator output may be waited for at one time."""
+
+active: Observer | None = None
+
+
+class Call(Scope):
+    """One call that may turn out to be an inference."""
+
+    __slots__ = (
+        "_started",
+        "_token",
+        "adapter",
+        "args",
+        "context",
+        "duration_s",
+        "is_cold",
+        "kwargs",
+        "operation",
+                "start_ns",
+        "subject",
+    )
+
+    def __init__(
+        self,
+        adapter: Adapter,
+        operation: str,
+        subject: Any,
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+    ) -> None:
+        super().__init__()
+        self.adapter = adapter
+        self.operation = operation
+        self.subject = subject
+        self.args = args
+        self.kwargs = kwargs
+        self.context = otel_context.get_current()
+        self.is_cold: bool | None = None
+        self.duration_s = 0.0
+
+    def open(self) -> None:
+        self._token: Token[Scope | None] = current.set(self)
+        self.start_ns = time.time_ns()
+        self._started = time.perf_counter_ns()
+
+    def stop(self) -> None:
+        self.duration_s = (time.perf_counter_ns() - self._started) / 1e9
+
+    def close(self) -> None:
+        self.is_open = False
+        current.reset(self._token)
+
+
+class Observer:
+    """Turns finished calls into spans and metrics, with one set of options."""
+
+    def __init__(self, options: Options) -> None:
+        self.options = options
+        self._tracer = trace.get_tracer(
+            names.SCOPE_NAME, __version__, tracer_provider=options.tracer_provider
+        )
+        self._instruments = (
+            instruments_of(options.meter_provider or metrics.get_meter_provider())
+            if options.metrics
+            else None
+        )
+        self._worker = Worker(PENDING_CAPACITY)
+        self._has_looked_for_provider = options.tracer_provider is not None
+
+    # -- before the call -----------------------------------------------------------------------
+
+    def begin(
+        self,
+        adapter: Adapter,
+        operation: str,
+        model: Any,
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+    ) -> Call | None:
+        """A call to time, or None if it cannot be an inference."""
+        if not is_instrumentation_enabled():
+            return None
+        if not adapter.is_inference(operation, model, args, kwargs):
+            return None
+        call = Call(adapter, operation, model, args, kwargs)
+        call.is_cold = adapter.is_cold(model, operation)
+        return call
+
+    # -- after the call ------------------------------------------------------------------------
+
+    def finished(self, call: Call, result: Any) -> None:
+        """Record a call that returned, unless its result is symbolic."""
+        leaves = self._leaves(call, result)
+        places = [arrays.place(leaf) for leaf in leaves.values()]
+        if Place.SYMBOLIC in places:
+            return
+        if Place.DEVICE in places:
+            self._finish_later(call, leaves)
+            return
+        known, facts = self._facts(call)
+        outputs = tuple(
+            self._decode(call, known, name, leaf, place, len(leaves) == 1)
+            for (name, leaf), place in zip(leaves.items(), places, strict=True)
+        )
+        self._emit(call, known, facts, outputs, None)
+
+    def failed(self, call: Call, error: BaseException) -> None:
+        """Record a call that raised, unless it was symbolic."""
+        if arrays.holds_symbolic(call.args, call.kwargs) or call.adapter.is_building():
+            return
+        known, facts = self._facts(call)
+        self._emit(call, known, facts, self._undecoded(call, known), error)
+
+    def flush(self, timeout_s: float) -> bool:
+        """Wait until all inferences seen so far have their spans."""
+        return self._worker.flush(timeout_s)
+
+    def _leaves(self, call: Call, result: Any) -> dict[str | None, Any]:
+        leaves = arrays.named_leaves(result, call.subject)
+        if call.model is not None and len(call.inner) == 1:
+            # An overridden `predict` that returns no arrays, but for instance label texts: what
+            # the one model call inside it returned is the prediction.
+            places = [arrays.place(leaf) for leaf in leaves.values()]
+            if all(place is Place.OTHER for place in places):
+                return arrays.named_leaves(call.inner[0], call.subject)
+        return leaves
+
+    def _facts(self, call: Call) -> tuple[KnownModel, CallFacts]:
+        self._look_for_provider()
+        known = models.of(call.subject)
+        identity = known.identify(call.subject, call.adapter, self.options)
+        facts = known.call_facts.get(call.operation)
+        if facts is None:
+            adapter = call.adapter
+            facts = known.call_facts[call.operation] = call_facts(
+                operation=call.operation,
+                identity=identity,
+                model_class=type(call.subject).__name__,
+                precision=guarded("precision", adapter.precision, call.subject),
+                runtime=(adapter.name, adapter.backend, adapter.version),
+            )
+        return known, facts
+
+    def _decode(
+        self, call: Call, known: KnownModel, name: str | None, leaf: Any, place: Place, is_only: bool
+    ) -> Decoded:
+        output = None if is_only else name
+        if place is Place.OTHER:
+            rows = arrays.row_count(leaf)
+            return Decoded(
+                task="opaque",
+                rows=arrays.row_count((call.args, call.kwargs)) or 0 if rows is None else rows,
+                output=output,
+                opaque_reason=f"output is a {type(leaf).__name__}, not a dense array",
+            )
+        return self._decode_array(call, known, output, arrays.to_numpy(leaf))
+
+    def _decode_array(
+        self, call: Call, known: KnownModel, output: str | None, array: arrays.Array
+    ) -> Decoded:
+        columns = array.shape[-1] if array.ndim > 1 else None
+        head: Head | None = known.heads.get((output, columns))
+        if head is None:
+            head = head_of(call.subject, known.described(), output, columns)
+            known.heads[output, columns] = head
+        return decode(
+            head,
+            array,
+            max_rows=self.options.max_rows,
+            verify=call.model is not None or call.operation == "traced",
+            output=output,
+        )
+
+    def _undecoded(self, call: Call, known: KnownModel) -> tuple[Decoded, ...]:
+        """What a failed call would have said: its task and rows, and nothing else."""
+        rows = arrays.row_count((call.args, call.kwargs)) or 0
+        columns = guarded("inspect the model", output_columns, call.subject) or {None: None}
+        heads = {name: head_of(call.subject, known.described(), name, n) for name, n in columns.items()}
+        return tuple(
+            Decoded(task=task_of(head), rows=rows, output=name) for name, head in heads.items()
+        )
+
+    def _emit(
+        self,
+        call: Call,
+        known: KnownModel,
+        facts: CallFacts,
+        outputs: tuple[Decoded, ...],
+        error: BaseException | None,
+    ) -> None:
+        is_first = call.operation not in known.seen_operations
+        if is_first:
+            known.seen_operations.add(call.operation)
+        inference = Inference(
+            operation=call.operation,
+            identity=facts.identity,
+            model_class=type(call.subject).__name__,
+            runtime=call.adapter.name,
+            backend=call.adapter.backend,
+            start_ns=call.start_ns,
+            duration_s=call.duration_s,
+            rows=outputs[0].rows if outputs else None,
+            cold=is_first if call.is_cold is None else call.is_cold,
+            outputs=outputs,
+            error=error,
+        )
+        span = emit(self._tracer, inference, facts, context=call.context, options=self.options)
+        if self._instruments is not None:
+            self._instruments.record(inference, facts, span)
+
+    # -- accelerators --------------------------------------------------------------------------
+
+    def _finish_later(self, call: Call, leaves: dict[str | None, Any]) -> None:
+        """Hand device arrays to the worker: reading them here would make the caller wait."""
+        known, facts = self._facts(call)
+        handles = {
+            name: arrays.pending(leaf) if arrays.place(leaf) is Place.DEVICE else leaf
+            for name, leaf in leaves.items()
+        }
+        rows = arrays.row_count((call.args, call.kwargs))
+        call.args, call.kwargs = (rows,), {}  # the inputs must not be kept alive by the queue
+
+        def finish() -> None:
+            token = current.set(call)
+            try:
+                outputs = tuple(
+                    self._decode_pending(call, known, name, handle, len(handles) == 1)
+                    for name, handle in handles.items()
+                )
+                self._emit(call, known, facts, outputs, None)
+            finally:
+                current.reset(token)
+
+        if not self._worker.submit(finish):
+            count_dropped("accelerator queue")
+
+    def _decode_pending(
+        self, call: Call, known: KnownModel, name: str | None, handle: Any, is_only: bool
+    ) -> Decoded:
+        if not hasattr(handle, "wait"):
+            return self._decode(call, known, name, handle, arrays.place(handle), is_only)
+        array = handle.wait()
+        call.duration_s = max(call.duration_s, (time.time_ns() - call.start_ns) / 1e9)
+        return self._decode_array(call, known, None if is_only else name, array)
+
+    # -- said once -----------------------------------------------------------------------------
+
+    def _look_for_provider(self) -> None:
+        if self._has_looked_for_provider:
+            return
+        self._has_looked_for_provider = True
+        if isinstance(trace.get_tracer_provider(), trace.ProxyTracerProvider):
+            _log.warning(
+                "keras_otel: no OpenTelemetry SDK is set up, spans go nowhere: "
+                "call keras_otel.instrument(export='http://localhost:4318') "
+                "or set a TracerProvider before the first inference"
+            )
+
+
+def forget_weights(model: Any, parts: Callable[[Any], frozenset[int]]) -> None:
+    """Note that a model's weights changed."""
+    models.forget_weights(model, guarded("model parts", parts, model) or frozenset())
+
+
+def loaded(model: Any, filepath: Any) -> None:
+    """Note where a model was loaded from, and what the card beside it says."""
+    if not isinstance(filepath, (str, os.PathLike)):
+        return
+    known = models.of(model)
+    with known.lock:
+        known.source = os.fspath(filepath)
+        known.forget_conclusions()
+    path = find_card(Path(known.source))
+    if path is None:
+        return
+    try:
+        card = read_card(path)
+    except CardError as error:
+        _log.warning("keras_otel: %s; the model is used without its card", error)
+        return
+    with known.lock:
+        known.card = card
+        known.forget_conclusions()

@@ -1,0 +1,113 @@
+"""Cards: a small JSON file beside a model's artefact that says who the model is.
+
+`intent.keras` has its card in `intent.keras.card.json` (or `intent.card.json`). The format is
+documented in `docs/cards.md` with a JSON schema.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from keras_otel.errors import CardError, DescriptionError
+from keras_otel.identity import Description, checked_description
+
+SCHEMA_VERSION = 1
+SUFFIX = ".card.json"
+
+# A card is read inside the user's `load_model`; a file that is no card must not hold that up.
+_MAX_BYTES = 4 * 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Card:
+    """What a card says.
+
+    Attributes:
+        description: Name, version, labels, task and threshold.
+        fingerprint: Of the model that the card was written for.
+        lineage: Free facts on where the model comes from: strings, numbers, booleans.
+    """
+
+    description: Description
+    fingerprint: str | None = None
+    lineage: Mapping[str, Any] | None = None
+
+
+def card_path(artefact: str | os.PathLike[str]) -> Path:
+    """Where the card of an artefact is written."""
+    path = Path(artefact)
+    return path if path.name.endswith(SUFFIX) else path.with_name(path.name + SUFFIX)
+
+
+def find_card(artefact: str | os.PathLike[str]) -> Path | None:
+    """The card beside an artefact, if there is one."""
+    path = Path(artefact)
+    for candidate in (card_path(path), path.with_name(path.stem + SUFFIX)):
+        if candidate.is_file():
+            return candidate
+    return None
+
+
+def read_card(path: Path) -> Card:
+    """Read and check a card.
+
+    Raises:
+        CardError: The file cannot be read or is not a card; the message names file and mend.
+    """
+    try:
+        if path.stat().st_size > _MAX_BYTES:
+            raise CardError(f"{path}: larger than {_MAX_BYTES} bytes, not a card")
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, json.JSONDecodeError, RecursionError) as error:
+        raise CardError(
+            f"{path}: cannot be read as JSON ({error}); write it again with "
+            "keras_otel.save_card(model, path)"
+        ) from error
+    try:
+        return _card(content)
+    except (DescriptionError, TypeError, KeyError) as error:
+        raise CardError(f"{path}: {error}") from error
+
+
+def write_card(path: Path, card: Card) -> None:
+    """Write a card, whole or not at all.
+
+    Raises:
+        CardError: The file cannot be written.
+    """
+    content: dict[str, Any] = {"schema_version": SCHEMA_VERSION}
+    content |= {k: v for k, v in asdict(card.description).items() if v is not None}
+    if card.fingerprint is not None:
+        content["fingerprint"] = card.fingerprint
+    if card.lineage:
+        content["lineage"] = dict(card.lineage)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        temporary.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+        temporary.replace(path)
+    except (OSError, TypeError, ValueError) as error:
+        temporary.unlink(missing_ok=True)
+        raise CardError(f"{path}: cannot be written ({error})") from error
+
+
+def _card(content: object) -> Card:
+    if not isinstance(content, dict):
+        raise DescriptionError(f"a card is a JSON object, got {type(content).__name__}")
+    if content.get("schema_version") != SCHEMA_VERSION:
+        raise DescriptionError(
+            f"schema_version must be {SCHEMA_VERSION}, got {content.get('schema_version')!r}"
+        )
+    fingerprint, lineage = content.get("fingerprint"), content.get("lineage")
+    if fingerprint is not None and not isinstance(fingerprint, str):
+        raise DescriptionError(f"fingerprint must be text, got {type(fingerprint).__name__}")
+    if lineage is not None and not isinstance(lineage, dict):
+        raise DescriptionError(f"lineage must be an object, got {type(lineage).__name__}")
+    facts = {key: content.get(key) for key in Description.__dataclass_fields__}
+    return Card(
+        description=checked_description(**facts), fingerprint=fingerprint, lineage=lineage
+    )

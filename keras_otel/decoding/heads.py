@@ -1,0 +1,72 @@
+"""Heads: what kind of output a model has, and how sure we are of its scale."""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass
+
+DEFAULT_THRESHOLD = 0.5
+
+
+class Scale(enum.Enum):
+    """What the numbers of a classification head are."""
+
+    PROBABILITY = "probability"
+    """Known from the model itself: a softmax or sigmoid made them."""
+    LOGIT = "logit"
+    """Known from the model itself: a linear layer made them."""
+    UNKNOWN = "unknown"
+    """Only the values can tell."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Multiclass:
+    """One class of several; a row has one column for each."""
+
+    labels: tuple[str, ...] | None = None
+    scale: Scale = Scale.UNKNOWN
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Binary:
+    """Class 1 against class 0; a row has one column, the score of class 1."""
+
+    labels: tuple[str, ...] | None = None
+    scale: Scale = Scale.UNKNOWN
+    threshold: float = DEFAULT_THRESHOLD
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Multilabel:
+    """Any number of labels; a row has one column for each. One threshold for all, or one each."""
+
+    labels: tuple[str, ...] | None = None
+    scale: Scale = Scale.UNKNOWN
+    thresholds: tuple[float, ...] = (DEFAULT_THRESHOLD,)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Regression:
+    """A number for each row."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Embedding:
+    """A vector for each row."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Undetermined:
+    """Nothing is known but the values: rows that are probabilities are classes, others opaque."""
+
+    labels: tuple[str, ...] | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Opaque:
+    """An output that cannot be read, and why."""
+
+    reason: str
+
+
+Head = Multiclass | Binary | Multilabel | Regression | Embedding | Undetermined | Opaque

@@ -1,0 +1,205 @@
+"""From an inference to a span.
+
+A span is made after the call, with all its attributes at once: samplers see the prediction,
+nothing is ever attached to the caller's context, and a call that turns out to be symbolic costs
+no span.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from opentelemetry.context import Context
+from opentelemetry.trace import Span, SpanKind, Status, StatusCode, Tracer
+from opentelemetry.util.types import AttributeValue
+
+from keras_otel import semconv as names
+from keras_otel._guard import guarded
+from keras_otel.options import Options
+from keras_otel.records import Decoded, Inference, ModelIdentity
+
+_MAX_OUTPUTS = 8
+"""Outputs of one model that get attributes of their own: a span holds 128 attributes."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CallFacts:
+    """What all inferences of one model by one operation share, ready to be copied into a span."""
+
+    identity: ModelIdentity
+    span_name: str
+    span_attributes: Mapping[str, AttributeValue]
+    duration_attributes: Mapping[str, AttributeValue]
+    model_attributes: Mapping[str, AttributeValue]
+
+
+def call_facts(
+    *,
+    operation: str,
+    identity: ModelIdentity,
+    model_class: str,
+    precision: str | None,
+    runtime: tuple[str, str, str],
+) -> CallFacts:
+    """Build the facts of one model and operation; `runtime` is (name, backend, Keras version)."""
+    runtime_name, backend, keras_version = runtime
+    model = _without_none(
+        {names.MODEL_NAME: identity.name, names.MODEL_VERSION: identity.version}
+    )
+    shared = {
+        names.OPERATION_NAME: operation,
+        **model,
+        names.BACKEND_NAME: backend,
+        names.RUNTIME_NAME: runtime_name,
+    }
+    return CallFacts(
+        identity=identity,
+        span_name=f"{operation} {identity.name}",
+        span_attributes=_without_none(
+            {
+                **shared,
+                names.MODEL_FINGERPRINT: identity.fingerprint,
+                names.MODEL_VERSION_CONFLICT: identity.version_conflict or None,
+                names.MODEL_CLASS: model_class,
+                names.MODEL_PRECISION: precision,
+                names.KERAS_VERSION: keras_version,
+            }
+        ),
+        duration_attributes=shared,
+        model_attributes=model,
+    )
+
+
+def emit(
+    tracer: Tracer,
+    inference: Inference,
+    facts: CallFacts,
+    *,
+    context: Context,
+    options: Options,
+) -> Span:
+    """Make the span of an inference, let the user's hook see it, end it.
+
+    Returns:
+        The ended span, so that metrics can point at it.
+    """
+    span = tracer.start_span(
+        facts.span_name,
+        context=context,
+        kind=SpanKind.INTERNAL,
+        attributes=_attributes(inference, facts, options),
+        start_time=inference.start_ns,
+    )
+    if span.is_recording():
+        if inference.error is not None:
+            _set_error(span, inference.error)
+        if options.on_prediction is not None:
+            guarded("on_prediction", options.on_prediction, span, inference)
+    span.end(end_time=inference.start_ns + int(inference.duration_s * 1e9))
+    return span
+
+
+def _attributes(
+    inference: Inference, facts: CallFacts, options: Options
+) -> dict[str, AttributeValue]:
+    attributes = dict(facts.span_attributes)
+    attributes[names.INFERENCE_DURATION] = inference.duration_s
+    attributes[names.INFERENCE_COLD] = inference.cold
+    if inference.rows is not None:
+        attributes[names.BATCH_SIZE] = inference.rows
+    outputs = inference.outputs
+    if len(outputs) == 1:
+        _add_output(attributes, outputs[0])
+    elif outputs:
+        _add_outputs(attributes, outputs)
+    else:
+        attributes[names.MODEL_TASK] = "opaque"
+    if inference.error is not None:
+        attributes[names.ERROR_TYPE] = error_type(inference.error)
+    if options.openinference:
+        _add_openinference(attributes)
+    return attributes
+
+
+def _add_output(attributes: dict[str, AttributeValue], decoded: Decoded) -> None:
+    attributes[names.MODEL_TASK] = decoded.task
+    if decoded.rows == 1:
+        if decoded.classes:
+            attributes[names.PREDICTION_CLASS] = decoded.classes[0]
+            attributes[names.PREDICTION_CLASS_ID] = decoded.class_ids[0]
+            if decoded.confidences:
+                attributes[names.PREDICTION_CONFIDENCE] = decoded.confidences[0]
+                if decoded.margin is not None:
+                    attributes[names.PREDICTION_MARGIN] = decoded.margin
+        else:
+            _add_value(attributes, decoded)
+    else:
+        _add_batch(attributes, decoded)
+    if decoded.opaque_reason is not None:
+        attributes[names.PREDICTION_OPAQUE_REASON] = decoded.opaque_reason
+
+
+def _add_value(attributes: dict[str, AttributeValue], decoded: Decoded) -> None:
+    if decoded.value is not None:
+        attributes[names.PREDICTION_VALUE] = decoded.value
+    if decoded.labels is not None:
+        attributes[names.PREDICTION_LABELS] = decoded.labels
+    if decoded.dimension is not None:
+        attributes[names.EMBEDDING_DIMENSION] = decoded.dimension
+    if decoded.norm is not None:
+        attributes[names.EMBEDDING_NORM] = decoded.norm
+
+
+def _add_batch(attributes: dict[str, AttributeValue], decoded: Decoded) -> None:
+    if decoded.classes:
+        attributes[names.PREDICTION_CLASSES] = decoded.classes
+    if decoded.confidences:
+        attributes[names.PREDICTION_CONFIDENCES] = decoded.confidences
+    if decoded.confidence_mean is not None:
+        attributes[names.BATCH_CONFIDENCE_MEAN] = decoded.confidence_mean
+    if decoded.confidence_min is not None:
+        attributes[names.BATCH_CONFIDENCE_MIN] = decoded.confidence_min
+    if decoded.dimension is not None:
+        attributes[names.EMBEDDING_DIMENSION] = decoded.dimension
+
+
+def _add_outputs(
+    attributes: dict[str, AttributeValue], outputs: tuple[Decoded, ...]
+) -> None:
+    tasks = {decoded.task for decoded in outputs}
+    attributes[names.MODEL_TASK] = outputs[0].task if len(tasks) == 1 else "opaque"
+    if len(tasks) > 1:
+        attributes[names.PREDICTION_OPAQUE_REASON] = "several outputs: see keras.output.*"
+    for decoded in outputs[:_MAX_OUTPUTS]:
+        own: dict[str, AttributeValue] = {}
+        _add_output(own, decoded)
+        for key, value in own.items():
+            attributes[names.output_key(decoded.output or "", key)] = value
+
+
+def _add_openinference(attributes: dict[str, AttributeValue]) -> None:
+    task = attributes[names.MODEL_TASK]
+    if task == "embedding":
+        attributes[names.OPENINFERENCE_SPAN_KIND] = "EMBEDDING"
+        attributes[names.OPENINFERENCE_EMBEDDING_MODEL] = attributes[names.MODEL_NAME]
+    elif task in ("multiclass", "binary", "multilabel"):
+        attributes[names.OPENINFERENCE_SPAN_KIND] = "DECISION"
+
+
+def _set_error(span: Span, error: BaseException) -> None:
+    span.record_exception(error)
+    span.set_status(Status(StatusCode.ERROR, guarded("error message", str, error)))
+
+
+def error_type(error: BaseException) -> str:
+    """The exception's class, with its module unless it is built in, as OpenTelemetry names it."""
+    kind = type(error)
+    if kind.__module__ in ("builtins", "__main__"):
+        return kind.__qualname__
+    return f"{kind.__module__}.{kind.__qualname__}"
+
+
+def _without_none(attributes: Mapping[str, Any]) -> dict[str, AttributeValue]:
+    return {key: value for key, value in attributes.items() if value is not None}

@@ -1,0 +1,126 @@
+"""Set an OpenTelemetry SDK up where none is set up yet: `instrument(export=...)`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit, urlunsplit
+
+from opentelemetry import _logs, metrics, trace
+from opentelemetry.sdk._logs import LoggerProvider
+from opentelemetry.sdk._logs.export import BatchLogRecordProcessor
+from opentelemetry.sdk.metrics import MeterProvider
+from opentelemetry.sdk.metrics.export import PeriodicExportingMetricReader
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import BatchSpanProcessor
+
+from keras_otel.errors import OptionError
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Exporters:
+    """One exporter for each signal, all to the same target."""
+
+    spans: Any
+    metrics: Any
+    logs: Any
+
+
+def fill_providers(target: str) -> tuple[str, ...]:
+    """Give each signal that has no provider an SDK provider that exports to `target`.
+
+    The SDK flushes and shuts its providers down when the interpreter exits.
+
+    Args:
+        target: `http(s)://host:port`, `grpc(s)://host:port` or `file:path`.
+
+    Returns:
+        The signals that were set up, of `traces`, `metrics` and `logs`.
+
+    Raises:
+        OptionError: The file cannot be opened for writing.
+    """
+    open_signals = [signal for signal, is_set in _is_set().items() if not is_set]
+    if not open_signals:
+        return ()
+    exporters = _exporters(target)
+    if "traces" in open_signals:
+        tracers = TracerProvider()
+        tracers.add_span_processor(BatchSpanProcessor(exporters.spans))
+        trace.set_tracer_provider(tracers)
+    if "metrics" in open_signals:
+        reader = PeriodicExportingMetricReader(exporters.metrics)
+        metrics.set_meter_provider(MeterProvider(metric_readers=[reader]))
+    if "logs" in open_signals:
+        loggers = LoggerProvider()
+        loggers.add_log_record_processor(BatchLogRecordProcessor(exporters.logs))
+        _logs.set_logger_provider(loggers)
+    return tuple(open_signals)
+
+
+def _is_set() -> dict[str, bool]:
+    """Whether each signal has a provider: the API hands out proxies until one is set."""
+    return {
+        "traces": not isinstance(trace.get_tracer_provider(), trace.ProxyTracerProvider),
+        "metrics": type(metrics.get_meter_provider()).__name__ != "_ProxyMeterProvider",
+        "logs": type(_logs.get_logger_provider()).__name__ != "ProxyLoggerProvider",
+    }
+
+
+def _exporters(target: str) -> Exporters:
+    scheme = urlsplit(target).scheme
+    if scheme == "file":
+        return _file_exporters(Path(target.removeprefix("file://").removeprefix("file:")))
+    if scheme in ("grpc", "grpcs"):
+        return _grpc_exporters(target)
+    return _http_exporters(target)
+
+
+def _http_exporters(target: str) -> Exporters:
+    from opentelemetry.exporter.otlp.proto.http._log_exporter import OTLPLogExporter
+    from opentelemetry.exporter.otlp.proto.http.metric_exporter import OTLPMetricExporter
+    from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
+
+    base = target.rstrip("/")
+    return Exporters(
+        spans=OTLPSpanExporter(endpoint=f"{base}/v1/traces"),
+        metrics=OTLPMetricExporter(endpoint=f"{base}/v1/metrics"),
+        logs=OTLPLogExporter(endpoint=f"{base}/v1/logs"),
+    )
+
+
+def _grpc_exporters(target: str) -> Exporters:
+    from opentelemetry.exporter.otlp.proto.grpc._log_exporter import OTLPLogExporter
+    from opentelemetry.exporter.otlp.proto.grpc.metric_exporter import OTLPMetricExporter
+    from opentelemetry.exporter.otlp.proto.grpc.trace_exporter import OTLPSpanExporter
+
+    parts = urlsplit(target)
+    insecure = parts.scheme == "grpc"
+    endpoint = urlunsplit(("http" if insecure else "https", parts.netloc, "", "", ""))
+    return Exporters(
+        spans=OTLPSpanExporter(endpoint=endpoint, insecure=insecure),
+        metrics=OTLPMetricExporter(endpoint=endpoint, insecure=insecure),
+        logs=OTLPLogExporter(endpoint=endpoint, insecure=insecure),
+    )
+
+
+def _file_exporters(path: Path) -> Exporters:
+    from opentelemetry.exporter.otlp.json.file import FileMetricExporter, FileSpanExporter
+    from opentelemetry.exporter.otlp.json.file._log_exporter import FileLogExporter
+
+    try:
+        # One stream for the three signals: each line is one write and one flush, so that lines
+        # of different threads stay whole. It stays open until the interpreter exits, because the
+        # SDK writes its last batches then.
+        stream = path.open("a", encoding="utf-8")
+    except OSError as error:
+        raise OptionError(
+            f"option 'export': {path} cannot be opened for writing ({error.strerror}); "
+            "name a file in a folder that exists and is writable"
+        ) from error
+    return Exporters(
+        spans=FileSpanExporter(stream=stream),
+        metrics=FileMetricExporter(stream=stream),
+        logs=FileLogExporter(stream=stream),
+    )

@@ -1,0 +1,161 @@
+"""Instruments, and what an inference records on them."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable, Iterable, Mapping
+from typing import Final
+from weakref import WeakKeyDictionary, WeakSet
+
+from opentelemetry.metrics import CallbackOptions, Histogram, Meter, MeterProvider, Observation
+from opentelemetry.trace import Span, set_span_in_context
+from opentelemetry.util.types import AttributeValue
+
+from keras_otel import semconv as names
+from keras_otel._guard import SiteCounts, failure_counts
+from keras_otel.emission import CallFacts, error_type
+from keras_otel.records import Decoded, Inference
+from keras_otel.version import __version__
+
+_ClassKey = tuple[str, str | None, str | None]
+_dropped = SiteCounts()
+
+
+class RowCounts:
+    """Rows by model, version and class, counted here and read when metrics are collected.
+
+    The SDK takes about 9 µs for each `add`; a batch with ten classes would cost more than its
+    span. An observable counter exports the same sum for one dictionary entry a class.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._counts: dict[_ClassKey, int] = {}
+        self._classes: dict[str, set[str]] = {}
+        _row_counts.add(self)
+
+    def add(self, facts: CallFacts, decoded: Decoded) -> None:
+        """Count the rows of one output."""
+        identity = facts.identity
+        with self._lock:
+            for name, rows in decoded.class_counts.items():
+                key = (identity.name, identity.version, self._admit(identity.name, name))
+                self._counts[key] = self._counts.get(key, 0) + rows
+            if not decoded.class_counts and decoded.rows:
+                key = (identity.name, identity.version, None)
+                self._counts[key] = self._counts.get(key, 0) + decoded.rows
+
+    def admit(self, model: str, name: str) -> str:
+        """The value that stands for a class: itself, or `__other__` beyond the first 64."""
+        with self._lock:
+            return self._admit(model, name)
+
+    def _admit(self, model: str, name: str) -> str:
+        admitted = self._classes.setdefault(model, set())
+        if name in admitted:
+            return name
+        if len(admitted) >= names.MAX_METRIC_CLASSES:
+            return names.OTHER_CLASS
+        admitted.add(name)
+        return name
+
+    def observations(self, options: CallbackOptions) -> Iterable[Observation]:
+        """Everything counted so far."""
+        with self._lock:
+            counts = dict(self._counts)
+        for (model, version, name), rows in counts.items():
+            attributes: dict[str, AttributeValue] = {names.MODEL_NAME: model}
+            if version is not None:
+                attributes[names.MODEL_VERSION] = version
+            if name is not None:
+                attributes[names.PREDICTION_CLASS] = name
+            yield Observation(rows, attributes)
+
+    def reset_lock(self) -> None:
+        """In a forked child: another thread may have held the lock at the fork."""
+        self._lock = threading.Lock()
+
+
+_row_counts: WeakSet[RowCounts] = WeakSet()
+
+
+def _after_fork() -> None:
+    for rows in list(_row_counts):
+        rows.reset_lock()
+
+
+os.register_at_fork(after_in_child=_after_fork)
+
+
+class Instruments:
+    """The instruments of one meter."""
+
+    def __init__(self, meter: Meter) -> None:
+        self.rows = RowCounts()
+        self._duration = _histogram(meter, names.DURATION)
+        self._confidence = _histogram(meter, names.CONFIDENCE)
+        _observable(meter, names.PREDICTIONS, self.rows.observations)
+        _observable(meter, names.TELEMETRY_ERRORS, lambda options: _by_site(failure_counts()))
+        _observable(meter, names.TELEMETRY_DROPPED, lambda options: _by_site(dropped_counts()))
+
+    def record(self, inference: Inference, facts: CallFacts, span: Span) -> None:
+        """Record one inference, in the context of its span so that exemplars lead to the trace."""
+        context = set_span_in_context(span)
+        duration = facts.duration_attributes
+        if inference.error is not None:
+            duration = {**duration, names.ERROR_TYPE: error_type(inference.error)}
+        self._duration.record(inference.duration_s, duration, context=context)
+        for decoded in inference.outputs:
+            self.rows.add(facts, decoded)
+            for name, confidence in decoded.confidence_sample:
+                admitted = self.rows.admit(facts.identity.name, name)
+                attributes = {**facts.model_attributes, names.PREDICTION_CLASS: admitted}
+                self._confidence.record(confidence, attributes, context=context)
+
+
+# Asking a meter twice for an observable instrument registers its callback twice, so each provider
+# gets its instruments once, however often the process instruments and uninstruments.
+_by_provider: Final[WeakKeyDictionary[MeterProvider, Instruments]] = WeakKeyDictionary()
+
+
+def instruments_of(provider: MeterProvider) -> Instruments:
+    """The instruments of a meter provider, made at the first request."""
+    instruments = _by_provider.get(provider)
+    if instruments is None:
+        meter = provider.get_meter(names.SCOPE_NAME, __version__)
+        instruments = _by_provider[provider] = Instruments(meter)
+    return instruments
+
+
+def count_dropped(site: str) -> None:
+    """Count an inference that got no span."""
+    _dropped.add(site)
+
+
+def dropped_counts() -> dict[str, int]:
+    """Inferences without a span, by the site that dropped them, since the process started."""
+    return _dropped.snapshot()
+
+
+def _by_site(counts: Mapping[str, int]) -> Iterable[Observation]:
+    return [Observation(n, {names.TELEMETRY_SITE: site}) for site, n in counts.items()]
+
+
+def _histogram(meter: Meter, metric: names.Metric) -> Histogram:
+    return meter.create_histogram(
+        metric.name,
+        unit=metric.unit,
+        description=metric.description,
+        explicit_bucket_boundaries_advisory=metric.boundaries,
+    )
+
+
+def _observable(
+    meter: Meter,
+    metric: names.Metric,
+    callback: Callable[[CallbackOptions], Iterable[Observation]],
+) -> None:
+    meter.create_observable_counter(
+        metric.name, callbacks=[callback], unit=metric.unit, description=metric.description
+    )

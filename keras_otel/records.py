@@ -1,0 +1,158 @@
+"""Frozen records: what the parts of keras_otel hand to one another."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+Task = Literal["multiclass", "binary", "multilabel", "regression", "embedding", "opaque"]
+TASKS: tuple[Task, ...] = (
+    "multiclass",
+    "binary",
+    "multilabel",
+    "regression",
+    "embedding",
+    "opaque",
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelIdentity:
+    """Which model this is.
+
+    Attributes:
+        name: The model's name.
+        version: Its version label, or the fingerprint where no label is known; None only while
+            the fingerprint of a large model is still being computed.
+        fingerprint: `sha256:` and 12 hex digits over architecture and weights; None until computed.
+        version_conflict: True if this version label was seen with another fingerprint.
+    """
+
+    name: str
+    version: str | None = None
+    fingerprint: str | None = None
+    version_conflict: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prediction:
+    """What one row of one output says.
+
+    Attributes:
+        task: The kind of head that was read.
+        class_name: Label of the predicted class (multiclass, binary).
+        class_id: Its index.
+        confidence: Probability of that class, in [0, 1]; None where the output is no probability.
+        margin: First minus second probability (multiclass).
+        value: The predicted value (regression).
+        labels: Labels over their threshold (multilabel).
+        dimension: Length of the vector (embedding).
+        norm: Euclidean norm of the vector (embedding).
+    """
+
+    task: Task
+    class_name: str | None = None
+    class_id: int | None = None
+    confidence: float | None = None
+    margin: float | None = None
+    value: float | None = None
+    labels: tuple[str, ...] | None = None
+    dimension: int | None = None
+    norm: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Decoded:
+    """One output of one inference, read column by column; row i is element i of each tuple.
+
+    The tuples hold every row for up to `max_rows` rows, and are empty beyond that; the summary
+    fields cover all rows.
+
+    Attributes:
+        task: The kind of head that was read.
+        rows: Number of rows in the batch.
+        output: Name of the output; None where the model has only one.
+        classes: Label of the predicted class of each row.
+        class_ids: Its index, of each row.
+        confidences: Probability of that class, of each row.
+        margin: First minus second probability; one row only.
+        value: The predicted value; one row only.
+        labels: Labels over their threshold; one row only.
+        dimension: Length of an embedding.
+        norm: Euclidean norm of an embedding; one row only.
+        confidence_mean: Mean confidence over all rows.
+        confidence_min: Least confidence over all rows.
+        class_counts: Number of rows of each class, over all rows.
+        confidence_sample: (class, confidence) of the rows that stand for the batch in a histogram.
+        opaque_reason: Why something could not be read; None where everything was.
+    """
+
+    task: Task
+    rows: int
+    output: str | None = None
+    classes: tuple[str, ...] = ()
+    class_ids: tuple[int, ...] = ()
+    confidences: tuple[float, ...] = ()
+    margin: float | None = None
+    value: float | None = None
+    labels: tuple[str, ...] | None = None
+    dimension: int | None = None
+    norm: float | None = None
+    confidence_mean: float | None = None
+    confidence_min: float | None = None
+    class_counts: Mapping[str, int] = field(default_factory=dict)
+    confidence_sample: tuple[tuple[str, float], ...] = ()
+    opaque_reason: str | None = None
+
+    def prediction(self, row: int) -> Prediction:
+        """What row `row` says.
+
+        Raises:
+            IndexError: The batch has no such row, or was too large to keep its rows.
+        """
+        kept = max(len(self.classes), 1 if self.rows == 1 else 0)
+        if not 0 <= row < kept:
+            raise IndexError(f"row {row} of a batch of {self.rows} rows is not kept")
+        return Prediction(
+            task=self.task,
+            class_name=self.classes[row] if self.classes else None,
+            class_id=self.class_ids[row] if self.class_ids else None,
+            confidence=self.confidences[row] if self.confidences else None,
+            margin=self.margin,
+            value=self.value,
+            labels=self.labels,
+            dimension=self.dimension,
+            norm=self.norm,
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Inference:
+    """One concrete, outermost call of a model outside training.
+
+    Attributes:
+        operation: `predict`, `predict_on_batch`, `call` or `traced`.
+        identity: Which model was called.
+        model_class: Name of the model's class.
+        runtime: `keras` or `tf_keras`.
+        backend: Name of the Keras backend.
+        start_ns: Start, nanoseconds since the epoch.
+        duration_s: Duration of the call alone, seconds.
+        rows: Rows in the batch; None where the output has no batch dimension to read.
+        cold: True for the first call of this function (tracing, compiling).
+        outputs: What each output says.
+        error: What the call raised; None on success.
+    """
+
+    operation: str
+    identity: ModelIdentity
+    model_class: str
+    runtime: str
+    backend: str
+    start_ns: int
+    duration_s: float
+    rows: int | None
+    cold: bool
+    outputs: tuple[Decoded, ...] = ()
+    error: BaseException | None = None

@@ -1,0 +1,80 @@
+"""What an adapter of a runtime can do, and which ones are installed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any, Protocol
+
+from keras_otel._patching import PatchSet
+from keras_otel.fingerprint import Weight
+
+
+class Adapter(Protocol):
+    """One runtime: what to patch, what a call is, what a model is."""
+
+    name: str
+    backend: str
+    version: str
+
+    def install(self, patches: PatchSet) -> None:
+        """Patch the runtime, adding to `patches`."""
+        ...
+
+    def owns(self, model: Any) -> bool:
+        """True if the model belongs to this runtime."""
+        ...
+
+    def is_inference(
+        self, operation: str, model: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> bool:
+        """False for a call that can be seen, before it runs, to be training or building."""
+        ...
+
+    def is_building(self) -> bool:
+        """True where nothing computed now is concrete."""
+        ...
+
+    def is_cold(self, model: Any, operation: str) -> bool | None:
+        """True if this call must build its function; None where only the first call tells."""
+        ...
+
+    def architecture(self, model: Any) -> dict[str, Any]:
+        """The model's serialised configuration."""
+        ...
+
+    def weights(self, model: Any) -> Iterable[Weight]:
+        """Every weight in the order of `model.weights`."""
+        ...
+
+    def weight_bytes(self, model: Any) -> int:
+        """Size of all weights, without reading them."""
+        ...
+
+    def vocabularies(self, model: Any) -> list[list[str]]:
+        """Vocabularies of the layers that have one."""
+        ...
+
+    def parts(self, model: Any) -> frozenset[int]:
+        """The ids of the model and of every layer below it."""
+        ...
+
+    def given_name(self, model: Any) -> str | None:
+        """The model's name if a person chose it."""
+        ...
+
+    def precision(self, model: Any) -> str | None:
+        """What most weighted layers compute in."""
+        ...
+
+    def source(self, model: Any) -> str | None:
+        """Where the model was loaded from, if it remembers."""
+        ...
+
+
+installed: list[Adapter] = []
+"""The adapters whose packages are imported and patched."""
+
+
+def adapter_of(model: Any) -> Adapter | None:
+    """The installed adapter that a model belongs to."""
+    return next((adapter for adapter in installed if adapter.owns(model)), None)

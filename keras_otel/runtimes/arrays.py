@@ -1,0 +1,212 @@
+"""Is this output a concrete array, where does it live, and what are its numbers?
+
+No framework is imported here: a leaf's type says which one it belongs to, and that one is loaded
+already. The answer for a type is computed once.
+"""
+
+from __future__ import annotations
+
+import enum
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from keras_otel.runtimes.inspection import output_names
+
+Array = npt.NDArray[Any]
+
+
+class Place(enum.Enum):
+    """Where the numbers of a leaf are."""
+
+    HOST = "host"
+    DEVICE = "device"
+    SYMBOLIC = "symbolic"
+    """Nowhere yet: a placeholder or tracer of a function being built."""
+    OTHER = "other"
+    """Not an array: ragged, sparse, text, a Python object."""
+
+
+class Pending(Protocol):
+    """Numbers on an accelerator that will be there soon."""
+
+    def wait(self) -> Array:
+        """Block until the numbers are ready and return them."""
+        ...
+
+
+def place(leaf: Any) -> Place:
+    """Where the numbers of `leaf` are."""
+    kind = type(leaf)
+    probe = _probes.get(kind)
+    if probe is None:
+        probe = _probes[kind] = _probe_of(kind)
+    return probe(leaf)
+
+
+def to_numpy(leaf: Any) -> Array:
+    """The numbers of a concrete leaf that lives on the host.
+
+    Raises:
+        Exception: Whatever the framework raises for an array that it cannot convert.
+    """
+    if isinstance(leaf, np.ndarray):
+        return leaf
+    if hasattr(leaf, "detach"):
+        return _torch_to_numpy(leaf)
+    return np.asarray(leaf)
+
+
+def pending(leaf: Any) -> Pending:
+    """A handle on a device leaf, taken without waiting for it.
+
+    The user may change a torch tensor in place after the call, so it is copied on its device, on
+    the stream that computes it; TensorFlow's and JAX's arrays never change.
+    """
+    if hasattr(leaf, "detach"):
+        return _TorchPending(leaf)
+    return _ImmutablePending(leaf)
+
+
+class _ImmutablePending:
+    __slots__ = ("_leaf",)
+
+    def __init__(self, leaf: Any) -> None:
+        self._leaf = leaf
+
+    def wait(self) -> Array:
+        return np.asarray(self._leaf)
+
+
+class _TorchPending:
+    __slots__ = ("_copy", "_event")
+
+    def __init__(self, leaf: Any) -> None:
+        torch = sys.modules["torch"]
+        self._copy = leaf.detach().clone()
+        self._event = None
+        if leaf.is_cuda:
+            self._event = torch.cuda.Event()
+            self._event.record(torch.cuda.current_stream(leaf.device))
+
+    def wait(self) -> Array:
+        if self._event is not None:
+            self._event.synchronize()
+        return _torch_to_numpy(self._copy.cpu())
+
+
+def _torch_to_numpy(tensor: Any) -> Array:
+    tensor = tensor.detach()
+    if tensor.dtype.is_floating_point and tensor.dtype.itemsize < 4:
+        tensor = tensor.float()  # numpy has no bfloat16 or float8
+    array: Array = tensor.resolve_neg().numpy()
+    return array
+
+
+# -- what a type is ----------------------------------------------------------------------------
+
+_Probe = Callable[[Any], Place]
+_probes: dict[type, _Probe] = {}
+
+
+def _always(answer: Place) -> _Probe:
+    return lambda leaf: answer
+
+
+def _probe_of(kind: type) -> _Probe:
+    names = {f"{base.__module__.partition('.')[0]}.{base.__name__}" for base in kind.__mro__}
+    if issubclass(kind, (np.ndarray, np.generic)):
+        return _numpy_place
+    if names & {"keras.KerasTensor", "tf_keras.KerasTensor", "tensorflow.SymbolicTensor"}:
+        return _always(Place.SYMBOLIC)
+    if "keras.OpenVINOKerasTensor" in names:
+        return _always(Place.SYMBOLIC)  # a node of a graph; nothing is computed until predict
+    if "tensorflow.EagerTensor" in names:
+        return _tensorflow_place
+    if "tensorflow.Tensor" in names:
+        return _always(Place.SYMBOLIC)
+    if names & {"jax.Tracer", "jaxlib.Tracer"}:
+        return _always(Place.SYMBOLIC)
+    if names & {"jaxlib.ArrayImpl", "jax.ArrayImpl"}:
+        return _jax_place
+    if "torch.FakeTensor" in names or "torch.FunctionalTensor" in names:
+        return _always(Place.SYMBOLIC)
+    if "torch.Tensor" in names:
+        return _torch_place
+    return _always(Place.OTHER)
+
+
+def _numpy_place(leaf: Any) -> Place:
+    return Place.OTHER if leaf.dtype.kind in "OSUMm" else Place.HOST
+
+
+def _tensorflow_place(leaf: Any) -> Place:
+    if leaf.dtype.name in ("string", "variant", "resource"):
+        return Place.OTHER
+    return Place.HOST if "CPU" in leaf.backing_device.upper() else Place.DEVICE
+
+
+def _jax_place(leaf: Any) -> Place:
+    # `device` of a sharded array is a Sharding; either way the platform is its devices' own.
+    return Place.HOST if all(d.platform == "cpu" for d in leaf.devices()) else Place.DEVICE
+
+
+def _torch_place(leaf: Any) -> Place:
+    torch = sys.modules["torch"]
+    if leaf.is_meta or torch._C._functorch.is_functorch_wrapped_tensor(leaf):
+        return Place.SYMBOLIC
+    if leaf.layout is not torch.strided:
+        return Place.OTHER
+    return Place.HOST if leaf.device.type == "cpu" else Place.DEVICE
+
+
+# -- structures --------------------------------------------------------------------------------
+
+
+def named_leaves(result: Any, model: Any) -> dict[str | None, Any]:
+    """The leaves of a result by output name; a single output has the name None.
+
+    Args:
+        result: What the model returned: a leaf, or a dict, list or tuple of them, nested or not.
+        model: The model, asked for its names where the result is a list.
+    """
+    if not isinstance(result, (Mapping, list, tuple)):
+        return {None: result}
+    leaves = dict(_walk(result, ()))
+    if len(leaves) == 1:
+        return {None: next(iter(leaves.values()))}
+    if isinstance(result, (list, tuple)):
+        names = output_names(model)
+        if len(set(names)) == len(result) == len(leaves):
+            return dict(zip(names, leaves.values(), strict=True))
+    return {".".join(path): leaf for path, leaf in leaves.items()}
+
+
+def _walk(node: Any, path: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], Any]]:
+    if isinstance(node, Mapping):
+        for key, value in node.items():
+            yield from _walk(value, (*path, str(key)))
+    elif isinstance(node, (list, tuple)):
+        for index, value in enumerate(node):
+            yield from _walk(value, (*path, f"output_{index}"))
+    elif node is not None:
+        yield path, node
+
+
+def holds_symbolic(*structures: Any) -> bool:
+    """True if any leaf of the arguments or results is a placeholder or tracer."""
+    return any(
+        place(leaf) is Place.SYMBOLIC for structure in structures for _, leaf in _walk(structure, ())
+    )
+
+
+def row_count(structure: Any) -> int | None:
+    """Length of the first axis of the first leaf that has one."""
+    for _, leaf in _walk(structure, ()):
+        shape = getattr(leaf, "shape", None)
+        if shape is not None and len(shape) > 0 and shape[0] is not None:
+            return int(shape[0])
+    return None

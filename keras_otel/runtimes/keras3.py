@@ -1,0 +1,161 @@
+"""Keras 3 on TensorFlow, JAX, PyTorch, numpy and OpenVINO."""
+
+from __future__ import annotations
+
+import inspect
+import sys
+from collections.abc import Callable
+from typing import Any
+from weakref import WeakKeyDictionary
+
+from keras_otel._patching import PatchSet, Wrap
+from keras_otel.fingerprint import Weight
+from keras_otel.runtimes import keras_models, overrides
+from keras_otel.runtimes.calls import changing_weights, inference, loading, outside
+
+_trains_by_default: WeakKeyDictionary[type, bool] = WeakKeyDictionary()
+
+
+class Keras3:
+    """The adapter of an imported `keras` package of version 3."""
+
+    name = "keras"
+
+    def __init__(self, keras: Any) -> None:
+        self._keras = keras
+        self.version: str = keras.__version__
+        self.backend: str = keras.backend.backend()
+        # Private, and the only place where Keras says that a layer is being built or that a layer
+        # outside any model is calling; both are also told by the results on most backends.
+        state = sys.modules.get("keras.src.backend.common.global_state")
+        self._global_attribute: Callable[[str], Any] = getattr(
+            state, "get_global_attribute", lambda name: None
+        )
+
+    # -- what to patch -------------------------------------------------------------------------
+
+    def install(self, patches: PatchSet) -> None:
+        """Patch `keras.Model`, `TFSMLayer` and the functions behind `load_model`."""
+        changing = changing_weights(keras_models.parts)
+        wraps: dict[str, Wrap] = {
+            name: self._inference(name) for name in overrides.INFERENCE_METHODS
+        }
+        wraps |= dict.fromkeys(("evaluate", "test_on_batch", "export", "save"), outside)
+        wraps |= dict.fromkeys(
+            ("fit", "train_on_batch", "load_weights", "set_weights", "quantize", "set_state_tree"),
+            changing,
+        )
+        model = self._keras.Model
+        patches.install(model, {k: w for k, w in wraps.items() if hasattr(model, k)})
+        overrides.install(patches, model, self._override)
+        tfsm = getattr(self._keras.layers, "TFSMLayer", None)
+        if tfsm is not None:
+            patches.install(tfsm, {"__call__": self._inference("__call__")})
+        for module, function in (
+            ("keras.src.saving.saving_lib", "load_model"),
+            ("keras.src.legacy.saving.legacy_h5_format", "load_model_from_hdf5"),
+        ):
+            # Where `load_model` looks them up at each call, so that a name imported before
+            # instrumenting is reached too.
+            if hasattr(sys.modules.get(module), function):
+                patches.install(sys.modules[module], {function: loading})
+
+    def _inference(self, method: str) -> Wrap:
+        return inference(
+            overrides.INFERENCE_METHODS[method], self, is_tracing=self._torch_tracing()
+        )
+
+    def _override(self, method: str) -> Wrap:
+        return inference(
+            overrides.INFERENCE_METHODS[method],
+            self,
+            is_override=True,
+            is_tracing=self._torch_tracing(),
+        )
+
+    def _torch_tracing(self) -> Callable[[], bool] | None:
+        if self.backend != "torch":
+            return None
+        # The function itself, and not a wrapper of ours: torch.compile knows it and folds it.
+        is_compiling: Callable[[], bool] = sys.modules["torch"].compiler.is_compiling
+        return is_compiling
+
+    def owns(self, model: Any) -> bool:
+        """True for a Keras 3 model or layer."""
+        return isinstance(model, self._keras.Layer)
+
+    # -- what a call is ------------------------------------------------------------------------
+
+    def is_inference(
+        self, operation: str, model: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> bool:
+        """False under training, while a layer is built, and when tracing for TorchScript."""
+        if self._global_attribute("symbolic_scope") is not None:
+            return False
+        if operation == "call":
+            if keras_models.asks_for_training(args, kwargs):
+                return False
+            if "training" not in kwargs and self._trains(model):
+                return False
+        return not (self.backend == "torch" and sys.modules["torch"].jit.is_tracing())
+
+    def _trains(self, model: Any) -> bool:
+        """True if an unsaid `training` means True: by the layer around it, or by default."""
+        context = self._global_attribute("current_call_ctx")
+        if context is not None and getattr(context, "training", None):
+            return True
+        kind = type(model)
+        trains = _trains_by_default.get(kind)
+        if trains is None:
+            parameter = inspect.signature(kind.call).parameters.get("training")
+            trains = _trains_by_default[kind] = parameter is not None and parameter.default is True
+        return trains
+
+    def is_building(self) -> bool:
+        """True inside a TensorFlow graph, whatever the arguments look like."""
+        tensorflow = sys.modules.get("tensorflow")
+        return (
+            self.backend == "tensorflow"
+            and tensorflow is not None
+            and not tensorflow.executing_eagerly()
+        )
+
+    def is_cold(self, model: Any, operation: str) -> bool | None:
+        """True if this call must build its function; None where only the first call tells."""
+        return keras_models.is_cold(model, operation)
+
+    # -- what a model is -----------------------------------------------------------------------
+
+    def architecture(self, model: Any) -> dict[str, Any]:
+        return keras_models.architecture(model)
+
+    def weights(self, model: Any) -> Any:
+        return (
+            Weight(name=name, dtype=dtype, array=keras_models.in_dtype(array, dtype))
+            for name, dtype, array in (
+                (v.name, self._dtype_name(v.dtype), self._keras.ops.convert_to_numpy(v))
+                for v in model.weights
+            )
+        )
+
+    def weight_bytes(self, model: Any) -> int:
+        return keras_models.weight_bytes(model, self._dtype_name)
+
+    def vocabularies(self, model: Any) -> list[list[str]]:
+        return keras_models.vocabularies(model)
+
+    def parts(self, model: Any) -> frozenset[int]:
+        return keras_models.parts(model)
+
+    def given_name(self, model: Any) -> str | None:
+        return keras_models.given_name(model)
+
+    def precision(self, model: Any) -> str | None:
+        return keras_models.precision(model, self._dtype_name)
+
+    def source(self, model: Any) -> str | None:
+        """Where a SavedModel layer was loaded from: it keeps its own path."""
+        return keras_models.saved_model_path(model)
+
+    def _dtype_name(self, dtype: Any) -> str:
+        return str(self._keras.backend.standardize_dtype(dtype))

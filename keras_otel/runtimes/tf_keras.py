@@ -1,0 +1,102 @@
+"""Keras 2: the `tf_keras` package, or `keras` before version 3."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+from keras_otel._patching import PatchSet, Wrap
+from keras_otel.fingerprint import Weight
+from keras_otel.runtimes import keras_models, overrides
+from keras_otel.runtimes.calls import changing_weights, inference, loading, outside
+
+
+class TfKeras:
+    """The adapter of an imported Keras 2 package."""
+
+    name = "tf_keras"
+    backend = "tensorflow"
+
+    def __init__(self, keras: Any) -> None:
+        self._keras = keras
+        self.version: str = keras.__version__
+        self._package: str = keras.__name__.partition(".")[0]
+
+    # -- what to patch -------------------------------------------------------------------------
+
+    def install(self, patches: PatchSet) -> None:
+        """Patch `tf_keras.Model` and the functions behind `load_model`."""
+        changing = changing_weights(keras_models.parts)
+        wraps: dict[str, Wrap] = {
+            name: inference(operation, self)
+            for name, operation in overrides.INFERENCE_METHODS.items()
+        }
+        wraps |= dict.fromkeys(("evaluate", "test_on_batch", "export", "save"), outside)
+        wraps |= dict.fromkeys(("fit", "train_on_batch", "load_weights", "set_weights"), changing)
+        model = self._keras.Model
+        patches.install(model, {k: w for k, w in wraps.items() if hasattr(model, k)})
+        overrides.install(patches, model, self._override)
+        for module in (
+            f"{self._package}.src.saving.saving_lib",
+            f"{self._package}.src.saving.legacy.save",
+        ):
+            if hasattr(sys.modules.get(module), "load_model"):
+                patches.install(sys.modules[module], {"load_model": loading})
+
+    def _override(self, method: str) -> Wrap:
+        return inference(overrides.INFERENCE_METHODS[method], self, is_override=True)
+
+    def owns(self, model: Any) -> bool:
+        """True for a Keras 2 model or layer."""
+        return isinstance(model, self._keras.layers.Layer)
+
+    # -- what a call is ------------------------------------------------------------------------
+
+    def is_inference(
+        self, operation: str, model: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> bool:
+        """False under training and inside a graph."""
+        if operation == "call" and keras_models.asks_for_training(args, kwargs):
+            return False
+        return not self.is_building()
+
+    def is_building(self) -> bool:
+        """True inside a TensorFlow graph."""
+        return not sys.modules["tensorflow"].executing_eagerly()
+
+    def is_cold(self, model: Any, operation: str) -> bool | None:
+        """True if this call must build its function; None where only the first call tells."""
+        return keras_models.is_cold(model, operation)
+
+    # -- what a model is -----------------------------------------------------------------------
+
+    def architecture(self, model: Any) -> dict[str, Any]:
+        return keras_models.architecture(model)
+
+    def weights(self, model: Any) -> Any:
+        return (
+            Weight(
+                name=v.name,
+                dtype=v.dtype.name,
+                array=keras_models.in_dtype(v.numpy(), v.dtype.name),
+            )
+            for v in model.weights
+        )
+
+    def weight_bytes(self, model: Any) -> int:
+        return keras_models.weight_bytes(model, lambda dtype: str(dtype.name))
+
+    def vocabularies(self, model: Any) -> list[list[str]]:
+        return keras_models.vocabularies(model)
+
+    def parts(self, model: Any) -> frozenset[int]:
+        return keras_models.parts(model)
+
+    def given_name(self, model: Any) -> str | None:
+        return keras_models.given_name(model)
+
+    def precision(self, model: Any) -> str | None:
+        return keras_models.precision(model, str)
+
+    def source(self, model: Any) -> str | None:
+        return None

@@ -1,0 +1,57 @@
+"""Functions that a user compiled around a model: `tf.function`, `jax.jit`, `torch.compile`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import wrapt
+
+from keras_otel import _observer
+from keras_otel._guard import guarded
+from keras_otel._scope import current
+from keras_otel.runtimes.adapter import adapter_of
+from keras_otel.runtimes.calls import observed
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def traced(fn: F, model: Any) -> F:
+    """Make each concrete call of a compiled function an inference of `model`.
+
+    Args:
+        fn: A callable around the model, as made by `tf.function`, `jax.jit` or `torch.compile`.
+            It need not be compiled. Its output is read as the model's.
+        model: The Keras model (or `TFSMLayer`) whose predictions it returns.
+
+    Returns:
+        `fn` itself behind a transparent proxy: its attributes, such as
+        `get_concrete_function` or `lower`, stay reachable.
+
+    Raises:
+        TypeError: `fn` is not callable.
+    """
+    if not callable(fn):
+        raise TypeError(
+            f"traced(fn, model) needs a callable, got {type(fn).__name__}: "
+            "pass the compiled function first, its model second"
+        )
+    is_first = True
+
+    def wrapper(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
+        nonlocal is_first
+        observer = _observer.active
+        scope = current.get()
+        if observer is None or (scope is not None and scope.is_open):
+            return wrapped(*args, **kwargs)
+        adapter = adapter_of(model)
+        if adapter is None:
+            return wrapped(*args, **kwargs)
+        call = guarded("begin", observer.begin, adapter, "traced", model, args, kwargs)
+        if call is None:
+            return wrapped(*args, **kwargs)
+        call.is_cold, is_first = is_first, False
+        return observed(observer, call, wrapped, args, kwargs)
+
+    proxy: F = wrapt.FunctionWrapper(fn, wrapper)
+    return proxy
