@@ -131,7 +131,9 @@ class KnownModel:
 
 def compute_fingerprint(model: Any, adapter: Adapter) -> str:
     """The fingerprint of a model as it is now."""
-    return fingerprint(adapter.architecture(model), adapter.weights(model), adapter.vocabularies(model))
+    return fingerprint(
+        adapter.architecture(model), adapter.weights(model), adapter.vocabularies(model)
+    )
 
 
 class KnownModels:

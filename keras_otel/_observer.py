@@ -58,7 +58,7 @@ class Call(Scope):
         "is_cold",
         "kwargs",
         "operation",
-                "start_ns",
+        "start_ns",
         "subject",
     )
 
@@ -141,8 +141,8 @@ class Observer:
             return
         known, facts = self._facts(call)
         outputs = tuple(
-            self._decode(call, known, name, leaf, place, len(leaves) == 1)
-            for (name, leaf), place in zip(leaves.items(), places, strict=True)
+            self._decode(call, known, None if len(leaves) == 1 else name, leaf)
+            for name, leaf in leaves.items()
         )
         self._emit(call, known, facts, outputs, None)
 
@@ -183,11 +183,8 @@ class Observer:
             )
         return known, facts
 
-    def _decode(
-        self, call: Call, known: KnownModel, name: str | None, leaf: Any, place: Place, is_only: bool
-    ) -> Decoded:
-        output = None if is_only else name
-        if place is Place.OTHER:
+    def _decode(self, call: Call, known: KnownModel, output: str | None, leaf: Any) -> Decoded:
+        if arrays.place(leaf) is Place.OTHER:
             rows = arrays.row_count(leaf)
             return Decoded(
                 task="opaque",
@@ -217,7 +214,9 @@ class Observer:
         """What a failed call would have said: its task and rows, and nothing else."""
         rows = arrays.row_count((call.args, call.kwargs)) or 0
         columns = guarded("inspect the model", output_columns, call.subject) or {None: None}
-        heads = {name: head_of(call.subject, known.described(), name, n) for name, n in columns.items()}
+        heads = {
+            name: head_of(call.subject, known.described(), name, n) for name, n in columns.items()
+        }
         return tuple(
             Decoded(task=task_of(head), rows=rows, output=name) for name, head in heads.items()
         )
@@ -259,14 +258,13 @@ class Observer:
             name: arrays.pending(leaf) if arrays.place(leaf) is Place.DEVICE else leaf
             for name, leaf in leaves.items()
         }
-        rows = arrays.row_count((call.args, call.kwargs))
-        call.args, call.kwargs = (rows,), {}  # the inputs must not be kept alive by the queue
+        call.args, call.kwargs = (), {}  # the queue must not keep the inputs alive
 
         def finish() -> None:
             token = current.set(call)
             try:
                 outputs = tuple(
-                    self._decode_pending(call, known, name, handle, len(handles) == 1)
+                    self._decode_pending(call, known, None if len(handles) == 1 else name, handle)
                     for name, handle in handles.items()
                 )
                 self._emit(call, known, facts, outputs, None)
@@ -277,13 +275,13 @@ class Observer:
             count_dropped("accelerator queue")
 
     def _decode_pending(
-        self, call: Call, known: KnownModel, name: str | None, handle: Any, is_only: bool
+        self, call: Call, known: KnownModel, output: str | None, handle: Any
     ) -> Decoded:
         if not hasattr(handle, "wait"):
-            return self._decode(call, known, name, handle, arrays.place(handle), is_only)
+            return self._decode(call, known, output, handle)
         array = handle.wait()
         call.duration_s = max(call.duration_s, (time.time_ns() - call.start_ns) / 1e9)
-        return self._decode_array(call, known, None if is_only else name, array)
+        return self._decode_array(call, known, output, array)
 
     # -- said once -----------------------------------------------------------------------------
 

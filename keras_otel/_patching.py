@@ -49,15 +49,15 @@ class PatchSet:
 
     def undo(self) -> None:
         """Put everything back, last first."""
-        for owner, replaced in list(self._weak.items()):
+        for weak_owner, replaced in list(self._weak.items()):
             for name, reference in replaced.items():
-                replacement = reference()
-                if replacement is not None and vars(owner).get(name) is replacement:
-                    setattr(owner, name, replacement.__wrapped__)
+                replacement: Any = reference()
+                if replacement is not None and vars(weak_owner).get(name) is replacement:
+                    setattr(weak_owner, name, replacement.__wrapped__)
         self._weak.clear()
         while self._undo:
-            owner, name, previous, replacement = self._undo.pop()
-            if vars(owner).get(name) is not replacement:
+            owner, name, previous, ours = self._undo.pop()
+            if vars(owner).get(name) is not ours:
                 continue
             if previous is _ABSENT:
                 delattr(owner, name)

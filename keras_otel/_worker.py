@@ -24,10 +24,11 @@ class Worker:
 
     def __init__(self, capacity: int) -> None:
         self._capacity = capacity
-        self._reset()
+        self.reset()
         _workers.add(self)
 
-    def _reset(self) -> None:
+    def reset(self) -> None:
+        """Start over with an empty queue and no thread, as a forked child must."""
         self._jobs: queue.Queue[Job] = queue.Queue(self._capacity)
         self._thread: threading.Thread | None = None
         self._lock = threading.Lock()
@@ -83,7 +84,7 @@ _workers: weakref.WeakSet[Worker] = weakref.WeakSet()
 def _after_fork() -> None:
     # Threads do not survive a fork, and their queue's locks may be held for ever.
     for worker in list(_workers):
-        worker._reset()
+        worker.reset()
 
 
 os.register_at_fork(after_in_child=_after_fork)

@@ -88,7 +88,9 @@ def write_card(path: Path, card: Card) -> None:
         content["lineage"] = dict(card.lineage)
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        temporary.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+        temporary.write_text(
+            json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8"
+        )
         temporary.replace(path)
     except (OSError, TypeError, ValueError) as error:
         temporary.unlink(missing_ok=True)
@@ -108,6 +110,4 @@ def _card(content: object) -> Card:
     if lineage is not None and not isinstance(lineage, dict):
         raise DescriptionError(f"lineage must be an object, got {type(lineage).__name__}")
     facts = {key: content.get(key) for key in Description.__dataclass_fields__}
-    return Card(
-        description=checked_description(**facts), fingerprint=fingerprint, lineage=lineage
-    )
+    return Card(description=checked_description(**facts), fingerprint=fingerprint, lineage=lineage)

@@ -45,9 +45,7 @@ def call_facts(
 ) -> CallFacts:
     """Build the facts of one model and operation; `runtime` is (name, backend, Keras version)."""
     runtime_name, backend, keras_version = runtime
-    model = _without_none(
-        {names.MODEL_NAME: identity.name, names.MODEL_VERSION: identity.version}
-    )
+    model = _without_none({names.MODEL_NAME: identity.name, names.MODEL_VERSION: identity.version})
     shared = {
         names.OPERATION_NAME: operation,
         **model,
@@ -165,9 +163,7 @@ def _add_batch(attributes: dict[str, AttributeValue], decoded: Decoded) -> None:
         attributes[names.EMBEDDING_DIMENSION] = decoded.dimension
 
 
-def _add_outputs(
-    attributes: dict[str, AttributeValue], outputs: tuple[Decoded, ...]
-) -> None:
+def _add_outputs(attributes: dict[str, AttributeValue], outputs: tuple[Decoded, ...]) -> None:
     tasks = {decoded.task for decoded in outputs}
     attributes[names.MODEL_TASK] = outputs[0].task if len(tasks) == 1 else "opaque"
     if len(tasks) > 1:

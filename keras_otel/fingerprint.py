@@ -62,7 +62,9 @@ def fingerprint(
     """
     digest = hashlib.sha256()
     canonical = {"model": canonical_architecture(architecture), "vocabularies": list(vocabularies)}
-    digest.update(json.dumps(canonical, sort_keys=True, separators=(",", ":"), default=repr).encode())
+    digest.update(
+        json.dumps(canonical, sort_keys=True, separators=(",", ":"), default=repr).encode()
+    )
     for index, weight in enumerate(weights):
         array = np.ascontiguousarray(weight.array)
         if array.dtype.byteorder == ">":
@@ -83,7 +85,9 @@ def is_made_up(name: str, class_name: str) -> bool:
 
     Keras names an unnamed `Dense` `dense`, `dense_1`, …; a functional model of Keras 2 is `model`.
     """
-    bases = {snake_case(class_name)} | ({"model"} if class_name in ("Functional", "Model") else set())
+    bases = {snake_case(class_name)} | (
+        {"model"} if class_name in ("Functional", "Model") else set()
+    )
     return re.sub(r"_\d+$", "", name) in bases
 
 

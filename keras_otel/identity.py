@@ -114,7 +114,7 @@ def _labels(what: str, value: object) -> tuple[str, ...]:
 def _task(what: str, value: object) -> Task:
     if value not in TASKS:
         raise DescriptionError(f"{what} must be one of {', '.join(TASKS)}, got {value!r}")
-    return value  # type: ignore[return-value]  # one of TASKS, as just checked
+    return value
 
 
 def _threshold(value: object) -> float | tuple[float, ...] | None:

@@ -10,7 +10,9 @@ from importlib import metadata
 from typing import Any, TypeVar
 
 import wrapt
-from opentelemetry.instrumentation.instrumentor import BaseInstrumentor
+from opentelemetry.instrumentation.instrumentor import (  # type: ignore[attr-defined]
+    BaseInstrumentor,  # the module opts out of type checking
+)
 
 from keras_otel import _observer
 from keras_otel._guard import guarded
@@ -43,7 +45,7 @@ class _State:
 _state = _State()
 
 
-class KerasInstrumentor(BaseInstrumentor):
+class KerasInstrumentor(BaseInstrumentor):  # type: ignore[misc]  # untyped upstream
     """OpenTelemetry's handle on keras_otel: entry point `opentelemetry_instrumentor: keras`.
 
     `keras_otel.instrument()` is the same with options checked first. Both take the options of
@@ -53,7 +55,10 @@ class KerasInstrumentor(BaseInstrumentor):
 
     def instrumentation_dependencies(self) -> Collection[str]:
         """The Keras that is installed; OpenTelemetry requires every one that is returned."""
-        for distribution, requirement in (("keras", "keras >= 2.15"), ("tf-keras", "tf-keras >= 2.15")):
+        for distribution, requirement in (
+            ("keras", "keras >= 2.15"),
+            ("tf-keras", "tf-keras >= 2.15"),
+        ):
             try:
                 metadata.version(distribution)
             except metadata.PackageNotFoundError:
@@ -72,7 +77,7 @@ class KerasInstrumentor(BaseInstrumentor):
             _observer.active = _observer.Observer(options)
             _watch_imports()
 
-    def _uninstrument(self, **kwargs: Any) -> None:
+    def _uninstrument(self, **_kwargs: Any) -> None:
         with _state.lock:
             observer, _observer.active = _observer.active, None
             installed.clear()

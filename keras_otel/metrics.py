@@ -40,11 +40,11 @@ class RowCounts:
         identity = facts.identity
         with self._lock:
             for name, rows in decoded.class_counts.items():
-                key = (identity.name, identity.version, self._admit(identity.name, name))
+                key: _ClassKey = (identity.name, identity.version, self._admit(identity.name, name))
                 self._counts[key] = self._counts.get(key, 0) + rows
             if not decoded.class_counts and decoded.rows:
-                key = (identity.name, identity.version, None)
-                self._counts[key] = self._counts.get(key, 0) + decoded.rows
+                classless = (identity.name, identity.version, None)
+                self._counts[classless] = self._counts.get(classless, 0) + decoded.rows
 
     def admit(self, model: str, name: str) -> str:
         """The value that stands for a class: itself, or `__other__` beyond the first 64."""
@@ -60,7 +60,7 @@ class RowCounts:
         admitted.add(name)
         return name
 
-    def observations(self, options: CallbackOptions) -> Iterable[Observation]:
+    def observations(self, _options: CallbackOptions) -> Iterable[Observation]:
         """Everything counted so far."""
         with self._lock:
             counts = dict(self._counts)
@@ -96,15 +96,17 @@ class Instruments:
         self._duration = _histogram(meter, names.DURATION)
         self._confidence = _histogram(meter, names.CONFIDENCE)
         _observable(meter, names.PREDICTIONS, self.rows.observations)
-        _observable(meter, names.TELEMETRY_ERRORS, lambda options: _by_site(failure_counts()))
-        _observable(meter, names.TELEMETRY_DROPPED, lambda options: _by_site(dropped_counts()))
+        _observable(meter, names.TELEMETRY_ERRORS, lambda _: _by_site(failure_counts()))
+        _observable(meter, names.TELEMETRY_DROPPED, lambda _: _by_site(dropped_counts()))
 
     def record(self, inference: Inference, facts: CallFacts, span: Span) -> None:
         """Record one inference, in the context of its span so that exemplars lead to the trace."""
         context = set_span_in_context(span)
         duration = facts.duration_attributes
         if inference.error is not None:
-            duration = {**duration, names.ERROR_TYPE: error_type(inference.error)}
+            failed = {**duration, names.ERROR_TYPE: error_type(inference.error)}
+            self._duration.record(inference.duration_s, failed, context=context)
+            return
         self._duration.record(inference.duration_s, duration, context=context)
         for decoded in inference.outputs:
             self.rows.add(facts, decoded)

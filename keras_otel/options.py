@@ -78,9 +78,7 @@ class Options:
         return self.model_version
 
 
-def resolve(
-    arguments: Mapping[str, object], environ: Mapping[str, str] | None = None
-) -> Options:
+def resolve(arguments: Mapping[str, object], environ: Mapping[str, str] | None = None) -> Options:
     """Merge arguments, environment and defaults.
 
     Args:

@@ -47,9 +47,7 @@ METRICS: dict[str, Metric] = {}
 def _attribute(
     key: str, type_: AttributeType, cardinality: Cardinality, when: str, unit: str = ""
 ) -> str:
-    ATTRIBUTES[key] = Attribute(
-        key=key, type=type_, cardinality=cardinality, when=when, unit=unit
-    )
+    ATTRIBUTES[key] = Attribute(key=key, type=type_, cardinality=cardinality, when=when, unit=unit)
     return key
 
 
@@ -68,7 +66,10 @@ INFERENCE_DURATION: Final = _attribute(
     "keras.inference.duration", "double", "high", "always: the call alone", unit="s"
 )
 INFERENCE_COLD: Final = _attribute(
-    "keras.inference.cold", "boolean", "low", "always: first call of this function (tracing, compiling)"
+    "keras.inference.cold",
+    "boolean",
+    "low",
+    "always: first call of this function (tracing, compiling)",
 )
 ERROR_TYPE: Final = _attribute("error.type", "string", "low", "failure")
 
@@ -134,9 +135,7 @@ PREDICTION_OPAQUE_REASON: Final = _attribute(
     "keras.prediction.opaque_reason", "string", "low", "when the output could not be decoded"
 )
 EMBEDDING_DIMENSION: Final = _attribute("keras.embedding.dimension", "int", "low", "embedding")
-EMBEDDING_NORM: Final = _attribute(
-    "keras.embedding.norm", "double", "high", "embedding, one row"
-)
+EMBEDDING_NORM: Final = _attribute("keras.embedding.norm", "double", "high", "embedding, one row")
 
 # Models with several outputs repeat the prediction's keys for each one, under this prefix.
 OUTPUT_PREFIX: Final = "keras.output"
@@ -178,7 +177,14 @@ DURATION: Final = _metric(
         kind="histogram",
         unit="s",
         description="Duration of an inference: the call alone.",
-        attributes=(OPERATION_NAME, MODEL_NAME, MODEL_VERSION, BACKEND_NAME, RUNTIME_NAME, ERROR_TYPE),
+        attributes=(
+            OPERATION_NAME,
+            MODEL_NAME,
+            MODEL_VERSION,
+            BACKEND_NAME,
+            RUNTIME_NAME,
+            ERROR_TYPE,
+        ),
         boundaries=(0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10),
     )
 )

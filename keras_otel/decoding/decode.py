@@ -78,11 +78,11 @@ def decode(
         array = array.astype(np.float32)  # so that sums and norms do not overflow or round
     match head:
         case Multiclass() | Undetermined():
-            decoded = _multiclass(head, array, max_rows, verify)
+            decoded = _multiclass(head, array, max_rows, verify=verify)
         case Binary():
-            decoded = _binary(head, array, max_rows, verify)
+            decoded = _binary(head, array, max_rows, verify=verify)
         case Multilabel():
-            decoded = _multilabel(head, array, verify)
+            decoded = _multilabel(head, array, verify=verify)
         case Regression():
             decoded = _regression(array)
         case Embedding():
@@ -124,32 +124,56 @@ def _names(labels: tuple[str, ...] | None, columns: int) -> tuple[str, ...] | No
     return labels if labels is not None and len(labels) == columns else None
 
 
+class _Ordinals:
+    """Class ids as text, for models whose labels nobody told."""
+
+    __slots__ = ("_columns",)
+
+    def __init__(self, columns: int) -> None:
+        self._columns = columns
+
+    def __getitem__(self, index: int) -> str:
+        return str(index)
+
+    def __len__(self) -> int:
+        return self._columns
+
+
+Names = tuple[str, ...] | _Ordinals
+
+
 # -- multiclass --------------------------------------------------------------------------------
 
 
 def _multiclass(
-    head: Multiclass | Undetermined, array: Array, max_rows: int, verify: bool
+    head: Multiclass | Undetermined, array: Array, max_rows: int, *, verify: bool
 ) -> Decoded:
     task: Task = "opaque" if isinstance(head, Undetermined) else "multiclass"
     rows = array.shape[0]
     if array.ndim == 1:
         if task == "multiclass" and array.dtype.kind in "iu":
             return _class_ids(head, array, max_rows)
-        return _opaque(rows, None, "no head known" if task == "opaque" else "one column, no classes")
+        return _opaque(
+            rows, None, "no head known" if task == "opaque" else "one column, no classes"
+        )
     scores = _as_matrix(array)
     if scores is None:
         return _positions(rows, array)
     columns = scores.shape[1]
     if columns < 2:
-        return _opaque(rows, None, "no head known" if task == "opaque" else "one column, no classes")
+        return _opaque(
+            rows, None, "no head known" if task == "opaque" else "one column, no classes"
+        )
     if rows == 0:
-        return Decoded(task=task, rows=0, opaque_reason="no head known" if task == "opaque" else None)
+        return Decoded(
+            task=task, rows=0, opaque_reason="no head known" if task == "opaque" else None
+        )
     scale = Scale.UNKNOWN if isinstance(head, Undetermined) else head.scale
     labels = _names(head.labels, columns)
     if rows == 1 and columns <= _FEW_COLUMNS:
-        decoded = _one_row(scores[0].tolist(), scale, labels, verify, _tolerance(scores))
+        decoded = _one_row(scores[0].tolist(), scale, labels, _tolerance(scores), verify=verify)
     else:
-        decoded = _many_rows(scores, scale, labels, verify, max_rows)
+        decoded = _many_rows(scores, scale, labels, max_rows, verify=verify)
     if task == "opaque" and not decoded.confidences and decoded.confidence_mean is None:
         return _opaque(rows, None, decoded.opaque_reason or "no head known")
     return decoded
@@ -168,8 +192,9 @@ def _one_row(
     row: list[float],
     scale: Scale,
     labels: tuple[str, ...] | None,
-    verify: bool,
     tolerance: float,
+    *,
+    verify: bool,
 ) -> Decoded:
     total = sum(row)
     if total != total or total == math.inf:  # noqa: PLR0124 - NaN is not equal to itself
@@ -178,7 +203,9 @@ def _one_row(
     if top == -math.inf:
         return Decoded(task="multiclass", rows=1, opaque_reason=NOT_FINITE)
     class_id = row.index(top)
-    second = max(max(row[:class_id], default=-math.inf), max(row[class_id + 1 :], default=-math.inf))
+    second = max(
+        max(row[:class_id], default=-math.inf), max(row[class_id + 1 :], default=-math.inf)
+    )
     is_probability = abs(total - 1.0) <= tolerance and min(row) >= -tolerance
     name = labels[class_id] if labels else str(class_id)
     if scale is Scale.LOGIT and not (verify and is_probability):
@@ -190,7 +217,11 @@ def _one_row(
         confidence, margin = top, top - second
     else:
         return Decoded(
-            task="multiclass", rows=1, classes=(name,), class_ids=(class_id,), class_counts={name: 1}
+            task="multiclass",
+            rows=1,
+            classes=(name,),
+            class_ids=(class_id,),
+            class_counts={name: 1},
         )
     return Decoded(
         task="multiclass",
@@ -208,17 +239,18 @@ def _many_rows(
     scores: Array,
     scale: Scale,
     labels: tuple[str, ...] | None,
-    verify: bool,
     max_rows: int,
+    *,
+    verify: bool,
 ) -> Decoded:
     rows, columns = scores.shape
     class_ids = scores.argmax(axis=1)
     top = scores.max(axis=1)
     confidence: Array | None
     with np.errstate(invalid="ignore", over="ignore"):
-        is_probability = (
-            scale is Scale.PROBABILITY and not verify
-        ) or _are_probabilities(scores, scale, verify, top)
+        is_probability = (scale is Scale.PROBABILITY and not verify) or _are_probabilities(
+            scores, top, scale, verify=verify
+        )
         if is_probability:
             confidence = top
             finite = np.isfinite(top)
@@ -228,7 +260,9 @@ def _many_rows(
         else:
             confidence = None
             finite = np.isfinite(top)
-    decoded = _classified("multiclass", class_ids, confidence, finite, labels, columns, max_rows)
+    decoded = _classified(
+        "multiclass", class_ids, confidence, finite, labels or _Ordinals(columns), max_rows
+    )
     if rows == 1 and confidence is not None and decoded.confidences:
         runner_up = np.partition(scores[0], -2)[-2]
         margin = (
@@ -240,7 +274,7 @@ def _many_rows(
     return decoded
 
 
-def _are_probabilities(scores: Array, scale: Scale, verify: bool, top: Array) -> bool:
+def _are_probabilities(scores: Array, top: Array, scale: Scale, *, verify: bool) -> bool:
     """True if every finite row is non-negative and sums to 1, where the values are to decide."""
     if scale is Scale.LOGIT and not verify:
         return False
@@ -254,7 +288,7 @@ def _class_ids(head: Multiclass | Undetermined, ids: Array, max_rows: int) -> De
     """An output that already holds class indices, of shape (rows,): no confidence is known."""
     known = len(head.labels) if head.labels else int(ids.max(initial=0)) + 1
     fits = (ids >= 0) & (ids < known)
-    return _classified("multiclass", ids, None, fits, head.labels, known, max_rows)
+    return _classified("multiclass", ids, None, fits, head.labels or _Ordinals(known), max_rows)
 
 
 def _classified(
@@ -262,8 +296,7 @@ def _classified(
     class_ids: Array,
     confidence: Array | None,
     finite: Array,
-    labels: tuple[str, ...] | None,
-    columns: int,
+    names: Names,
     max_rows: int,
 ) -> Decoded:
     """The record of a batch whose every row has one class."""
@@ -277,8 +310,7 @@ def _classified(
             class_ids[finite],
             None if confidence is None else confidence[finite],
             finite[finite],
-            labels,
-            columns,
+            names,
             max_rows,
         )
         return replace(
@@ -289,7 +321,6 @@ def _classified(
             confidences=(),
             opaque_reason=f"{bad} of {rows} rows are NaN or infinite",
         )
-    names = labels or _Ordinals(columns)
     kept_ids = class_ids.tolist() if rows <= max_rows else []
     kept = confidence.tolist() if confidence is not None and rows <= max_rows else []
     classes = tuple([names[i] for i in kept_ids])
@@ -301,7 +332,9 @@ def _classified(
         classes=classes,
         class_ids=tuple(kept_ids),
         confidences=tuple(kept),
-        confidence_mean=float(confidence.mean(dtype=np.float64)) if confidence is not None else None,
+        confidence_mean=float(confidence.mean(dtype=np.float64))
+        if confidence is not None
+        else None,
         confidence_min=float(confidence.min()) if confidence is not None else None,
         class_counts={
             names[i]: n for i, n in zip(present.tolist(), counts[present].tolist(), strict=True)
@@ -310,27 +343,12 @@ def _classified(
     )
 
 
-class _Ordinals:
-    """Class ids as text, for models whose labels nobody told."""
-
-    __slots__ = ("_columns",)
-
-    def __init__(self, columns: int) -> None:
-        self._columns = columns
-
-    def __getitem__(self, index: int) -> str:
-        return str(index)
-
-    def __len__(self) -> int:
-        return self._columns
-
-
 def _sample(
     classes: tuple[str, ...],
     kept: list[float],
     class_ids: Array,
     confidence: Array | None,
-    names: tuple[str, ...] | _Ordinals,
+    names: Names,
 ) -> tuple[tuple[str, float], ...]:
     if confidence is None:
         return ()
@@ -339,15 +357,13 @@ def _sample(
     step = max(1, class_ids.shape[0] // _SAMPLED_ROWS)
     picked = slice(step // 2, None, step)
     ids, values = class_ids[picked].tolist(), confidence[picked].tolist()
-    return tuple(
-        [(names[i], value) for i, value in zip(ids, values, strict=True)][:_SAMPLED_ROWS]
-    )
+    return tuple([(names[i], value) for i, value in zip(ids, values, strict=True)][:_SAMPLED_ROWS])
 
 
 # -- binary ------------------------------------------------------------------------------------
 
 
-def _binary(head: Binary, array: Array, max_rows: int, verify: bool) -> Decoded:
+def _binary(head: Binary, array: Array, max_rows: int, *, verify: bool) -> Decoded:
     rows = array.shape[0]
     scores = _as_matrix(array)
     if scores is None:
@@ -357,7 +373,7 @@ def _binary(head: Binary, array: Array, max_rows: int, verify: bool) -> Decoded:
     if rows == 0:
         return Decoded(task="binary", rows=0)
     column = scores[:, 0]
-    probability, reason = _probabilities(column, head.scale, verify)
+    probability, reason = _probabilities(column, head.scale, verify=verify)
     if probability is None:
         return replace(_opaque(rows, None, reason), task="binary")
     positive = probability > head.threshold  # as keras.metrics.BinaryAccuracy compares
@@ -367,13 +383,12 @@ def _binary(head: Binary, array: Array, max_rows: int, verify: bool) -> Decoded:
         positive.astype(np.int64),
         confidence,
         np.isfinite(probability),
-        _names(head.labels, 2),
-        2,
+        _names(head.labels, 2) or _Ordinals(2),
         max_rows,
     )
 
 
-def _probabilities(scores: Array, scale: Scale, verify: bool) -> tuple[Array | None, str]:
+def _probabilities(scores: Array, scale: Scale, *, verify: bool) -> tuple[Array | None, str]:
     """Independent probabilities of any shape, or None and the reason."""
     finite = scores[np.isfinite(scores)]
     in_range = bool(((finite >= -1e-6) & (finite <= 1.0 + 1e-6)).all())
@@ -393,7 +408,7 @@ def _probabilities(scores: Array, scale: Scale, verify: bool) -> tuple[Array | N
 # -- multilabel, regression, embedding ---------------------------------------------------------
 
 
-def _multilabel(head: Multilabel, array: Array, verify: bool) -> Decoded:
+def _multilabel(head: Multilabel, array: Array, *, verify: bool) -> Decoded:
     rows = array.shape[0]
     scores = _as_matrix(array)
     if scores is None:
@@ -404,14 +419,14 @@ def _multilabel(head: Multilabel, array: Array, verify: bool) -> Decoded:
         return replace(_opaque(rows, None, reason), task="multilabel")
     if rows == 0:
         return Decoded(task="multilabel", rows=0)
-    probability, reason = _probabilities(scores, head.scale, verify)
+    probability, reason = _probabilities(scores, head.scale, verify=verify)
     if probability is None:
         return replace(_opaque(rows, None, reason), task="multilabel")
     names = _names(head.labels, columns) or _Ordinals(columns)
-    finite = np.isfinite(probability).all(axis=1)
+    finite: Array = np.isfinite(probability).all(axis=1)
     bad = rows - int(np.count_nonzero(finite))
     with np.errstate(invalid="ignore"):
-        over = (probability > np.asarray(head.thresholds)) & finite[:, None]
+        over: Array = (probability > np.asarray(head.thresholds)) & finite[:, None]
     counts = over.sum(axis=0).tolist()
     if bad:
         reason = NOT_FINITE if bad == rows else f"{bad} of {rows} rows are NaN or infinite"

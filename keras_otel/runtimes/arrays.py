@@ -113,7 +113,7 @@ _probes: dict[type, _Probe] = {}
 
 
 def _always(answer: Place) -> _Probe:
-    return lambda leaf: answer
+    return lambda _: answer
 
 
 def _probe_of(kind: type) -> _Probe:
@@ -156,11 +156,17 @@ def _jax_place(leaf: Any) -> Place:
 
 def _torch_place(leaf: Any) -> Place:
     torch = sys.modules["torch"]
-    if leaf.is_meta or torch._C._functorch.is_functorch_wrapped_tensor(leaf):
+    if leaf.is_meta or _is_batched(torch, leaf):
         return Place.SYMBOLIC
     if leaf.layout is not torch.strided:
         return Place.OTHER
     return Place.HOST if leaf.device.type == "cpu" else Place.DEVICE
+
+
+def _is_batched(torch: Any, leaf: Any) -> bool:
+    """True under `torch.func.vmap` and `grad`, for which torch has no public question."""
+    wrapped: Any = torch._C._functorch.is_functorch_wrapped_tensor(leaf)  # noqa: SLF001
+    return bool(wrapped)
 
 
 # -- structures --------------------------------------------------------------------------------
@@ -199,7 +205,9 @@ def _walk(node: Any, path: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], A
 def holds_symbolic(*structures: Any) -> bool:
     """True if any leaf of the arguments or results is a placeholder or tracer."""
     return any(
-        place(leaf) is Place.SYMBOLIC for structure in structures for _, leaf in _walk(structure, ())
+        place(leaf) is Place.SYMBOLIC
+        for structure in structures
+        for _, leaf in _walk(structure, ())
     )
 
 

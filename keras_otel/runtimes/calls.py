@@ -115,7 +115,7 @@ def outside(original: Function) -> Function:
 
 
 def changing_weights(parts: Callable[[Any], frozenset[int]]) -> Wrap:
-    """Wrap a method after which the model is another one: fit, load_weights, quantize, …"""
+    """Wrap a method after which the model is another one: fit, load_weights, quantize."""
 
     def wrap(original: Function) -> Function:
         scoped = outside(original)

@@ -27,9 +27,7 @@ from keras_otel.runtimes.inspection import inspect_head, last_scale, output_colu
 _log = logging.getLogger("keras_otel")
 
 
-def head_of(
-    model: Any, described: Description, output: str | None, columns: int | None
-) -> Head:
+def head_of(model: Any, described: Description, output: str | None, columns: int | None) -> Head:
     """The head of one output.
 
     Args:

@@ -29,7 +29,7 @@ class Keras3:
         # outside any model is calling; both are also told by the results on most backends.
         state = sys.modules.get("keras.src.backend.common.global_state")
         self._global_attribute: Callable[[str], Any] = getattr(
-            state, "get_global_attribute", lambda name: None
+            state, "get_global_attribute", lambda _: None
         )
 
     # -- what to patch -------------------------------------------------------------------------
@@ -127,9 +127,11 @@ class Keras3:
     # -- what a model is -----------------------------------------------------------------------
 
     def architecture(self, model: Any) -> dict[str, Any]:
+        """The model's serialised configuration."""
         return keras_models.architecture(model)
 
     def weights(self, model: Any) -> Any:
+        """Every weight in the order of `model.weights`."""
         return (
             Weight(name=name, dtype=dtype, array=keras_models.in_dtype(array, dtype))
             for name, dtype, array in (
@@ -139,18 +141,23 @@ class Keras3:
         )
 
     def weight_bytes(self, model: Any) -> int:
+        """Size of all weights, without reading them."""
         return keras_models.weight_bytes(model, self._dtype_name)
 
     def vocabularies(self, model: Any) -> list[list[str]]:
+        """Vocabularies of the layers that have one."""
         return keras_models.vocabularies(model)
 
     def parts(self, model: Any) -> frozenset[int]:
+        """The ids of the model and of every layer below it."""
         return keras_models.parts(model)
 
     def given_name(self, model: Any) -> str | None:
+        """The model's name if a person chose it."""
         return keras_models.given_name(model)
 
     def precision(self, model: Any) -> str | None:
+        """What most weighted layers compute in."""
         return keras_models.precision(model, self._dtype_name)
 
     def source(self, model: Any) -> str | None:

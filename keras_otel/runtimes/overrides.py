@@ -23,7 +23,7 @@ INFERENCE_METHODS: Final = {
 """Operation name of each method that is an inference."""
 
 
-def install(patches: PatchSet, model: type, wrap_of: Callable[[str], Wrap]) -> None:
+def install(patches: PatchSet, model: Any, wrap_of: Callable[[str], Wrap]) -> None:
     """Wrap the overrides of all subclasses of `model`, now and later."""
     inherited: Any = vars(model).get("__init_subclass__")
 
@@ -32,23 +32,22 @@ def install(patches: PatchSet, model: type, wrap_of: Callable[[str], Wrap]) -> N
             if isinstance(vars(subclass).get(name), types.FunctionType):
                 patches.install_weakly(subclass, name, wrap_of(name))
 
-    def wrap_hook(original: Any) -> Any:
-        def __init_subclass__(cls: type, **kwargs: Any) -> None:
-            if inherited is not None:
-                inherited.__func__(cls, **kwargs)
-            else:
-                super(model, cls).__init_subclass__(**kwargs)
-            if _observer.active is not None:
-                guarded("wrap overrides", wrap_overrides, cls)
+    def subclassed(cls: Any, /, **kwargs: Any) -> None:
+        if inherited is not None:
+            inherited.__func__(cls, **kwargs)
+        else:
+            super(model, cls).__init_subclass__(**kwargs)
+        if _observer.active is not None:
+            guarded("wrap overrides", wrap_overrides, cls)
 
-        return classmethod(__init_subclass__)
-
-    patches.install(model, {"__init_subclass__": wrap_hook})
-    for subclass in set(_subclasses(model)):
-        wrap_overrides(subclass)
+    hook: Any = classmethod(subclassed)
+    patches.install(model, {"__init_subclass__": lambda _: hook})
+    for existing in set(_subclasses(model)):
+        wrap_overrides(existing)
 
 
 def _subclasses(kind: type) -> Iterator[type]:
+    subclass: type
     for subclass in kind.__subclasses__():
         # Keras's own subclasses (Functional, Sequential) inherit; what a package of layers or a
         # user's code overrides is theirs to call.

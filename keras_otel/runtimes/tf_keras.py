@@ -53,7 +53,7 @@ class TfKeras:
     # -- what a call is ------------------------------------------------------------------------
 
     def is_inference(
-        self, operation: str, model: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
+        self, operation: str, _model: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> bool:
         """False under training and inside a graph."""
         if operation == "call" and keras_models.asks_for_training(args, kwargs):
@@ -71,9 +71,11 @@ class TfKeras:
     # -- what a model is -----------------------------------------------------------------------
 
     def architecture(self, model: Any) -> dict[str, Any]:
+        """The model's serialised configuration."""
         return keras_models.architecture(model)
 
     def weights(self, model: Any) -> Any:
+        """Every weight in the order of `model.weights`."""
         return (
             Weight(
                 name=v.name,
@@ -84,19 +86,25 @@ class TfKeras:
         )
 
     def weight_bytes(self, model: Any) -> int:
+        """Size of all weights, without reading them."""
         return keras_models.weight_bytes(model, lambda dtype: str(dtype.name))
 
     def vocabularies(self, model: Any) -> list[list[str]]:
+        """Vocabularies of the layers that have one."""
         return keras_models.vocabularies(model)
 
     def parts(self, model: Any) -> frozenset[int]:
+        """The ids of the model and of every layer below it."""
         return keras_models.parts(model)
 
     def given_name(self, model: Any) -> str | None:
+        """The model's name if a person chose it."""
         return keras_models.given_name(model)
 
     def precision(self, model: Any) -> str | None:
+        """What most weighted layers compute in."""
         return keras_models.precision(model, str)
 
-    def source(self, model: Any) -> str | None:
+    def source(self, _model: Any) -> str | None:
+        """Keras 2 models do not remember their path."""
         return None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import wrapt
 
@@ -38,7 +38,7 @@ def traced(fn: F, model: Any) -> F:
         )
     is_first = True
 
-    def wrapper(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
+    def wrapper(wrapped: Any, _instance: Any, args: Any, kwargs: Any) -> Any:
         nonlocal is_first
         observer = _observer.active
         scope = current.get()
@@ -53,5 +53,5 @@ def traced(fn: F, model: Any) -> F:
         call.is_cold, is_first = is_first, False
         return observed(observer, call, wrapped, args, kwargs)
 
-    proxy: F = wrapt.FunctionWrapper(fn, wrapper)
-    return proxy
+    proxy: Any = wrapt.FunctionWrapper(fn, wrapper)
+    return cast("F", proxy)
