@@ -15,8 +15,11 @@ from pathlib import Path
 from typing import Any
 
 from opentelemetry import context as otel_context
-from opentelemetry import metrics, trace
-from opentelemetry.instrumentation.utils import is_instrumentation_enabled
+from opentelemetry import trace
+from opentelemetry.context import (  # what OpenTelemetry's own instrumentations read
+    _SUPPRESS_INSTRUMENTATION_KEY as _SUPPRESSED,
+)
+from opentelemetry.context import Context
 
 from keras_otel import semconv as names
 from keras_otel._guard import guarded
@@ -69,6 +72,7 @@ class Call(Scope):
         subject: Any,
         args: tuple[Any, ...],
         kwargs: dict[str, Any],
+        context: Context,
     ) -> None:
         super().__init__()
         self.adapter = adapter
@@ -76,7 +80,7 @@ class Call(Scope):
         self.subject = subject
         self.args = args
         self.kwargs = kwargs
-        self.context = otel_context.get_current()
+        self.context = context
         self.is_cold: bool | None = None
         self.duration_s = 0.0
 
@@ -101,11 +105,7 @@ class Observer:
         self._tracer = trace.get_tracer(
             names.SCOPE_NAME, __version__, tracer_provider=options.tracer_provider
         )
-        self._instruments = (
-            instruments_of(options.meter_provider or metrics.get_meter_provider())
-            if options.metrics
-            else None
-        )
+        self._instruments = instruments_of(options.meter_provider) if options.metrics else None
         self._worker = Worker(PENDING_CAPACITY)
         self._has_looked_for_provider = options.tracer_provider is not None
 
@@ -120,11 +120,12 @@ class Observer:
         kwargs: dict[str, Any],
     ) -> Call | None:
         """A call to time, or None if it cannot be an inference."""
-        if not is_instrumentation_enabled():
+        context = otel_context.get_current()
+        if context.get(_SUPPRESSED) or context.get("suppress_instrumentation"):
             return None
         if not adapter.is_inference(operation, model, args, kwargs):
             return None
-        call = Call(adapter, operation, model, args, kwargs)
+        call = Call(adapter, operation, model, args, kwargs, context)
         call.is_cold = adapter.is_cold(model, operation)
         return call
 
@@ -140,18 +141,23 @@ class Observer:
             self._finish_later(call, leaves)
             return
         known, facts = self._facts(call)
-        outputs = tuple(
-            self._decode(call, known, None if len(leaves) == 1 else name, leaf)
-            for name, leaf in leaves.items()
-        )
-        self._emit(call, known, facts, outputs, None)
+
+        def read() -> tuple[Decoded, ...]:
+            return tuple(
+                [
+                    self._decode(call, known, None if len(leaves) == 1 else name, leaf, place)
+                    for (name, leaf), place in zip(leaves.items(), places, strict=True)
+                ]
+            )
+
+        self._emit(call, known, facts, read)
 
     def failed(self, call: Call, error: BaseException) -> None:
         """Record a call that raised, unless it was symbolic."""
         if arrays.holds_symbolic(call.args, call.kwargs) or call.adapter.is_building():
             return
         known, facts = self._facts(call)
-        self._emit(call, known, facts, self._undecoded(call, known), error)
+        self._emit(call, known, facts, lambda: self._undecoded(call, known), error)
 
     def flush(self, timeout_s: float) -> bool:
         """Wait until all inferences seen so far have their spans."""
@@ -183,16 +189,20 @@ class Observer:
             )
         return known, facts
 
-    def _decode(self, call: Call, known: KnownModel, output: str | None, leaf: Any) -> Decoded:
-        if arrays.place(leaf) is Place.OTHER:
-            rows = arrays.row_count(leaf)
-            return Decoded(
-                task="opaque",
-                rows=arrays.row_count((call.args, call.kwargs)) or 0 if rows is None else rows,
-                output=output,
-                opaque_reason=f"output is a {type(leaf).__name__}, not a dense array",
-            )
-        return self._decode_array(call, known, output, arrays.to_numpy(leaf))
+    def _decode(
+        self, call: Call, known: KnownModel, output: str | None, leaf: Any, place: Place
+    ) -> Decoded:
+        if place is Place.OTHER:
+            reason = f"output is a {type(leaf).__name__}, not a dense array"
+        else:
+            array = guarded("read the output", arrays.to_numpy, leaf)
+            if array is not None:
+                return self._decode_array(call, known, output, array)
+            reason = f"output of type {type(leaf).__name__} cannot be read"
+        rows = arrays.row_count(leaf)
+        if rows is None:
+            rows = arrays.row_count((call.args, call.kwargs)) or 0
+        return Decoded(task="opaque", rows=rows, output=output, opaque_reason=reason)
 
     def _decode_array(
         self, call: Call, known: KnownModel, output: str | None, array: arrays.Array
@@ -207,6 +217,7 @@ class Observer:
             array,
             max_rows=self.options.max_rows,
             verify=call.model is not None or call.operation == "traced",
+            count_classes=self._instruments is not None,
             output=output,
         )
 
@@ -226,28 +237,37 @@ class Observer:
         call: Call,
         known: KnownModel,
         facts: CallFacts,
-        outputs: tuple[Decoded, ...],
-        error: BaseException | None,
+        read: Callable[[], tuple[Decoded, ...]],
+        error: BaseException | None = None,
     ) -> None:
         is_first = call.operation not in known.seen_operations
         if is_first:
             known.seen_operations.add(call.operation)
-        inference = Inference(
-            operation=call.operation,
-            identity=facts.identity,
-            model_class=type(call.subject).__name__,
-            runtime=call.adapter.name,
-            backend=call.adapter.backend,
-            start_ns=call.start_ns,
-            duration_s=call.duration_s,
-            rows=outputs[0].rows if outputs else None,
-            cold=is_first if call.is_cold is None else call.is_cold,
-            outputs=outputs,
-            error=error,
-        )
-        span = emit(self._tracer, inference, facts, context=call.context, options=self.options)
-        if self._instruments is not None:
-            self._instruments.record(inference, facts, span)
+        made: Inference | None = None
+
+        def inference() -> Inference:
+            nonlocal made
+            if made is None:
+                outputs = read()
+                made = Inference(
+                    operation=call.operation,
+                    identity=facts.identity,
+                    model_class=type(call.subject).__name__,
+                    runtime=call.adapter.name,
+                    backend=call.adapter.backend,
+                    start_ns=call.start_ns,
+                    duration_s=call.duration_s,
+                    rows=outputs[0].rows if outputs else None,
+                    cold=is_first if call.is_cold is None else call.is_cold,
+                    outputs=outputs,
+                    error=error,
+                )
+            return made
+
+        timing = (call.start_ns, call.start_ns + int(call.duration_s * 1e9))
+        span = emit(self._tracer, inference, facts, timing, call.context, self.options)
+        if self._instruments is not None and self._instruments.are_read():
+            self._instruments.record(inference(), facts, span)
 
     # -- accelerators --------------------------------------------------------------------------
 
@@ -267,7 +287,7 @@ class Observer:
                     self._decode_pending(call, known, None if len(handles) == 1 else name, handle)
                     for name, handle in handles.items()
                 )
-                self._emit(call, known, facts, outputs, None)
+                self._emit(call, known, facts, lambda: outputs)
             finally:
                 current.reset(token)
 
@@ -278,7 +298,7 @@ class Observer:
         self, call: Call, known: KnownModel, output: str | None, handle: Any
     ) -> Decoded:
         if not hasattr(handle, "wait"):
-            return self._decode(call, known, output, handle)
+            return self._decode(call, known, output, handle, arrays.place(handle))
         array = handle.wait()
         call.duration_s = max(call.duration_s, (time.time_ns() - call.start_ns) / 1e9)
         return self._decode_array(call, known, output, array)

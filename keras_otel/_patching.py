@@ -51,9 +51,9 @@ class PatchSet:
         """Put everything back, last first."""
         for weak_owner, replaced in list(self._weak.items()):
             for name, reference in replaced.items():
-                replacement: Any = reference()
+                replacement = reference()
                 if replacement is not None and vars(weak_owner).get(name) is replacement:
-                    setattr(weak_owner, name, replacement.__wrapped__)
+                    setattr(weak_owner, name, vars(replacement)["__wrapped__"])
         self._weak.clear()
         while self._undo:
             owner, name, previous, ours = self._undo.pop()

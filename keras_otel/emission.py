@@ -7,7 +7,7 @@ no span.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, ItemsView, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -70,32 +70,76 @@ def call_facts(
     )
 
 
+class _LazyAttributes(Mapping[str, AttributeValue]):
+    """A span's attributes, made when a sampler or a span first looks at them.
+
+    A span that no sampler wants costs no decoding then; a sampler that looks sees everything.
+    """
+
+    __slots__ = ("_made", "_make")
+
+    def __init__(self, make: Callable[[], dict[str, AttributeValue]]) -> None:
+        self._make = make
+        self._made: dict[str, AttributeValue] | None = None
+
+    def _get(self) -> dict[str, AttributeValue]:
+        made = self._made
+        if made is None:
+            made = self._made = self._make()
+        return made
+
+    def __getitem__(self, key: str) -> AttributeValue:
+        return self._get()[key]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._get())
+
+    def __len__(self) -> int:
+        return len(self._get())
+
+    def items(self) -> ItemsView[str, AttributeValue]:
+        return self._get().items()
+
+    def copy(self) -> dict[str, AttributeValue]:
+        return dict(self._get())
+
+
 def emit(
     tracer: Tracer,
-    inference: Inference,
+    inference: Callable[[], Inference],
     facts: CallFacts,
-    *,
+    timing: tuple[int, int],
     context: Context,
     options: Options,
 ) -> Span:
     """Make the span of an inference, let the user's hook see it, end it.
 
+    Args:
+        tracer: Makes the span.
+        inference: Reads the inference; not called where nobody looks.
+        facts: What the model's inferences share.
+        timing: Start and end, nanoseconds since the epoch.
+        context: The caller's context, whose span is the parent.
+        options: The hook, and which attributes to add.
+
     Returns:
         The ended span, so that metrics can point at it.
     """
+    start_ns, end_ns = timing
     span = tracer.start_span(
         facts.span_name,
         context=context,
         kind=SpanKind.INTERNAL,
-        attributes=_attributes(inference, facts, options),
-        start_time=inference.start_ns,
+        attributes=_LazyAttributes(lambda: _attributes(inference(), facts, options)),
+        start_time=start_ns,
     )
     if span.is_recording():
-        if inference.error is not None:
-            _set_error(span, inference.error)
+        error = inference().error
+        if error is not None:
+            _set_error(span, error)
         if options.on_prediction is not None:
-            guarded("on_prediction", options.on_prediction, span, inference)
-    span.end(end_time=inference.start_ns + int(inference.duration_s * 1e9))
+            guarded("on_prediction", options.on_prediction, span, inference())
+    span.end(end_time=end_ns)
     return span
 
 

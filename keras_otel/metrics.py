@@ -5,10 +5,19 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Callable, Iterable, Mapping
+from types import NoneType
 from typing import Final
 from weakref import WeakKeyDictionary, WeakSet
 
-from opentelemetry.metrics import CallbackOptions, Histogram, Meter, MeterProvider, Observation
+from opentelemetry.metrics import (
+    CallbackOptions,
+    Histogram,
+    Meter,
+    MeterProvider,
+    NoOpMeterProvider,
+    Observation,
+    get_meter_provider,
+)
 from opentelemetry.trace import Span, set_span_in_context
 from opentelemetry.util.types import AttributeValue
 
@@ -89,15 +98,27 @@ os.register_at_fork(after_in_child=_after_fork)
 
 
 class Instruments:
-    """The instruments of one meter."""
+    """The instruments of one meter provider, or of the process's own where that is None."""
 
-    def __init__(self, meter: Meter) -> None:
+    def __init__(self, provider: MeterProvider | None) -> None:
+        # Not kept where it was given: the provider is the weak key under which this is found.
+        self._is_given = not isinstance(provider, (NoOpMeterProvider, NoneType))
+        self._is_process_own = provider is None
+        meter = (provider or get_meter_provider()).get_meter(names.SCOPE_NAME, __version__)
         self.rows = RowCounts()
         self._duration = _histogram(meter, names.DURATION)
         self._confidence = _histogram(meter, names.CONFIDENCE)
         _observable(meter, names.PREDICTIONS, self.rows.observations)
         _observable(meter, names.TELEMETRY_ERRORS, lambda _: _by_site(failure_counts()))
         _observable(meter, names.TELEMETRY_DROPPED, lambda _: _by_site(dropped_counts()))
+
+    def are_read(self) -> bool:
+        """False while there is no SDK to read what would be recorded."""
+        if self._is_given:
+            return True
+        # The API hands out a private proxy until a provider is set.
+        name = type(get_meter_provider()).__name__
+        return self._is_process_own and name not in ("_ProxyMeterProvider", "NoOpMeterProvider")
 
     def record(self, inference: Inference, facts: CallFacts, span: Span) -> None:
         """Record one inference, in the context of its span so that exemplars lead to the trace."""
@@ -119,14 +140,22 @@ class Instruments:
 # Asking a meter twice for an observable instrument registers its callback twice, so each provider
 # gets its instruments once, however often the process instruments and uninstruments.
 _by_provider: Final[WeakKeyDictionary[MeterProvider, Instruments]] = WeakKeyDictionary()
+_of_process: list[Instruments] = []
 
 
-def instruments_of(provider: MeterProvider) -> Instruments:
-    """The instruments of a meter provider, made at the first request."""
+def instruments_of(provider: MeterProvider | None) -> Instruments:
+    """The instruments of a meter provider, made at the first request.
+
+    Args:
+        provider: The provider; None for the process's own, whichever that will be.
+    """
+    if provider is None:
+        if not _of_process:
+            _of_process.append(Instruments(None))
+        return _of_process[0]
     instruments = _by_provider.get(provider)
     if instruments is None:
-        meter = provider.get_meter(names.SCOPE_NAME, __version__)
-        instruments = _by_provider[provider] = Instruments(meter)
+        instruments = _by_provider[provider] = Instruments(provider)
     return instruments
 
 

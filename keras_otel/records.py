@@ -1,10 +1,15 @@
-"""Frozen records: what the parts of keras_otel hand to one another."""
+"""Frozen records: what the parts of keras_otel hand to one another.
+
+`Decoded` and `Inference` are made at every inference and are named tuples: making one takes a
+third of the time of a frozen dataclass. Read them by name only.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Literal
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Literal, NamedTuple
 
 Task = Literal["multiclass", "binary", "multilabel", "regression", "embedding", "opaque"]
 TASKS: tuple[Task, ...] = (
@@ -62,8 +67,7 @@ class Prediction:
     norm: float | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Decoded:
+class Decoded(NamedTuple):
     """One output of one inference, read column by column; row i is element i of each tuple.
 
     The tuples hold every row for up to `max_rows` rows, and are empty beyond that; the summary
@@ -101,7 +105,7 @@ class Decoded:
     norm: float | None = None
     confidence_mean: float | None = None
     confidence_min: float | None = None
-    class_counts: Mapping[str, int] = field(default_factory=dict)
+    class_counts: Mapping[str, int] = MappingProxyType({})
     confidence_sample: tuple[tuple[str, float], ...] = ()
     opaque_reason: str | None = None
 
@@ -127,8 +131,7 @@ class Decoded:
         )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Inference:
+class Inference(NamedTuple):
     """One concrete, outermost call of a model outside training.
 
     Attributes:

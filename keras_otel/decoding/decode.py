@@ -13,8 +13,7 @@ Decisions:
 from __future__ import annotations
 
 import math
-from dataclasses import replace
-from typing import Any, assert_never
+from typing import Any, NamedTuple, assert_never
 
 import numpy as np
 import numpy.typing as npt
@@ -50,6 +49,7 @@ def decode(
     *,
     max_rows: int = 32,
     verify: bool = False,
+    count_classes: bool = True,
     output: str | None = None,
 ) -> Decoded:
     """Read one output.
@@ -61,35 +61,59 @@ def decode(
         max_rows: Up to this many rows are kept row by row.
         verify: True where the array did not come straight from the model's own last layer (a
             wrapped function, an overridden `predict`), so that its scale must show in the values.
+        count_classes: Whether anyone wants the class counts of a batch of more than `max_rows`.
         output: Name of the output, where the model has several.
 
     Returns:
         The record; of task `opaque`, or with an `opaque_reason`, where something cannot be read.
     """
-    rows = array.shape[0] if array.ndim else 1
+    keep = Keep(max_rows=max_rows, count_classes=count_classes)
+    decoded = _decode(head, array, keep, verify=verify)
+    return decoded if output is None else decoded._replace(output=output)
+
+
+class Keep(NamedTuple):
+    """How much of a batch is wanted."""
+
+    max_rows: int
+    count_classes: bool
+
+
+def _decode(head: Head, array: Array, keep: Keep, *, verify: bool) -> Decoded:
+    shape = array.shape
+    if (
+        type(head) is Multiclass
+        and len(shape) == 2
+        and shape[0] == 1
+        and 1 < shape[1] <= _FEW_COLUMNS
+        and array.dtype.char in "fd"
+    ):
+        return _one_row(array[0].tolist(), head, _tolerance(array), verify=verify)
+    rows = shape[0] if shape else 1
     if isinstance(head, Opaque):
-        return Decoded(task="opaque", rows=rows, output=output, opaque_reason=head.reason)
+        return _opaque(rows, head.reason)
     if array.dtype.kind not in "fiub":
         array = _as_real(array)
-    if array.ndim == 0 or array.dtype.kind not in "fiub":
-        what = "has no batch dimension" if array.ndim == 0 else f"is of dtype {array.dtype}"
-        return _opaque(rows, output, f"output {what}")
+    if not shape or array.dtype.kind not in "fiub":
+        what = f"is of dtype {array.dtype}" if shape else "has no batch dimension"
+        return _opaque(rows, f"output {what}")
     if array.dtype == np.float16:
         array = array.astype(np.float32)  # so that sums and norms do not overflow or round
     match head:
-        case Multiclass() | Undetermined():
-            decoded = _multiclass(head, array, max_rows, verify=verify)
+        case Multiclass():
+            return _multiclass(head, array, keep, verify=verify)
+        case Undetermined():
+            return _undetermined(head, array, keep)
         case Binary():
-            decoded = _binary(head, array, max_rows, verify=verify)
+            return _binary(head, array, keep, verify=verify)
         case Multilabel():
-            decoded = _multilabel(head, array, verify=verify)
+            return _multilabel(head, array, verify=verify)
         case Regression():
-            decoded = _regression(array)
+            return _regression(array)
         case Embedding():
-            decoded = _embedding(array)
+            return _embedding(array)
         case _:
             assert_never(head)
-    return decoded if output is None else replace(decoded, output=output)
 
 
 def _as_real(array: Array) -> Array:
@@ -100,8 +124,8 @@ def _as_real(array: Array) -> Array:
         return array
 
 
-def _opaque(rows: int, output: str | None, reason: str) -> Decoded:
-    return Decoded(task="opaque", rows=rows, output=output, opaque_reason=reason)
+def _opaque(rows: int, reason: str, task: Task = "opaque") -> Decoded:
+    return Decoded(task=task, rows=rows, opaque_reason=reason)
 
 
 def _as_matrix(array: Array) -> Array | None:
@@ -116,7 +140,7 @@ def _as_matrix(array: Array) -> Array | None:
 
 
 def _positions(rows: int, array: Array) -> Decoded:
-    return _opaque(rows, None, f"output of rank {array.ndim} holds many predictions a row")
+    return _opaque(rows, f"output of rank {array.ndim} holds many predictions a row")
 
 
 def _names(labels: tuple[str, ...] | None, columns: int) -> tuple[str, ...] | None:
@@ -145,38 +169,33 @@ Names = tuple[str, ...] | _Ordinals
 # -- multiclass --------------------------------------------------------------------------------
 
 
-def _multiclass(
-    head: Multiclass | Undetermined, array: Array, max_rows: int, *, verify: bool
-) -> Decoded:
-    task: Task = "opaque" if isinstance(head, Undetermined) else "multiclass"
+def _undetermined(head: Undetermined, array: Array, keep: Keep) -> Decoded:
+    """Classes if every row is non-negative and sums to 1, else opaque: never a guess."""
+    scores = _as_matrix(array)
+    if scores is not None and scores.shape[0] and scores.shape[1] > 1:
+        decoded = _multiclass(Multiclass(labels=head.labels), scores, keep, verify=True)
+        if decoded.confidences or decoded.confidence_mean is not None:
+            return decoded
+        if not decoded.classes and decoded.opaque_reason is not None:
+            return decoded._replace(task="opaque")
+    return _opaque(array.shape[0], "no head known")
+
+
+def _multiclass(head: Multiclass, array: Array, keep: Keep, *, verify: bool) -> Decoded:
     rows = array.shape[0]
-    if array.ndim == 1:
-        if task == "multiclass" and array.dtype.kind in "iu":
-            return _class_ids(head, array, max_rows)
-        return _opaque(
-            rows, None, "no head known" if task == "opaque" else "one column, no classes"
-        )
+    if array.ndim == 1 and array.dtype.kind in "iu":
+        return _class_ids(head, array, keep)
     scores = _as_matrix(array)
     if scores is None:
         return _positions(rows, array)
     columns = scores.shape[1]
     if columns < 2:
-        return _opaque(
-            rows, None, "no head known" if task == "opaque" else "one column, no classes"
-        )
+        return _opaque(rows, "one column holds no classes")
     if rows == 0:
-        return Decoded(
-            task=task, rows=0, opaque_reason="no head known" if task == "opaque" else None
-        )
-    scale = Scale.UNKNOWN if isinstance(head, Undetermined) else head.scale
-    labels = _names(head.labels, columns)
+        return Decoded(task="multiclass", rows=0)
     if rows == 1 and columns <= _FEW_COLUMNS:
-        decoded = _one_row(scores[0].tolist(), scale, labels, _tolerance(scores), verify=verify)
-    else:
-        decoded = _many_rows(scores, scale, labels, max_rows, verify=verify)
-    if task == "opaque" and not decoded.confidences and decoded.confidence_mean is None:
-        return _opaque(rows, None, decoded.opaque_reason or "no head known")
-    return decoded
+        return _one_row(scores[0].tolist(), head, _tolerance(scores), verify=verify)
+    return _many_rows(scores, head, keep, verify=verify)
 
 
 def _tolerance(array: Array) -> float:
@@ -185,36 +204,27 @@ def _tolerance(array: Array) -> float:
     Halves and bfloat16 arrive here as float32 with their own rounding (2⁻⁸ relative), hence the
     width; rows of unrelated positive numbers are still told apart.
     """
-    return 1e-3 if array.dtype == np.float64 else 1e-2
+    return 1e-3 if array.dtype.char == "d" else 1e-2
 
 
-def _one_row(
-    row: list[float],
-    scale: Scale,
-    labels: tuple[str, ...] | None,
-    tolerance: float,
-    *,
-    verify: bool,
-) -> Decoded:
+def _one_row(row: list[float], head: Multiclass, tolerance: float, *, verify: bool) -> Decoded:
     total = sum(row)
-    if total != total or total == math.inf:  # noqa: PLR0124 - NaN is not equal to itself
-        return Decoded(task="multiclass", rows=1, opaque_reason=NOT_FINITE)
-    top = max(row)
-    if top == -math.inf:
-        return Decoded(task="multiclass", rows=1, opaque_reason=NOT_FINITE)
+    ordered = sorted(row)
+    top = ordered[-1]
+    if total != total or abs(top) == math.inf:  # noqa: PLR0124 - only NaN differs from itself
+        return _opaque(1, NOT_FINITE, "multiclass")
     class_id = row.index(top)
-    second = max(
-        max(row[:class_id], default=-math.inf), max(row[class_id + 1 :], default=-math.inf)
-    )
-    is_probability = abs(total - 1.0) <= tolerance and min(row) >= -tolerance
-    name = labels[class_id] if labels else str(class_id)
-    if scale is Scale.LOGIT and not (verify and is_probability):
+    labels = head.labels
+    name = labels[class_id] if labels and len(labels) == len(row) else str(class_id)
+    is_probability = abs(total - 1.0) <= tolerance and ordered[0] >= -tolerance
+    if head.scale is Scale.LOGIT and not (verify and is_probability):
         # softmax of the largest score, shifted by it so that nothing overflows
         denominator = sum([math.exp(score - top) for score in row])
         confidence = 1.0 / denominator
-        margin = (1.0 - math.exp(second - top)) / denominator
+        margin = (1.0 - math.exp(ordered[-2] - top)) / denominator
     elif is_probability:
-        confidence, margin = top, top - second
+        confidence = top
+        margin = top - ordered[-2]
     else:
         return Decoded(
             task="multiclass",
@@ -235,42 +245,35 @@ def _one_row(
     )
 
 
-def _many_rows(
-    scores: Array,
-    scale: Scale,
-    labels: tuple[str, ...] | None,
-    max_rows: int,
-    *,
-    verify: bool,
-) -> Decoded:
+def _many_rows(scores: Array, head: Multiclass, keep: Keep, *, verify: bool) -> Decoded:
     rows, columns = scores.shape
+    names = _names(head.labels, columns) or _Ordinals(columns)
     class_ids = scores.argmax(axis=1)
-    top = scores.max(axis=1)
+    top = scores[np.arange(rows), class_ids]
     confidence: Array | None
     with np.errstate(invalid="ignore", over="ignore"):
-        is_probability = (scale is Scale.PROBABILITY and not verify) or _are_probabilities(
-            scores, top, scale, verify=verify
-        )
+        is_certain = head.scale is Scale.PROBABILITY and not verify
+        is_probability = is_certain or _are_probabilities(scores, top, head.scale, verify=verify)
         if is_probability:
             confidence = top
-            finite = np.isfinite(top)
-        elif scale is Scale.LOGIT:
+        elif head.scale is Scale.LOGIT:
             confidence = 1.0 / np.exp(scores - top[:, None]).sum(axis=1)
-            finite = np.isfinite(confidence)
         else:
             confidence = None
-            finite = np.isfinite(top)
-    decoded = _classified(
-        "multiclass", class_ids, confidence, finite, labels or _Ordinals(columns), max_rows
-    )
-    if rows == 1 and confidence is not None and decoded.confidences:
+        # One sum tells whether any row is NaN or infinite, and is the mean's numerator.
+        known = top if confidence is None else confidence
+        total = float(np.add.reduce(known, dtype=np.float64))
+    if not math.isfinite(total):
+        return _with_bad_rows(class_ids, confidence, np.isfinite(known), names, keep)
+    decoded = _classified("multiclass", class_ids, confidence, names, keep, total)
+    if rows == 1 and confidence is not None:
         runner_up = np.partition(scores[0], -2)[-2]
         margin = (
             top[0] - runner_up
             if is_probability
             else (1.0 - np.exp(runner_up - top[0])) * confidence[0]
         )
-        return replace(decoded, margin=float(margin))
+        return decoded._replace(margin=float(margin))
     return decoded
 
 
@@ -284,108 +287,103 @@ def _are_probabilities(scores: Array, top: Array, scale: Scale, *, verify: bool)
     return bool(finite.any() and fits[finite].all())
 
 
-def _class_ids(head: Multiclass | Undetermined, ids: Array, max_rows: int) -> Decoded:
+def _class_ids(head: Multiclass, ids: Array, keep: Keep) -> Decoded:
     """An output that already holds class indices, of shape (rows,): no confidence is known."""
-    known = len(head.labels) if head.labels else int(ids.max(initial=0)) + 1
-    fits = (ids >= 0) & (ids < known)
-    return _classified("multiclass", ids, None, fits, head.labels or _Ordinals(known), max_rows)
+    if not ids.size:
+        return Decoded(task="multiclass", rows=0)
+    known = len(head.labels) if head.labels else int(ids.max()) + 1
+    if int(ids.min()) < 0 or int(ids.max()) >= known:
+        return _opaque(ids.shape[0], f"class ids outside 0 to {known - 1}", "multiclass")
+    return _classified("multiclass", ids, None, head.labels or _Ordinals(known), keep, 0.0)
+
+
+def _with_bad_rows(
+    class_ids: Array, confidence: Array | None, finite: Array, names: Names, keep: Keep
+) -> Decoded:
+    """The summaries of the finite rows, and the reason why rows are not listed."""
+    rows = class_ids.shape[0]
+    bad = rows - int(np.count_nonzero(finite))
+    if bad == rows:
+        return _opaque(rows, NOT_FINITE, "multiclass")
+    good = None if confidence is None else confidence[finite]
+    total = 0.0 if good is None else float(good.sum(dtype=np.float64))
+    rest = _classified("multiclass", class_ids[finite], good, names, keep, total)
+    return rest._replace(
+        rows=rows,
+        classes=(),
+        class_ids=(),
+        confidences=(),
+        opaque_reason=f"{bad} of {rows} rows are NaN or infinite",
+    )
 
 
 def _classified(
     task: Task,
     class_ids: Array,
     confidence: Array | None,
-    finite: Array,
     names: Names,
-    max_rows: int,
+    keep: Keep,
+    total: float,
 ) -> Decoded:
-    """The record of a batch whose every row has one class."""
+    """The record of a batch whose every row has one class; `total` is the confidences' sum."""
     rows = class_ids.shape[0]
-    if not finite.all():
-        bad = rows - int(np.count_nonzero(finite))
-        if bad == rows:
-            return Decoded(task=task, rows=rows, opaque_reason=NOT_FINITE)
-        rest = _classified(
-            task,
-            class_ids[finite],
-            None if confidence is None else confidence[finite],
-            finite[finite],
-            names,
-            max_rows,
-        )
-        return replace(
-            rest,
-            rows=rows,
-            classes=(),
-            class_ids=(),
-            confidences=(),
-            opaque_reason=f"{bad} of {rows} rows are NaN or infinite",
-        )
-    kept_ids = class_ids.tolist() if rows <= max_rows else []
-    kept = confidence.tolist() if confidence is not None and rows <= max_rows else []
+    kept_ids: list[int] = class_ids.tolist() if rows <= keep.max_rows else []
+    kept: list[float] = (
+        confidence.tolist() if confidence is not None and rows <= keep.max_rows else []
+    )
     classes = tuple([names[i] for i in kept_ids])
-    counts = np.bincount(class_ids, minlength=1)
-    present = np.flatnonzero(counts)
     return Decoded(
         task=task,
         rows=rows,
         classes=classes,
         class_ids=tuple(kept_ids),
         confidences=tuple(kept),
-        confidence_mean=float(confidence.mean(dtype=np.float64))
-        if confidence is not None
-        else None,
-        confidence_min=float(confidence.min()) if confidence is not None else None,
-        class_counts={
-            names[i]: n for i, n in zip(present.tolist(), counts[present].tolist(), strict=True)
-        },
-        confidence_sample=_sample(classes, kept, class_ids, confidence, names),
+        confidence_mean=None if confidence is None else total / rows,
+        confidence_min=None if confidence is None else float(confidence.min()),
+        class_counts=_counts(class_ids, names) if keep.count_classes else {},
+        confidence_sample=tuple(zip(classes, kept, strict=True))
+        if kept or confidence is None or not keep.count_classes
+        else _sample(class_ids, confidence, names),
     )
 
 
-def _sample(
-    classes: tuple[str, ...],
-    kept: list[float],
-    class_ids: Array,
-    confidence: Array | None,
-    names: Names,
-) -> tuple[tuple[str, float], ...]:
-    if confidence is None:
-        return ()
-    if kept:
-        return tuple(zip(classes, kept, strict=True))
+def _counts(class_ids: Array, names: Names) -> dict[str, int]:
+    counts = np.bincount(class_ids).tolist()
+    return {names[i]: n for i, n in enumerate(counts) if n}
+
+
+def _sample(class_ids: Array, confidence: Array, names: Names) -> tuple[tuple[str, float], ...]:
+    """Evenly spaced rows that stand for a large batch."""
     step = max(1, class_ids.shape[0] // _SAMPLED_ROWS)
-    picked = slice(step // 2, None, step)
+    picked = slice(step // 2, step * _SAMPLED_ROWS, step)
     ids, values = class_ids[picked].tolist(), confidence[picked].tolist()
-    return tuple([(names[i], value) for i, value in zip(ids, values, strict=True)][:_SAMPLED_ROWS])
+    return tuple([(names[i], value) for i, value in zip(ids, values, strict=True)])
 
 
 # -- binary ------------------------------------------------------------------------------------
 
 
-def _binary(head: Binary, array: Array, max_rows: int, *, verify: bool) -> Decoded:
+def _binary(head: Binary, array: Array, keep: Keep, *, verify: bool) -> Decoded:
     rows = array.shape[0]
     scores = _as_matrix(array)
     if scores is None:
         return _positions(rows, array)
     if scores.shape[1] != 1:
-        return _opaque(rows, None, f"binary head with {scores.shape[1]} columns, expected 1")
+        return _opaque(rows, f"binary head with {scores.shape[1]} columns, expected 1")
     if rows == 0:
         return Decoded(task="binary", rows=0)
-    column = scores[:, 0]
-    probability, reason = _probabilities(column, head.scale, verify=verify)
+    probability, reason = _probabilities(scores[:, 0], head.scale, verify=verify)
     if probability is None:
-        return replace(_opaque(rows, None, reason), task="binary")
+        return _opaque(rows, reason, "binary")
+    names = _names(head.labels, 2) or _Ordinals(2)
     positive = probability > head.threshold  # as keras.metrics.BinaryAccuracy compares
     confidence = np.where(positive, probability, 1.0 - probability)
-    return _classified(
-        "binary",
-        positive.astype(np.int64),
-        confidence,
-        np.isfinite(probability),
-        _names(head.labels, 2) or _Ordinals(2),
-        max_rows,
-    )
+    total = float(confidence.sum(dtype=np.float64))
+    if not math.isfinite(total):
+        finite = np.isfinite(confidence)
+        bad = _with_bad_rows(positive.astype(np.int64), confidence, finite, names, keep)
+        return bad._replace(task="binary")
+    return _classified("binary", positive.astype(np.int64), confidence, names, keep, total)
 
 
 def _probabilities(scores: Array, scale: Scale, *, verify: bool) -> tuple[Array | None, str]:
@@ -416,14 +414,14 @@ def _multilabel(head: Multilabel, array: Array, *, verify: bool) -> Decoded:
     columns = scores.shape[1]
     if len(head.thresholds) not in (1, columns):
         reason = f"{len(head.thresholds)} thresholds for {columns} columns"
-        return replace(_opaque(rows, None, reason), task="multilabel")
+        return _opaque(rows, reason, "multilabel")
     if rows == 0:
         return Decoded(task="multilabel", rows=0)
     probability, reason = _probabilities(scores, head.scale, verify=verify)
     if probability is None:
-        return replace(_opaque(rows, None, reason), task="multilabel")
+        return _opaque(rows, reason, "multilabel")
     names = _names(head.labels, columns) or _Ordinals(columns)
-    finite: Array = np.isfinite(probability).all(axis=1)
+    finite: Any = np.isfinite(probability).all(axis=1)
     bad = rows - int(np.count_nonzero(finite))
     with np.errstate(invalid="ignore"):
         over: Array = (probability > np.asarray(head.thresholds)) & finite[:, None]
@@ -459,7 +457,7 @@ def _regression(array: Array) -> Decoded:
 def _embedding(array: Array) -> Decoded:
     rows = array.shape[0]
     if array.ndim < 2:
-        return _opaque(rows, None, "one number a row, no embedding")
+        return _opaque(rows, "one number a row, no embedding")
     vectors = _as_matrix(array)
     norm = reason = None
     if rows == 1 and vectors is not None:

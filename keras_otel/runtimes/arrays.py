@@ -9,6 +9,7 @@ from __future__ import annotations
 import enum
 import sys
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
@@ -38,13 +39,18 @@ class Pending(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class _Kind:
+    """How to ask the leaves of one type."""
+
+    place: Callable[[Any], Place]
+    to_numpy: Callable[[Any], Array] = np.asarray
+    is_leaf: bool = True
+
+
 def place(leaf: Any) -> Place:
     """Where the numbers of `leaf` are."""
-    kind = type(leaf)
-    probe = _probes.get(kind)
-    if probe is None:
-        probe = _probes[kind] = _probe_of(kind)
-    return probe(leaf)
+    return _kind(leaf).place(leaf)
 
 
 def to_numpy(leaf: Any) -> Array:
@@ -53,11 +59,7 @@ def to_numpy(leaf: Any) -> Array:
     Raises:
         Exception: Whatever the framework raises for an array that it cannot convert.
     """
-    if isinstance(leaf, np.ndarray):
-        return leaf
-    if hasattr(leaf, "detach"):
-        return _torch_to_numpy(leaf)
-    return np.asarray(leaf)
+    return _kind(leaf).to_numpy(leaf)
 
 
 def pending(leaf: Any) -> Pending:
@@ -66,9 +68,15 @@ def pending(leaf: Any) -> Pending:
     The user may change a torch tensor in place after the call, so it is copied on its device, on
     the stream that computes it; TensorFlow's and JAX's arrays never change.
     """
-    if hasattr(leaf, "detach"):
-        return _TorchPending(leaf)
-    return _ImmutablePending(leaf)
+    return _TorchPending(leaf) if _kind(leaf) is _TORCH else _ImmutablePending(leaf)
+
+
+def _kind(leaf: Any) -> _Kind:
+    type_ = type(leaf)
+    kind = _kinds.get(type_)
+    if kind is None:
+        kind = _kinds[type_] = _kind_of(type_)
+    return kind
 
 
 class _ImmutablePending:
@@ -108,45 +116,13 @@ def _torch_to_numpy(tensor: Any) -> Array:
 
 # -- what a type is ----------------------------------------------------------------------------
 
-_Probe = Callable[[Any], Place]
-_probes: dict[type, _Probe] = {}
-
-
-def _always(answer: Place) -> _Probe:
-    return lambda _: answer
-
-
-def _probe_of(kind: type) -> _Probe:
-    names = {f"{base.__module__.partition('.')[0]}.{base.__name__}" for base in kind.__mro__}
-    if issubclass(kind, (np.ndarray, np.generic)):
-        return _numpy_place
-    if names & {"keras.KerasTensor", "tf_keras.KerasTensor", "tensorflow.SymbolicTensor"}:
-        return _always(Place.SYMBOLIC)
-    if "keras.OpenVINOKerasTensor" in names:
-        return _always(Place.SYMBOLIC)  # a node of a graph; nothing is computed until predict
-    if "tensorflow.EagerTensor" in names:
-        return _tensorflow_place
-    if "tensorflow.Tensor" in names:
-        return _always(Place.SYMBOLIC)
-    if names & {"jax.Tracer", "jaxlib.Tracer"}:
-        return _always(Place.SYMBOLIC)
-    if names & {"jaxlib.ArrayImpl", "jax.ArrayImpl"}:
-        return _jax_place
-    if "torch.FakeTensor" in names or "torch.FunctionalTensor" in names:
-        return _always(Place.SYMBOLIC)
-    if "torch.Tensor" in names:
-        return _torch_place
-    return _always(Place.OTHER)
-
 
 def _numpy_place(leaf: Any) -> Place:
     return Place.OTHER if leaf.dtype.kind in "OSUMm" else Place.HOST
 
 
 def _tensorflow_place(leaf: Any) -> Place:
-    if leaf.dtype.name in ("string", "variant", "resource"):
-        return Place.OTHER
-    return Place.HOST if "CPU" in leaf.backing_device.upper() else Place.DEVICE
+    return Place.HOST if "CPU" in leaf.backing_device else Place.DEVICE
 
 
 def _jax_place(leaf: Any) -> Place:
@@ -169,6 +145,41 @@ def _is_batched(torch: Any, leaf: Any) -> bool:
     return bool(wrapped)
 
 
+_SYMBOLIC = _Kind(lambda _: Place.SYMBOLIC)
+_OTHER = _Kind(lambda _: Place.OTHER)
+_CONTAINER = _Kind(lambda _: Place.OTHER, is_leaf=False)
+_NUMPY = _Kind(_numpy_place)
+_TENSORFLOW = _Kind(_tensorflow_place)
+_JAX = _Kind(_jax_place)
+_TORCH = _Kind(_torch_place, _torch_to_numpy)
+
+# By package and class, most specific first: a subclass is found through its bases.
+_BY_NAME = (
+    ("keras.KerasTensor", _SYMBOLIC),
+    ("tf_keras.KerasTensor", _SYMBOLIC),
+    ("keras.OpenVINOKerasTensor", _SYMBOLIC),  # a graph's node; only `predict` computes it
+    ("tensorflow.EagerTensor", _TENSORFLOW),
+    ("tensorflow.Tensor", _SYMBOLIC),
+    ("jax.Tracer", _SYMBOLIC),
+    ("jaxlib.Tracer", _SYMBOLIC),
+    ("jaxlib.ArrayImpl", _JAX),
+    ("jax.ArrayImpl", _JAX),
+    ("torch.FakeTensor", _SYMBOLIC),
+    ("torch.FunctionalTensor", _SYMBOLIC),
+    ("torch.Tensor", _TORCH),
+)
+_kinds: dict[type, _Kind] = {}
+
+
+def _kind_of(type_: type) -> _Kind:
+    if issubclass(type_, (np.ndarray, np.generic)):
+        return _NUMPY
+    if issubclass(type_, (Mapping, list, tuple)):
+        return _CONTAINER
+    names = {f"{base.__module__.partition('.')[0]}.{base.__name__}" for base in type_.__mro__}
+    return next((kind for name, kind in _BY_NAME if name in names), _OTHER)
+
+
 # -- structures --------------------------------------------------------------------------------
 
 
@@ -179,7 +190,7 @@ def named_leaves(result: Any, model: Any) -> dict[str | None, Any]:
         result: What the model returned: a leaf, or a dict, list or tuple of them, nested or not.
         model: The model, asked for its names where the result is a list.
     """
-    if not isinstance(result, (Mapping, list, tuple)):
+    if _kind(result).is_leaf:
         return {None: result}
     leaves = dict(_walk(result, ()))
     if len(leaves) == 1:

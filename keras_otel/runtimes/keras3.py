@@ -90,14 +90,15 @@ class Keras3:
         self, operation: str, model: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> bool:
         """False under training, while a layer is built, and when tracing for TorchScript."""
-        if self._global_attribute("symbolic_scope") is not None:
+        if self.backend == "torch" and sys.modules["torch"].jit.is_tracing():
             return False
-        if operation == "call":
-            if keras_models.asks_for_training(args, kwargs):
-                return False
-            if "training" not in kwargs and self._trains(model):
-                return False
-        return not (self.backend == "torch" and sys.modules["torch"].jit.is_tracing())
+        if operation != "call":
+            return True
+        if keras_models.asks_for_training(args, kwargs):
+            return False
+        if "training" not in kwargs and self._trains(model):
+            return False
+        return self._global_attribute("symbolic_scope") is None
 
     def _trains(self, model: Any) -> bool:
         """True if an unsaid `training` means True: by the layer around it, or by default."""
