@@ -1,0 +1,77 @@
+"""Whether an OTLP/gRPC endpoint answers."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final
+
+import grpc  # type: ignore[import-untyped]  # grpcio ships no types
+from opentelemetry.instrumentation.utils import suppress_instrumentation
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2_grpc import TraceServiceStub
+
+from keras_otel.cli.checks import refusals
+from keras_otel.cli.checks.findings import Findings
+from keras_otel.cli.checks.refusals import Refusal
+from keras_otel.cli.checks.targets import Target
+
+_TIMEOUT_S: Final = 3.0
+
+
+def ask_grpc(
+    findings: Findings, environ: Mapping[str, str], target: Target, headers: Mapping[str, str]
+) -> None:
+    """Export no spans at all, with the exporter's own stub."""
+    started = time.perf_counter()
+    with _channel(target, refusals.certificate(environ)) as channel, suppress_instrumentation():
+        try:
+            stub: Any = TraceServiceStub(channel)  # type: ignore[no-untyped-call]  # generated
+            stub.Export(
+                ExportTraceServiceRequest(), timeout=_TIMEOUT_S, metadata=tuple(headers.items())
+            )
+        except grpc.RpcError as error:
+            refusal = _refusal(target, error)
+            findings.fact("answer", "Endpoint", refusal.what)
+            findings.wrong(f"{target.shown}: {refusal.what}", refusal.mend)
+            return
+    elapsed_ms = (time.perf_counter() - started) * 1e3
+    findings.fact("answer", "Endpoint", f"answers OK in {elapsed_ms:.0f} ms")
+
+
+def _channel(target: Target, certificate: str | None) -> Any:
+    address = target.address.rpartition("@")[2]
+    if not target.is_secure:
+        return grpc.insecure_channel(address)
+    roots = Path(certificate).read_bytes() if certificate else None
+    return grpc.secure_channel(address, grpc.ssl_channel_credentials(roots))
+
+
+def _refusal(target: Target, error: Any) -> Refusal:
+    code, details = error.code(), str(error.details() or "")
+    if code is grpc.StatusCode.DEADLINE_EXCEEDED:
+        return refusals.silent(target, _TIMEOUT_S)
+    if code in (grpc.StatusCode.UNAUTHENTICATED, grpc.StatusCode.PERMISSION_DENIED):
+        return refusals.denied(f"answers {code.name}")
+    if code is grpc.StatusCode.UNIMPLEMENTED:
+        return Refusal(
+            what="a gRPC server answers that takes no OTLP traces",
+            mend="Name the OTLP port of the Collector or backend, mostly 4317",
+        )
+    if code is grpc.StatusCode.UNAVAILABLE:
+        return _unavailable(target, details.lower())
+    return Refusal(what=f"answers {code.name}", mend="See the receiver's own log")
+
+
+def _unavailable(target: Target, details: str) -> Refusal:
+    # gRPC has one code for all of these; its own words are the only way to tell them apart.
+    if "refused" in details:
+        return refusals.refused(target)
+    if any(word in details for word in ("dns", "resolution", "name or service", "domain name")):
+        return refusals.unresolved(target)
+    if "certificate" in details:
+        return refusals.untrusted("verification failed")
+    if "ssl" in details or "tls" in details:
+        return refusals.plaintext(target)
+    return refusals.misunderstood(target)

@@ -1,0 +1,155 @@
+"""What is switched on in this very process."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from dataclasses import fields
+from typing import Any
+
+from opentelemetry import _logs, metrics, trace
+
+from keras_otel import _observer
+from keras_otel._guard import failure_counts
+from keras_otel.cli.checks.findings import Findings, redacted
+from keras_otel.cli.checks.targets import Target
+from keras_otel.cli.checks.trial import check_counts, grouped
+from keras_otel.instrumentor import patched
+from keras_otel.metrics import dropped_counts
+from keras_otel.options import Options
+
+_KERAS = ("keras", "tf_keras")
+_API_ONLY = ("ProxyTracerProvider", "NoOpTracerProvider")
+
+
+def check_process(findings: Findings) -> None:
+    """Whether this process is instrumented, with what, and where its spans go."""
+    observer = _observer.active
+    options = observer.options if observer is not None else Options()
+    imported = [name for name in _KERAS if hasattr(sys.modules.get(name), "Model")]
+    findings.fact(
+        "instrumented",
+        "Instrumented",
+        f"{'yes' if observer else 'no'}, Keras {'imported' if imported else 'not imported yet'}",
+        observer is not None,
+    )
+    if observer is None:
+        findings.wrong(
+            "this process is not instrumented",
+            "Call keras_otel.instrument(), or start it with opentelemetry-instrument",
+        )
+    _check_patches(findings, is_expected=observer is not None and bool(imported))
+    findings.fact("options", "Options", _changed(options), _values(options))
+    check_providers(findings, options)
+    check_counts(findings, failure_counts(), dropped_counts())
+
+
+def is_set_up() -> bool:
+    """Whether this process is instrumented or has an SDK."""
+    provider = type(trace.get_tracer_provider()).__name__
+    return _observer.active is not None or provider not in _API_ONLY
+
+
+def process_target() -> Target | None:
+    """Where the first OTLP exporter of this process sends to."""
+    for exporter in _exporters(trace.get_tracer_provider()):
+        endpoint = getattr(exporter, "_endpoint", None)
+        if not isinstance(endpoint, str):
+            continue
+        is_grpc = ".grpc." in type(exporter).__module__
+        return Target(
+            protocol="grpc" if is_grpc else "http",
+            address=endpoint,
+            is_secure=not getattr(exporter, "_insecure", True)
+            if is_grpc
+            else endpoint.startswith("https:"),
+            source=f"this process's {type(exporter).__name__}",
+        )
+    return None
+
+
+def _check_patches(findings: Findings, *, is_expected: bool) -> None:
+    names = patched()
+    findings.fact("patched", "Patched", grouped(names), list(names))
+    if is_expected and not names:
+        findings.wrong(
+            "Keras is imported and nothing of it is patched",
+            "Call keras_otel.uninstrument() and keras_otel.instrument() again, and read the log",
+        )
+
+
+def _values(options: Options) -> dict[str, Any]:
+    return {
+        f.name: value
+        if isinstance(value := getattr(options, f.name), (bool, int, type(None)))
+        else redacted(str(value))
+        for f in fields(options)
+        if not f.name.endswith("_provider")
+    }
+
+
+def _changed(options: Options) -> str:
+    default = _values(Options())
+    changed = {k: v for k, v in _values(options).items() if v != default[k]}
+    return ", ".join(f"{name}={value}" for name, value in changed.items()) or "all as by default"
+
+
+def check_providers(findings: Findings, options: Options) -> None:
+    """The providers that the options name or this process has, and what is behind them."""
+    tracers = options.tracer_provider or trace.get_tracer_provider()
+    providers = {
+        "traces": tracers,
+        "metrics": options.meter_provider or metrics.get_meter_provider(),
+        "logs": options.logger_provider or _logs.get_logger_provider(),
+    }
+    kinds = {signal: type(provider).__name__ for signal, provider in providers.items()}
+    findings.fact("providers", "Providers", ", ".join(f"{k} {v}" for k, v in kinds.items()), kinds)
+    exporters = [_described(exporter) for exporter in _exporters(tracers)]
+    findings.fact("exporters", "Spans go to", "; ".join(exporters) or "nowhere", exporters)
+    if kinds["traces"] in _API_ONLY:
+        findings.wrong(
+            "no OpenTelemetry SDK is set up in this process, so spans go nowhere",
+            'Call keras_otel.instrument(export="http://localhost:4318"), or set a TracerProvider',
+        )
+    elif getattr(tracers, "_disabled", False):
+        findings.wrong("OTEL_SDK_DISABLED=true drops every span", "Unset it and start again")
+    elif hasattr(tracers, "_active_span_processor") and not _processors(tracers):
+        findings.wrong(
+            "the TracerProvider has no span processor, so spans go nowhere",
+            "provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))",
+        )
+    _check_sampler(findings, tracers)
+
+
+def _check_sampler(findings: Findings, tracers: Any) -> None:
+    sampler = getattr(tracers, "sampler", None)
+    if sampler is None:
+        return
+    text: str = sampler.get_description()
+    findings.fact("sampler", "Sampler", text.partition(",remoteParent")[0].replace("{root:", " "))
+    if text.startswith(("AlwaysOff", "ParentBased{root:AlwaysOff")):
+        findings.wrong(
+            "the sampler drops every span that starts a trace", "Unset OTEL_TRACES_SAMPLER"
+        )
+
+
+def _processors(tracers: Any) -> tuple[Any, ...]:
+    # The SDK names these only privately; a provider of another make just has none to show.
+    multi = getattr(tracers, "_active_span_processor", None)
+    return tuple(getattr(multi, "_span_processors", ()))
+
+
+def _exporters(tracers: Any) -> Iterator[Any]:
+    for processor in _processors(tracers):
+        exporter = getattr(processor, "span_exporter", None)
+        if exporter is not None:
+            yield exporter
+
+
+def _described(exporter: Any) -> str:
+    endpoint = getattr(exporter, "_endpoint", None)
+    if endpoint is None:
+        writer = getattr(exporter, "_exporter", exporter)
+        endpoint = getattr(getattr(writer, "_stream", None), "name", None)
+    name = type(exporter).__name__
+    return redacted(f"{name} to {endpoint}") if endpoint else name
