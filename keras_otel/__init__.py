@@ -4,14 +4,8 @@
 class, its confidence and the latency.
 """
 
-from keras_otel.instrumentor import (
-    KerasInstrumentor,
-    describe,
-    instrument,
-    refresh,
-    save_card,
-    uninstrument,
-)
+from keras_otel.description import describe, refresh, save_card
+from keras_otel.instrumentor import KerasInstrumentor, instrument, uninstrument
 from keras_otel.runtimes.traced import traced
 from keras_otel.version import __version__
 

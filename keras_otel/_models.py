@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import threading
 import weakref
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from keras_otel._guard import guarded
-from keras_otel.cards import Card
-from keras_otel.decoding import Head
+from keras_otel.cards import Card, find_card, read_card
+from keras_otel.decoding.heads import Head
 from keras_otel.emission import CallFacts
+from keras_otel.errors import CardError
 from keras_otel.fingerprint import fingerprint
 from keras_otel.identity import (
     Description,
@@ -23,6 +26,8 @@ from keras_otel.identity import (
 from keras_otel.options import Options
 from keras_otel.records import ModelIdentity
 from keras_otel.runtimes.adapter import Adapter
+
+_log = logging.getLogger("keras_otel")
 
 INLINE_FINGERPRINT_BYTES = 64 * 1024 * 1024
 """Weights up to this size are hashed at the first inference, larger ones in the background."""
@@ -157,13 +162,24 @@ class KnownModels:
                 known = self._models[id(model)] = KnownModel(model, self._forget)
             return known
 
-    def forget_weights(self, model: Any, parts: frozenset[int]) -> None:
+    def forget_weights_of(self, model: Any, parts: Callable[[Any], frozenset[int]]) -> None:
         """The weights of this model changed, and so those of every model it shares layers with."""
-        parts |= {id(model)}
+        changed = (guarded("model parts", parts, model) or frozenset()) | {id(model)}
         for known in list(self._models.values()):
-            if known.ref() is model or not parts.isdisjoint(known.parts):
+            if known.ref() is model or not changed.isdisjoint(known.parts):
                 with known.lock:
                     known.forget_weights()
+
+    def note_loaded(self, model: Any, filepath: Any) -> None:
+        """Note where a model was loaded from, and what the card beside it says."""
+        if not isinstance(filepath, (str, os.PathLike)):
+            return
+        known = self.of(model)
+        card = _card_beside(Path(filepath))
+        with known.lock:
+            known.source = os.fspath(filepath)
+            known.card = card
+            known.forget_conclusions()
 
     def _forget(self, key: int) -> None:
         known = self._models.get(key)
@@ -178,6 +194,17 @@ class KnownModels:
         self._lock = threading.Lock()
         for known in self._models.values():
             known.lock = threading.RLock()
+
+
+def _card_beside(artefact: Path) -> Card | None:
+    path = find_card(artefact)
+    if path is None:
+        return None
+    try:
+        return read_card(path)
+    except CardError as error:
+        _log.warning("keras_otel: %s; the model is used without its card", error)
+        return None
 
 
 models = KnownModels()

@@ -1,17 +1,11 @@
-"""The only glue: identify -> decode -> emit.
-
-`active` is the observer of the instrumented process, or None; every wrapper looks at it first and
-passes through where it is None.
-"""
+"""The only glue: identify -> decode -> emit."""
 
 from __future__ import annotations
 
 import logging
-import os
 import time
 from collections.abc import Callable
 from contextvars import Token
-from pathlib import Path
 from typing import Any
 
 from opentelemetry import context as otel_context
@@ -26,10 +20,9 @@ from keras_otel._guard import guarded
 from keras_otel._models import KnownModel, models
 from keras_otel._scope import Scope, current
 from keras_otel._worker import Worker
-from keras_otel.cards import find_card, read_card
-from keras_otel.decoding import Head, decode
+from keras_otel.decoding.decode import decode
+from keras_otel.decoding.heads import Head
 from keras_otel.emission import CallFacts, call_facts, emit
-from keras_otel.errors import CardError
 from keras_otel.metrics import count_dropped, instruments_of
 from keras_otel.options import Options
 from keras_otel.records import Decoded, Inference
@@ -44,8 +37,6 @@ _log = logging.getLogger("keras_otel")
 
 PENDING_CAPACITY = 256
 """Inferences whose accelerator output may be waited for at one time."""
-
-active: Observer | None = None
 
 
 class Call(Scope):
@@ -315,29 +306,3 @@ class Observer:
                 "call keras_otel.instrument(export='http://localhost:4318') "
                 "or set a TracerProvider before the first inference"
             )
-
-
-def forget_weights(model: Any, parts: Callable[[Any], frozenset[int]]) -> None:
-    """Note that a model's weights changed."""
-    models.forget_weights(model, guarded("model parts", parts, model) or frozenset())
-
-
-def loaded(model: Any, filepath: Any) -> None:
-    """Note where a model was loaded from, and what the card beside it says."""
-    if not isinstance(filepath, (str, os.PathLike)):
-        return
-    known = models.of(model)
-    with known.lock:
-        known.source = os.fspath(filepath)
-        known.forget_conclusions()
-    path = find_card(Path(known.source))
-    if path is None:
-        return
-    try:
-        card = read_card(path)
-    except CardError as error:
-        _log.warning("keras_otel: %s; the model is used without its card", error)
-        return
-    with known.lock:
-        known.card = card
-        known.forget_conclusions()

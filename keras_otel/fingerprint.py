@@ -15,13 +15,14 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
-import numpy.typing as npt
+if TYPE_CHECKING:
+    import numpy.typing as npt
 
 LENGTH = 12
 """Hex digits kept: 48 bits, so that 10 000 models collide with probability 2e-7."""
@@ -60,6 +61,8 @@ def fingerprint(
         weights: In the order of `model.weights`.
         vocabularies: Of the layers that have one, in their order.
     """
+    import numpy as np  # Keras has it loaded by now; `import keras_otel` can do without
+
     digest = hashlib.sha256()
     canonical = {"model": canonical_architecture(architecture), "vocabularies": list(vocabularies)}
     digest.update(
@@ -135,6 +138,6 @@ def _canonical(node: Any, names: Mapping[str, str]) -> Any:
         if len(node) >= 3 and isinstance(node[0], str) and isinstance(node[1], int):
             return [names.get(node[0], node[0]), *(_canonical(value, names) for value in node[1:])]
         return [_canonical(value, names) for value in node]
-    if isinstance(node, float) and not np.isfinite(node):
+    if isinstance(node, float) and not math.isfinite(node):
         return repr(node)
     return node

@@ -73,8 +73,3 @@ class Adapter(Protocol):
 
 installed: list[Adapter] = []
 """The adapters whose packages are imported and patched."""
-
-
-def adapter_of(model: Any) -> Adapter | None:
-    """The installed adapter that a model belongs to."""
-    return next((adapter for adapter in installed if adapter.owns(model)), None)

@@ -10,8 +10,10 @@ import functools
 from collections.abc import Callable
 from typing import Any
 
-from keras_otel import _observer
+from keras_otel import _active
 from keras_otel._guard import guarded
+from keras_otel._models import models
+from keras_otel._observer import Call, Observer
 from keras_otel._patching import Wrap
 from keras_otel._scope import Scope, current
 from keras_otel.runtimes.adapter import Adapter
@@ -20,8 +22,8 @@ Function = Callable[..., Any]
 
 
 def observed(
-    observer: _observer.Observer,
-    call: _observer.Call,
+    observer: Observer,
+    call: Call,
     original: Function,
     args: tuple[Any, ...],
     kwargs: dict[str, Any],
@@ -63,7 +65,7 @@ def inference(
         def wrapper(self: Any, /, *args: Any, **kwargs: Any) -> Any:
             if is_tracing is not None and is_tracing():
                 return original(self, *args, **kwargs)
-            observer = _observer.active
+            observer = _active.observer
             if observer is None:
                 return original(self, *args, **kwargs)
             scope = current.get()
@@ -101,7 +103,7 @@ def outside(original: Function) -> Function:
 
     @functools.wraps(original)
     def wrapper(self: Any, /, *args: Any, **kwargs: Any) -> Any:
-        if _observer.active is None:
+        if _active.observer is None:
             return original(self, *args, **kwargs)
         scope = Scope()
         token = current.set(scope)
@@ -125,8 +127,8 @@ def changing_weights(parts: Callable[[Any], frozenset[int]]) -> Wrap:
             try:
                 return scoped(self, *args, **kwargs)
             finally:
-                if _observer.active is not None:
-                    guarded("forget weights", _observer.forget_weights, self, parts)
+                if _active.observer is not None:
+                    guarded("forget weights", models.forget_weights_of, self, parts)
 
         return _marked(wrapper)
 
@@ -138,7 +140,7 @@ def loading(load: Function) -> Function:
 
     @functools.wraps(load)
     def wrapper(filepath: Any, *args: Any, **kwargs: Any) -> Any:
-        if _observer.active is None:
+        if _active.observer is None:
             return load(filepath, *args, **kwargs)
         scope = Scope()
         token = current.set(scope)
@@ -147,7 +149,7 @@ def loading(load: Function) -> Function:
         finally:
             scope.is_open = False
             current.reset(token)
-        guarded("note a loaded model", _observer.loaded, model, filepath)
+        guarded("note a loaded model", models.note_loaded, model, filepath)
         return model
 
     return _marked(wrapper)

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from keras_otel._guard import guarded
-from keras_otel.decoding import (
+from keras_otel.decoding.heads import (
     DEFAULT_THRESHOLD,
     Binary,
     Embedding,

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from keras_otel.decoding import (
+from keras_otel.decoding.heads import (
     Binary,
     Embedding,
     Head,

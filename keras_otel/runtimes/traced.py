@@ -7,11 +7,10 @@ from typing import Any, TypeVar, cast
 
 import wrapt
 
-from keras_otel import _observer
+from keras_otel import _active
 from keras_otel._guard import guarded
 from keras_otel._scope import current
-from keras_otel.runtimes.adapter import adapter_of
-from keras_otel.runtimes.calls import observed
+from keras_otel.runtimes.packages import adapter_of
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -36,16 +35,16 @@ def traced(fn: F, model: Any) -> F:
             f"traced(fn, model) needs a callable, got {type(fn).__name__}: "
             "pass the compiled function first, its model second"
         )
+    from keras_otel.runtimes.calls import observed  # needs numpy, `import keras_otel` does not
+
+    adapter = adapter_of(model)
     is_first = True
 
     def wrapper(wrapped: Any, _instance: Any, args: Any, kwargs: Any) -> Any:
         nonlocal is_first
-        observer = _observer.active
+        observer = _active.observer
         scope = current.get()
-        if observer is None or (scope is not None and scope.is_open):
-            return wrapped(*args, **kwargs)
-        adapter = adapter_of(model)
-        if adapter is None:
+        if observer is None or adapter is None or (scope is not None and scope.is_open):
             return wrapped(*args, **kwargs)
         call = guarded("begin", observer.begin, adapter, "traced", model, args, kwargs)
         if call is None:

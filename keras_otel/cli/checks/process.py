@@ -9,7 +9,7 @@ from typing import Any
 
 from opentelemetry import _logs, metrics, trace
 
-from keras_otel import _observer
+from keras_otel import _active
 from keras_otel._guard import failure_counts
 from keras_otel.cli.checks.findings import Findings, redacted
 from keras_otel.cli.checks.targets import Target
@@ -24,7 +24,7 @@ _API_ONLY = ("ProxyTracerProvider", "NoOpTracerProvider")
 
 def check_process(findings: Findings) -> None:
     """Whether this process is instrumented, with what, and where its spans go."""
-    observer = _observer.active
+    observer = _active.observer
     options = observer.options if observer is not None else Options()
     imported = [name for name in _KERAS if hasattr(sys.modules.get(name), "Model")]
     findings.fact(
@@ -47,7 +47,7 @@ def check_process(findings: Findings) -> None:
 def is_set_up() -> bool:
     """Whether this process is instrumented or has an SDK."""
     provider = type(trace.get_tracer_provider()).__name__
-    return _observer.active is not None or provider not in _API_ONLY
+    return _active.observer is not None or provider not in _API_ONLY
 
 
 def process_target() -> Target | None:

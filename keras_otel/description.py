@@ -1,0 +1,109 @@
+"""What a user says of a model: `describe`, `refresh`, `save_card`."""
+
+from __future__ import annotations
+
+from typing import Any, TypeVar
+
+from keras_otel import _active
+from keras_otel._models import compute_fingerprint, models
+from keras_otel.cards import Card, card_path, write_card
+from keras_otel.errors import CardError
+from keras_otel.identity import checked_description
+from keras_otel.options import Options
+from keras_otel.runtimes.heads import check_description
+from keras_otel.runtimes.packages import adapter_of
+
+Model = TypeVar("Model")
+
+
+def describe(
+    model: Model,
+    *,
+    name: str | None = None,
+    version: str | None = None,
+    labels: Any = None,
+    task: Any = None,
+    threshold: Any = None,
+) -> Model:
+    """Say who a model is and how to read it. What you say goes before what its card says.
+
+    Args:
+        model: A Keras model or `TFSMLayer`.
+        name: Name of the model in spans and metrics.
+        version: Version label.
+        labels: Class names in the order of the output's columns; two for a binary head. For a
+            model with several outputs a mapping of output name to such a list.
+        task: `multiclass`, `binary`, `multilabel`, `regression`, `embedding` or `opaque`; for
+            several outputs a mapping of output name to one of these. `binary` and `multilabel`
+            say that the output is a probability, unless the model itself shows it is a logit.
+        threshold: Probability over which a binary or multilabel class counts, in (0, 1); one
+            number, or one for each label. 0.5 where nobody says otherwise.
+
+    Returns:
+        The model itself.
+
+    Raises:
+        DescriptionError: A part has the wrong type, an impossible value, or does not fit the
+            model's outputs.
+    """
+    described = checked_description(
+        name=name, version=version, labels=labels, task=task, threshold=threshold
+    )
+    known = models.of(model)
+    merged = described.over(known.description)
+    check_description(model, merged)
+    with known.lock:
+        known.description = merged
+        known.forget_conclusions()
+    return model
+
+
+def refresh(model: Model) -> Model:
+    """Compute the model's fingerprint anew at its next inference.
+
+    Needed after weights were changed in a way that Keras does not tell: a custom training loop, or
+    assigning to a variable.
+
+    Returns:
+        The model itself.
+    """
+    adapter = adapter_of(model)
+    models.forget_weights_of(model, adapter.parts if adapter is not None else _no_parts)
+    return model
+
+
+def save_card(model: Any, path: Any, *, lineage: dict[str, Any] | None = None) -> str:
+    """Write the model's card beside its artefact, for `load_model` to find.
+
+    Args:
+        model: A built Keras model, described by `describe()` as far as you like.
+        path: Path of the artefact, such as `intent.keras`; its card is `intent.keras.card.json`.
+        lineage: Free facts on where the model comes from, for instance the data's date.
+
+    Returns:
+        The card's path.
+
+    Raises:
+        CardError: The model is no Keras model, or the file cannot be written.
+    """
+    adapter = adapter_of(model)
+    if adapter is None:
+        raise CardError(f"{type(model).__name__} is no Keras model: pass the model itself")
+    known = models.of(model)
+    identity = known.identify(model, adapter, _options())
+    card = Card(
+        description=known.described().over(checked_description(name=identity.name)),
+        fingerprint=compute_fingerprint(model, adapter),
+        lineage={"keras_version": adapter.version, "backend": adapter.backend, **(lineage or {})},
+    )
+    target = card_path(path)
+    write_card(target, card)
+    return str(target)
+
+
+def _options() -> Options:
+    return _active.observer.options if _active.observer is not None else Options()
+
+
+def _no_parts(_model: Any) -> frozenset[int]:
+    return frozenset()
