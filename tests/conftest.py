@@ -1,0 +1,89 @@
+"""Fixtures: an instrumented process whose spans and metrics can be read back."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+from opentelemetry.sdk.metrics import MeterProvider
+from opentelemetry.sdk.metrics.export import InMemoryMetricReader
+from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+
+import keras_otel
+from keras_otel._guard import failure_counts
+
+# TensorFlow prints its build facts at import; a test's output is about the test.
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+
+@dataclass
+class Telemetry:
+    """What the instrumented process has emitted so far."""
+
+    tracer_provider: TracerProvider
+    meter_provider: MeterProvider
+    exporter: InMemorySpanExporter
+    reader: InMemoryMetricReader
+
+    def spans(self) -> list[ReadableSpan]:
+        """The inference spans since the last call."""
+        spans = [
+            span
+            for span in self.exporter.get_finished_spans()
+            if span.instrumentation_scope.name == "keras_otel"
+        ]
+        self.exporter.clear()
+        return spans
+
+    def span(self) -> ReadableSpan:
+        """The only inference span since the last call."""
+        (span,) = self.spans()
+        return span
+
+    def metrics(self) -> dict[str, list[Any]]:
+        """The data points of each metric."""
+        data = self.reader.get_metrics_data()
+        return {
+            metric.name: list(metric.data.data_points)
+            for resource in (data.resource_metrics if data else [])
+            for scope in resource.scope_metrics
+            for metric in scope.metrics
+        }
+
+    def instrument(self, **options: Any) -> None:
+        """Instrument (again) with these options and this telemetry's providers."""
+        keras_otel.uninstrument()
+        keras_otel.instrument(
+            **{
+                "tracer_provider": self.tracer_provider,
+                "meter_provider": self.meter_provider,
+                **options,
+            }
+        )
+
+
+@pytest.fixture
+def providers() -> Iterator[Telemetry]:
+    """Providers that keep what they are given; nothing is instrumented."""
+    exporter, reader = InMemorySpanExporter(), InMemoryMetricReader()
+    tracers = TracerProvider(shutdown_on_exit=False)
+    tracers.add_span_processor(SimpleSpanProcessor(exporter))
+    meters = MeterProvider([reader], shutdown_on_exit=False)
+    yield Telemetry(tracers, meters, exporter, reader)
+    tracers.shutdown()
+    meters.shutdown()
+
+
+@pytest.fixture
+def telemetry(providers: Telemetry) -> Iterator[Telemetry]:
+    """An instrumented process; at the end no error may have hidden behind the guard."""
+    before = failure_counts()
+    providers.instrument()
+    yield providers
+    keras_otel.uninstrument()
+    assert failure_counts() == before
