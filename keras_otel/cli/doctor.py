@@ -78,10 +78,10 @@ def examine(
     findings = Findings()
     runtime = _checked(findings, "packages", check_packages, findings, environ)
     _checked(findings, "variables", check_variables, findings, environ)
-    target = process_target() if endpoint is None and is_set_up() else None
-    if target is not None:
+    if endpoint is None and is_set_up():
         # Started by opentelemetry-instrument: what it set up here, it sets up for the program.
         _checked(findings, "providers", check_providers, findings, Options())
+        target = _checked(findings, "exporters", process_target)
     else:
         target = _checked(findings, "target", check_target, findings, environ, endpoint)
     if target is not None:

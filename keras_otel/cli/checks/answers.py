@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from typing import Final
 from urllib.parse import unquote
@@ -22,7 +23,8 @@ def check_answer(findings: Findings, environ: Mapping[str, str], target: Target)
     headers = _headers(findings, environ)
     check_certificates(findings, environ)
     if target.protocol == "grpc":
-        # grpc is imported only where it is spoken.
+        # grpc is imported only where it is spoken; its own lines on stderr add nothing.
+        os.environ.setdefault("GRPC_VERBOSITY", "NONE")
         from keras_otel.cli.checks.grpc_answer import ask_grpc
 
         ask_grpc(findings, environ, target, headers)

@@ -70,8 +70,8 @@ def _unavailable(target: Target, details: str) -> Refusal:
         return refusals.refused(target)
     if any(word in details for word in ("dns", "resolution", "name or service", "domain name")):
         return refusals.unresolved(target)
+    if "wrong_version" in details:
+        return refusals.plaintext(target)
     if "certificate" in details:
         return refusals.untrusted("verification failed")
-    if "ssl" in details or "tls" in details:
-        return refusals.plaintext(target)
     return refusals.misunderstood(target)

@@ -53,11 +53,11 @@ def misunderstood(target: Target) -> Refusal:
     protocol = "grpc" if other == "grpc" else "http/protobuf"
     switch = f"set OTEL_EXPORTER_OTLP_PROTOCOL={protocol}"
     write = switch if is_plain_variable else f"write {other}://{host}:{port}"
-    usual = {GRPC_PORT: ", OTLP's port for gRPC", HTTP_PORT: ", OTLP's port for HTTP"}
+    usual = {GRPC_PORT: " (OTLP's port for gRPC)", HTTP_PORT: " (OTLP's port for HTTP)"}
     encrypted = "https" if is_plain_variable else secure
     also = "" if target.is_secure else f"; if it is encrypted, write {encrypted}://"
     return Refusal(
-        what=f"something listens{usual.get(port or 0, '')}, that does not speak "
+        what=f"what listens there{usual.get(port or 0, '')} does not speak "
         f"{'HTTP' if target.protocol == 'http' else 'gRPC'}",
         mend=f"If it takes {'gRPC' if other == 'grpc' else 'HTTP'}, {write}{also}",
     )

@@ -71,7 +71,15 @@ def check_target(
         f"{target.shown} ({target.source})",
         {"url": target.shown, "protocol": target.protocol, "source": target.source},
     )
-    return target if target.protocol == "file" or _has_port(findings, target) else None
+    if target.protocol == "file":
+        return target
+    if target.host.query or target.host.fragment:
+        findings.wrong(
+            f"{target.source} has a query string, and the exporter's path would land in it",
+            "Write the address without it; keys go into OTEL_EXPORTER_OTLP_HEADERS",
+        )
+        return None
+    return target if _has_port(findings, target) else None
 
 
 def _target(findings: Findings, environ: Mapping[str, str], endpoint: str | None) -> Target | None:

@@ -69,11 +69,12 @@ def check_counts(
 
 
 def grouped(patched: Iterable[str]) -> str:
-    """Dotted names as `Model: call, predict; ...`, the owner said once."""
+    """Dotted names as `keras.Model: predict, fit; ...`, the owner said once."""
     owners: dict[str, list[str]] = {}
     for name in patched:
         owner, _, attribute = name.rpartition(".")
-        owners.setdefault(owner.rpartition(".")[2], []).append(attribute)
+        shown = f"{owner.partition('.')[0]}.{owner.rpartition('.')[2]}"
+        owners.setdefault(shown, []).append(attribute)
     return "; ".join(f"{owner}: {', '.join(group)}" for owner, group in owners.items()) or "nothing"
 
 

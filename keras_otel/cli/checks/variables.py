@@ -69,8 +69,8 @@ def _check_names(findings: Findings, environ: Mapping[str, str]) -> None:
         option = name
         for prefix in (PREFIX, *_MISREMEMBERED):
             option = option.removeprefix(prefix)
-        near = difflib.get_close_matches(PREFIX + option, known, n=1)
-        mend = f"Write {near[0]}" if near else f"Known are {', '.join(known)}"
+        near = difflib.get_close_matches(option, [k.removeprefix(PREFIX) for k in known], n=1)
+        mend = f"Write {PREFIX}{near[0]}" if near else f"Known are {', '.join(known)}"
         findings.wrong(f"nobody reads the variable {name}", mend)
 
 

@@ -1,0 +1,143 @@
+"""Runs the command line as users do, and servers for it to ask."""
+
+from __future__ import annotations
+
+import http.server
+import json
+import os
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from importlib.util import find_spec
+from typing import Any
+
+import grpc
+import pytest
+from opentelemetry.proto.collector.trace.v1 import trace_service_pb2_grpc
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceResponse
+
+_MEDDLING = ("OTEL_", "KERAS_", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY")
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a run of the command line left behind."""
+
+    code: int
+    stdout: str
+    stderr: str
+
+    @property
+    def json(self) -> dict[str, Any]:
+        return json.loads(self.stdout)
+
+
+Run = Callable[..., Outcome]
+
+
+@pytest.fixture
+def environ(tmp_path) -> dict[str, str]:
+    """This process's environment without what the doctor looks for, in a home of its own."""
+    kept = {k: v for k, v in os.environ.items() if not k.upper().startswith(_MEDDLING)}
+    backends = [name for name in ("tensorflow", "jax", "torch", "numpy") if find_spec(name)]
+    return {
+        **kept,
+        "KERAS_HOME": str(tmp_path / "keras-home"),
+        "KERAS_BACKEND": backends[0],
+        "OTEL_SERVICE_NAME": "tests",
+    }
+
+
+@pytest.fixture
+def keras_otel_cli(environ, tmp_path) -> Run:
+    """`python -m keras_otel.cli ...` in a folder of its own."""
+
+    def run(
+        *arguments: str, env: Mapping[str, str] | None = None, python: str = sys.executable
+    ) -> Outcome:
+        child = subprocess.run(
+            [python, "-m", "keras_otel.cli", *arguments],
+            env={**environ, **(env or {})},
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=120,
+        )
+        return Outcome(child.returncode, child.stdout, child.stderr)
+
+    return run
+
+
+@dataclass
+class HttpServer:
+    """A server that gives every POST the same answer, and remembers what it got."""
+
+    url: str
+    status: int = 200
+    kind: str = "application/x-protobuf"
+    path: str | None = None
+    headers: Mapping[str, str] | None = None
+    body: bytes | None = None
+
+
+@pytest.fixture
+def http_server() -> Iterator[HttpServer]:
+    """A real HTTP server on a free port."""
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_POST(self):
+            answer.path, answer.headers = self.path, dict(self.headers.items())
+            answer.body = self.rfile.read(int(self.headers["Content-Length"]))
+            self.send_response(answer.status)
+            self.send_header("Content-Type", answer.kind)
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+
+        def log_message(self, format, *args):  # noqa: A002 - the base class's name
+            """Keep the tests' output clean."""
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        answer = HttpServer(f"http://127.0.0.1:{server.server_port}")
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        yield answer
+        server.shutdown()
+        thread.join()
+
+
+class _Receiver(trace_service_pb2_grpc.TraceServiceServicer):
+    def Export(self, request, context):  # noqa: N802 - the name in the protocol
+        if dict(context.invocation_metadata()).get("x-key", "right") != "right":
+            context.abort(grpc.StatusCode.UNAUTHENTICATED, "wrong key")
+        return ExportTraceServiceResponse()
+
+
+@pytest.fixture
+def grpc_address(request) -> Iterator[str]:
+    """A real gRPC server that takes OTLP traces, or nothing where the parameter is False."""
+    server = grpc.server(ThreadPoolExecutor(1))
+    if getattr(request, "param", True):
+        trace_service_pb2_grpc.add_TraceServiceServicer_to_server(_Receiver(), server)
+    port = server.add_insecure_port("127.0.0.1:0")
+    server.start()
+    yield f"127.0.0.1:{port}"
+    server.stop(None).wait()
+
+
+@pytest.fixture
+def silent_address() -> Iterator[str]:
+    """A port that takes connections and never says anything."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        yield f"127.0.0.1:{listener.getsockname()[1]}"
+
+
+@pytest.fixture
+def closed_address() -> str:
+    """A port where nobody listens."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        return f"127.0.0.1:{listener.getsockname()[1]}"

@@ -1,0 +1,190 @@
+"""`keras-otel doctor` from end to end."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import sysconfig
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+
+HEAVY = ("keras", "tf_keras", "tensorflow", "jax", "torch", "openvino")
+
+
+def run_python(code: str, environ) -> str:
+    """What a program prints that ends well."""
+    child = subprocess.run(
+        [sys.executable, "-c", code], env=environ, capture_output=True, text=True, check=False
+    )
+    assert child.returncode == 0, child.stderr
+    return child.stdout
+
+
+def test_a_healthy_set_up_is_one_calm_screen(keras_otel_cli, http_server):
+    """With a Keras that gives a span and a receiver that answers, nothing is wrong."""
+    if find_spec("keras") is None:
+        pytest.skip("Keras is not installed")
+    outcome = keras_otel_cli("doctor", "--endpoint", http_server.url)
+    lines = outcome.stdout.splitlines()
+    assert outcome.code == 0, outcome.stdout + outcome.stderr
+    assert outcome.stderr == ""
+    assert lines[0].endswith(": nothing is wrong")
+    assert len(lines) <= 40
+    shown = outcome.stdout
+    assert "1 inference gave 1 span" in shown
+    assert "keras.Model: predict, predict_on_batch, __call__" in shown
+    assert "predict_on_batch doctor: class yes, confidence 0.88" in shown
+    assert "Endpoint       answers 200" in shown
+    assert "Dropped        none" in shown
+    assert "Wrong" not in shown
+
+
+def test_everything_wrong_still_fits_one_screen(keras_otel_cli, closed_address):
+    """Many problems at once are one line each, and the exit code is 2."""
+    outcome = keras_otel_cli(
+        "doctor",
+        env={
+            "KERAS_BACKEND": "tensorflo",
+            "OTEL_PYTHON_KERAS_EXPORT": f"http://me:s3cret@{closed_address}",
+            "OTEL_PYTHON_KERAS_MAX_ROW": "4",
+            "OTEL_PYTHON_KERAS_METRICS": "perhaps",
+            "OTEL_TRACES_SAMPLER": "always_off",
+            "OTEL_EXPORTER_OTLP_HEADERS": "authorization=s3cret",
+        },
+    )
+    assert outcome.code == 2
+    assert outcome.stdout.splitlines()[0].endswith(": 5 things wrong")
+    assert len(outcome.stdout.splitlines()) <= 40
+    assert "s3cret" not in outcome.stdout + outcome.stderr
+    assert "Traceback" not in outcome.stderr
+    assert "You may mean 'tensorflow'" in outcome.stdout
+
+
+def test_json_says_the_same(keras_otel_cli, closed_address):
+    """`--json` is one object with facts, problems and notes."""
+    outcome = keras_otel_cli(
+        "doctor", "--no-probe", "--json", "--endpoint", f"grpc://{closed_address}"
+    )
+    assert outcome.code == 2
+    found = outcome.json
+    assert found["schema_version"] == 1
+    assert found["ok"] is False
+    assert found["facts"]["target"] == {
+        "url": f"grpc://{closed_address}",
+        "protocol": "grpc",
+        "source": "--endpoint",
+    }
+    (problem,) = found["problems"]
+    assert set(problem) == {"what", "mend"}
+
+
+def test_imports_neither_keras_nor_a_backend(environ, tmp_path):
+    """The doctor's own process stays light, though the environment names a hook of the user."""
+    (tmp_path / "hooks.py").write_text("raise SystemExit('the hook was imported')")
+    code = f"""
+import json, sys
+from keras_otel.cli import main
+main(["doctor", "--no-probe", "--json"])
+print()
+print(json.dumps([name for name in {HEAVY!r} if name in sys.modules]))
+"""
+    shown = run_python(
+        code,
+        {
+            **environ,
+            "PYTHONPATH": str(tmp_path),
+            "OTEL_PYTHON_KERAS_ON_PREDICTION": "hooks:annotate",
+        },
+    )
+    assert json.loads(shown.splitlines()[-1]) == []
+
+
+def test_reports_a_running_program(environ, tmp_path):
+    """`report()` says what is switched on in the process that calls it."""
+    path = tmp_path / "traces.jsonl"
+    code = f"""
+import keras_otel
+from keras_otel.cli.doctor import report
+keras_otel.instrument(export="file:{path}", max_rows=8)
+print(report())
+"""
+    shown = run_python(code, environ)
+    assert ": nothing is wrong" in shown
+    assert "Instrumented   yes, Keras not imported yet" in shown
+    assert "max_rows=8" in shown
+    assert str(path) in shown
+    assert "traces TracerProvider" in shown
+
+
+def test_reports_a_program_that_lacks_everything(environ):
+    """A process without instrumentation or SDK is told both, with the mends."""
+    shown = run_python("from keras_otel.cli.doctor import report; print(report())", environ)
+    assert ": 2 things wrong" in shown
+    assert "Call keras_otel.instrument()" in shown
+    assert "no OpenTelemetry SDK is set up" in shown
+
+
+def test_reports_failures_and_drops(environ):
+    """What keras_otel counted in this process is said, and is wrong."""
+    code = """
+import logging, os
+logging.disable()
+import keras_otel
+from keras_otel._guard import guarded
+from keras_otel.metrics import count_dropped
+from keras_otel.cli.doctor import report
+keras_otel.instrument(export="http://me:s3cret@127.0.0.1:9")
+guarded("decode", int, "x")
+count_dropped("queue")
+print(report(), flush=True)
+os._exit(0)  # without the exporter's last attempts
+"""
+    shown = run_python(code, environ)
+    assert "keras_otel failed inside: decode 1" in shown
+    assert "inferences without a span: queue 1" in shown
+    assert "http://127.0.0.1:9/v1/traces" in shown
+    assert "s3cret" not in shown
+
+
+def test_reports_a_provider_that_leads_nowhere(environ):
+    """A provider without processor, and a sampler that drops all, are named."""
+    code = """
+import keras_otel
+from opentelemetry import trace
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.sampling import ALWAYS_OFF
+from keras_otel.cli.doctor import report
+trace.set_tracer_provider(TracerProvider(sampler=ALWAYS_OFF))
+keras_otel.instrument()
+print(report())
+"""
+    shown = run_python(code, environ)
+    assert "no span processor" in shown
+    assert "the sampler drops every span" in shown
+
+
+def test_looks_at_what_the_launcher_sets_up(environ, http_server):
+    """Under opentelemetry-instrument the doctor asks the exporter that is really there."""
+    if find_spec("opentelemetry.distro") is None:
+        pytest.skip("opentelemetry-distro is not installed")
+    launcher = Path(sysconfig.get_path("scripts")) / "opentelemetry-instrument"
+    command = [launcher, sys.executable, "-m", "keras_otel.cli", "doctor", "--no-probe"]
+    child = subprocess.run(
+        command,
+        env={
+            **environ,
+            "OTEL_EXPORTER_OTLP_PROTOCOL": "http/protobuf",
+            "OTEL_EXPORTER_OTLP_ENDPOINT": http_server.url,
+            "OTEL_METRICS_EXPORTER": "none",
+            "OTEL_LOGS_EXPORTER": "none",
+        },
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert child.returncode == 0, child.stdout + child.stderr
+    assert f"Spans go to    OTLPSpanExporter to {http_server.url}/v1/traces" in child.stdout
+    assert "Endpoint       answers 200" in child.stdout
