@@ -341,8 +341,10 @@ def _classified(
         confidence_mean=None if confidence is None else total / rows,
         confidence_min=None if confidence is None else float(confidence.min()),
         class_counts=_counts(class_ids, names) if keep.count_classes else {},
-        confidence_sample=tuple(zip(classes, kept, strict=True))
-        if kept or confidence is None or not keep.count_classes
+        confidence_sample=()
+        if confidence is None
+        else tuple(zip(classes, kept, strict=True))
+        if kept or not keep.count_classes
         else _sample(class_ids, confidence, names),
     )
 
