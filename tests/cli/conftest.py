@@ -141,3 +141,24 @@ def closed_address() -> str:
     """A port where nobody listens."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         return f"127.0.0.1:{listener.getsockname()[1]}"
+
+
+def _answer_404_over_http2(listener: socket.socket) -> None:
+    connection, _ = listener.accept()
+    with connection, connection.makefile("rb") as stream:
+        stream.read(len(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"))
+        connection.sendall(b"\0\0\0\4\0\0\0\0\0")  # SETTINGS, none
+        while frame := stream.read(9):
+            stream.read(int.from_bytes(frame[:3]))
+            if frame[3] == 1:  # HEADERS: the request; 0x8d is `:status: 404`
+                connection.sendall(b"\0\0\1\1\5" + frame[5:9] + b"\x8d")
+
+
+@pytest.fixture
+def http2_address() -> Iterator[str]:
+    """A web server that knows HTTP/2 and no gRPC, for one connection."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        thread = threading.Thread(target=_answer_404_over_http2, args=(listener,))
+        thread.start()
+        yield f"127.0.0.1:{listener.getsockname()[1]}"
+        thread.join()

@@ -54,6 +54,9 @@ def _refusal(target: Target, error: Any) -> Refusal:
         return refusals.silent(target, _TIMEOUT_S)
     if code in (grpc.StatusCode.UNAUTHENTICATED, grpc.StatusCode.PERMISSION_DENIED):
         return refusals.denied(f"answers {code.name}")
+    if "http2 header with status" in details:
+        # A web server that knows HTTP/2, mostly the receiver's own OTLP/HTTP port.
+        return refusals.misunderstood(target)
     if code is grpc.StatusCode.UNIMPLEMENTED:
         return Refusal(
             what="a gRPC server answers that takes no OTLP traces",

@@ -178,6 +178,13 @@ def test_grpc_spoken_to_an_http_port(http_server):
     assert f"write http://{address}" in mend
 
 
+def test_grpc_spoken_to_an_http2_port(http2_address):
+    """Receivers whose HTTP port knows HTTP/2 answer gRPC with a bare 404."""
+    what, mend = only_problem(asked(f"grpc://{http2_address}"))
+    assert "does not speak gRPC" in what
+    assert f"write http://{http2_address}" in mend
+
+
 def test_a_proxy_in_the_way_is_named(http_server, closed_address, monkeypatch):
     """A proxy that fails is named, and so is the way around it."""
     monkeypatch.setenv("http_proxy", f"http://me:s3cret@{closed_address}")
