@@ -78,11 +78,12 @@ class KnownModel:
             return identity
         with self.lock:
             generation = ledger.generation
-            self.identity = self._resolve(model, adapter, options)
+            identity = self._resolve(model, adapter, options)
+            self.identity = identity if self._is_hashing_in is not None else None
             # Read again: what was just noted may itself be the conflict.
             self.identity_generation = max(generation, ledger.generation)
             self.call_facts = {}
-            return self.identity
+            return identity
 
     def _resolve(self, model: Any, adapter: Adapter, options: Options) -> ModelIdentity:
         described = self.described()
@@ -112,6 +113,8 @@ class KnownModel:
     def _current_fingerprint(self, model: Any, adapter: Adapter) -> str | None:
         if self._fingerprint is not None or self._is_hashing_in == os.getpid():
             return self._fingerprint
+        if not adapter.has_weights(model):
+            return None  # the next inference asks again
         self.parts = guarded("model parts", adapter.parts, model) or frozenset()
         # Marked first: a model that cannot be hashed is not tried again at every inference.
         self._is_hashing_in = os.getpid()

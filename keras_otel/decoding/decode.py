@@ -38,6 +38,12 @@ NOT_FINITE = "output is NaN or infinite"
 # Beyond this many columns numpy is faster than a list of floats.
 _FEW_COLUMNS = 64
 
+# `np.bincount` takes memory for every class up to the largest id, `np.unique` for those it sees.
+_MANY_CLASSES = 65_536
+
+# The dtypes that are read as they are: native bool, integers, float32 and float64.
+_PLAIN = "?bBhHiIlLqQfd"
+
 # A histogram records one value at a time (about 10 µs each), so a batch beyond `max_rows` is
 # represented by this many evenly spaced rows.
 _SAMPLED_ROWS = 2
@@ -92,13 +98,11 @@ def _decode(head: Head, array: Array, keep: Keep, *, verify: bool) -> Decoded:
     rows = shape[0] if shape else 1
     if isinstance(head, Opaque):
         return _opaque(rows, head.reason)
-    if array.dtype.kind not in "fiub":
+    if array.dtype.char not in _PLAIN:
         array = _as_real(array)
     if not shape or array.dtype.kind not in "fiub":
         what = f"is of dtype {array.dtype}" if shape else "has no batch dimension"
         return _opaque(rows, f"output {what}")
-    if array.dtype == np.float16:
-        array = array.astype(np.float32)  # so that sums and norms do not overflow or round
     match head:
         case Multiclass():
             return _multiclass(head, array, keep, verify=verify)
@@ -117,11 +121,20 @@ def _decode(head: Head, array: Array, keep: Keep, *, verify: bool) -> Decoded:
 
 
 def _as_real(array: Array) -> Array:
-    """float32 for the extension floats of ml_dtypes (kind `V`); anything else as it was."""
-    try:
-        return array.astype(np.float32) if array.dtype.kind == "V" else array
-    except (TypeError, ValueError):
+    """float32 for short floats, those of ml_dtypes included; float64 for longer ones.
+
+    Short floats would overflow and round in sums and norms; a long double's `tolist` gives numpy
+    scalars, which OpenTelemetry would store as text.
+    """
+    kind = array.dtype.kind
+    if kind not in "fV":
         return array
+    try:
+        is_long = kind == "f" and array.dtype.itemsize > 8
+        with np.errstate(over="ignore", invalid="ignore"):
+            return array.astype(np.float64 if is_long else np.float32)
+    except (TypeError, ValueError):
+        return array  # a record, not a number
 
 
 def _opaque(rows: int, reason: str, task: Task = "opaque") -> Decoded:
@@ -129,7 +142,12 @@ def _opaque(rows: int, reason: str, task: Task = "opaque") -> Decoded:
 
 
 def _as_matrix(array: Array) -> Array | None:
-    """Shape (rows, columns), or None where a row holds more than one vector."""
+    """Shape (rows, columns), or None where a row holds more than one vector.
+
+    Whole numbers become floats: int8 and bool cannot even be subtracted from one another.
+    """
+    if array.dtype.kind in "iub":
+        array = array.astype(np.float64)
     if array.ndim == 2:
         return array
     if array.ndim == 1:
@@ -217,6 +235,8 @@ def _one_row(row: list[float], head: Multiclass, tolerance: float, *, verify: bo
     labels = head.labels
     name = labels[class_id] if labels and len(labels) == len(row) else str(class_id)
     is_probability = abs(total - 1.0) <= tolerance and ordered[0] >= -tolerance
+    if head.scale is Scale.PROBABILITY and not verify:
+        is_probability = -tolerance <= top <= 1.0 + tolerance
     if head.scale is Scale.LOGIT and not (verify and is_probability):
         # softmax of the largest score, shifted by it so that nothing overflows
         denominator = sum([math.exp(score - top) for score in row])
@@ -252,8 +272,7 @@ def _many_rows(scores: Array, head: Multiclass, keep: Keep, *, verify: bool) -> 
     top = scores[np.arange(rows), class_ids]
     confidence: Array | None
     with np.errstate(invalid="ignore", over="ignore"):
-        is_certain = head.scale is Scale.PROBABILITY and not verify
-        is_probability = is_certain or _are_probabilities(scores, top, head.scale, verify=verify)
+        is_probability = _are_probabilities(scores, top, head.scale, verify=verify)
         if is_probability:
             confidence = top
         elif head.scale is Scale.LOGIT:
@@ -278,11 +297,16 @@ def _many_rows(scores: Array, head: Multiclass, keep: Keep, *, verify: bool) -> 
 
 
 def _are_probabilities(scores: Array, top: Array, scale: Scale, *, verify: bool) -> bool:
-    """True if every finite row is non-negative and sums to 1, where the values are to decide."""
+    """True if every finite row is non-negative and sums to 1, where the values are to decide.
+
+    What a softmax made is taken as it is, if only the largest of each row can be a probability.
+    """
     if scale is Scale.LOGIT and not verify:
         return False
     tolerance = _tolerance(scores)
     finite = np.isfinite(top)
+    if scale is Scale.PROBABILITY and not verify:
+        return bool((~finite | ((top >= -tolerance) & (top <= 1.0 + tolerance))).all())
     fits = (np.abs(scores.sum(axis=1) - 1.0) <= tolerance) & (scores.min(axis=1) >= -tolerance)
     return bool(finite.any() and fits[finite].all())
 
@@ -350,6 +374,10 @@ def _classified(
 
 
 def _counts(class_ids: Array, names: Names) -> dict[str, int]:
+    if len(names) > _MANY_CLASSES or class_ids.dtype.kind == "u":
+        values, occurrences = np.unique(class_ids, return_counts=True)
+        pairs = zip(values.tolist(), occurrences.tolist(), strict=True)
+        return {names[i]: n for i, n in pairs}
     counts = np.bincount(class_ids).tolist()
     return {names[i]: n for i, n in enumerate(counts) if n}
 
@@ -426,7 +454,9 @@ def _multilabel(head: Multilabel, array: Array, *, verify: bool) -> Decoded:
     finite: Any = np.isfinite(probability).all(axis=1)
     bad = rows - int(np.count_nonzero(finite))
     with np.errstate(invalid="ignore"):
-        over: Array = (probability > np.asarray(head.thresholds)) & finite[:, None]
+        # In the output's own dtype, as binary compares: 0.3 in float32 is not over 0.3.
+        thresholds = np.asarray(head.thresholds, dtype=probability.dtype)
+        over: Array = (probability > thresholds) & finite[:, None]
     counts = over.sum(axis=0).tolist()
     if bad:
         reason = NOT_FINITE if bad == rows else f"{bad} of {rows} rows are NaN or infinite"

@@ -42,6 +42,10 @@ class Adapter(Protocol):
         """The model's serialised configuration."""
         ...
 
+    def has_weights(self, model: Any) -> bool:
+        """False while the weights cannot be read."""
+        ...
+
     def weights(self, model: Any) -> Iterable[Weight]:
         """Every weight in the order of `model.weights`."""
         ...

@@ -103,14 +103,14 @@ class _TorchPending:
     def wait(self) -> Array:
         if self._event is not None:
             self._event.synchronize()
-        return _torch_to_numpy(self._copy.cpu())
+        return _torch_to_numpy(self._copy)
 
 
 def _torch_to_numpy(tensor: Any) -> Array:
     tensor = tensor.detach()
     if tensor.dtype.is_floating_point and tensor.dtype.itemsize < 4:
         tensor = tensor.float()  # numpy has no bfloat16 or float8
-    array: Array = tensor.resolve_neg().numpy()
+    array: Array = tensor.cpu().resolve_neg().numpy()
     return array
 
 

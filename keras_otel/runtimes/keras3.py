@@ -10,7 +10,8 @@ from weakref import WeakKeyDictionary
 
 from keras_otel._patching import PatchSet, Wrap
 from keras_otel.fingerprint import Weight
-from keras_otel.runtimes import keras_models, overrides
+from keras_otel.runtimes import arrays, keras_models, overrides
+from keras_otel.runtimes.arrays import Place
 from keras_otel.runtimes.calls import changing_weights, inference, loading, outside
 
 _trains_by_default: WeakKeyDictionary[type, bool] = WeakKeyDictionary()
@@ -131,15 +132,27 @@ class Keras3:
         """The model's serialised configuration."""
         return keras_models.architecture(model)
 
+    def has_weights(self, model: Any) -> bool:
+        """False on JAX after a `predict` that raised: Keras has taken the variables' values then."""
+        return all(getattr(v, "_value", v) is not None for v in model.weights)
+
     def weights(self, model: Any) -> Any:
         """Every weight in the order of `model.weights`."""
         return (
             Weight(name=name, dtype=dtype, array=keras_models.in_dtype(array, dtype))
             for name, dtype, array in (
-                (v.name, self._dtype_name(v.dtype), self._keras.ops.convert_to_numpy(v))
+                (v.name, self._dtype_name(v.dtype), self._numbers(v))
                 for v in model.weights
             )
         )
+
+    def _numbers(self, variable: Any) -> Any:
+        value = variable.value
+        if self.backend == "tensorflow":
+            return value.numpy()  # np.asarray of a tf.Variable warns with numpy 2
+        if arrays.place(value) in (Place.HOST, Place.DEVICE):
+            return arrays.to_numpy(value)
+        return self._keras.ops.convert_to_numpy(variable)
 
     def weight_bytes(self, model: Any) -> int:
         """Size of all weights, without reading them."""

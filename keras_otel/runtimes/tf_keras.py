@@ -74,6 +74,10 @@ class TfKeras:
         """The model's serialised configuration."""
         return keras_models.architecture(model)
 
+    def has_weights(self, _model: Any) -> bool:
+        """TensorFlow's variables always have their values."""
+        return True
+
     def weights(self, model: Any) -> Any:
         """Every weight in the order of `model.weights`."""
         return (

@@ -1,0 +1,303 @@
+"""Name, version and fingerprint of real models."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+
+import keras_otel
+from keras_otel import _models
+from tests.backends.models import TRAINS, Subclassed, classifier, rows, sequential, two_outputs
+
+trains = pytest.mark.skipif(not TRAINS, reason="this backend only infers")
+
+custom = keras.saving.register_keras_serializable(package="tests")
+
+
+@custom
+class Saved(Subclassed):
+    """A subclassed model that can be saved."""
+
+
+def fingerprint_of(telemetry, model) -> str:
+    model.predict_on_batch(rows())
+    return telemetry.spans()[-1].attributes["keras.model.fingerprint"]
+
+
+def with_vocabulary(words: list[str]) -> keras.Model:
+    inputs = keras.Input((1,), dtype="string")
+    tokens = keras.layers.StringLookup(vocabulary=words)(inputs)
+    vectors = keras.layers.Embedding(len(words) + 1, 2, embeddings_initializer="ones")(tokens)
+    pooled = keras.layers.Flatten()(vectors)
+    return keras.Model(inputs, keras.layers.Dense(3, "softmax", kernel_initializer="ones")(pooled))
+
+
+@pytest.mark.parametrize("build", [classifier, sequential, Saved, two_outputs])
+def test_the_fingerprint_survives_saving_and_loading(telemetry, tmp_path, build):
+    """A model has the same fingerprint before it is saved and after it is loaded."""
+    model = build()
+    before = fingerprint_of(telemetry, model)
+    model.save(tmp_path / "m.keras")
+
+    assert fingerprint_of(telemetry, keras.models.load_model(tmp_path / "m.keras")) == before
+
+
+@pytest.mark.parametrize("build", [classifier, Saved])
+def test_the_fingerprint_is_the_same_on_every_backend(telemetry, tmp_path, build):
+    """This backend and another agree on the fingerprint of one saved model."""
+    model = build()
+    mine = fingerprint_of(telemetry, model)
+    path = tmp_path / "m.keras"
+    model.save(path)
+    other = "numpy" if keras.backend.backend() == "jax" else "jax"
+    script = Path(__file__).with_name("fingerprint_of.py")
+    imports = "import tests.backends.test_identity;" if build is Saved else ""
+    code = f"{imports}import sys,runpy;sys.argv=['', {str(path)!r}];runpy.run_path({str(script)!r})"
+
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env=os.environ | {"KERAS_BACKEND": other},
+        cwd=Path(__file__).parents[2],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+
+    assert done.stdout.split() == [other, mine]
+
+
+def test_equal_models_built_twice_have_one_fingerprint(telemetry):
+    """Names that Keras counts up (`dense_7`) do not matter, the weights do."""
+    first, second = sequential(), sequential()
+    assert fingerprint_of(telemetry, first) != fingerprint_of(telemetry, second)
+    second.set_weights(first.get_weights())
+    assert fingerprint_of(telemetry, first) == fingerprint_of(telemetry, second)
+
+
+def test_the_first_batch_size_does_not_matter(telemetry):
+    """A model built by its first call is the same whichever batch that was."""
+    prints = []
+    for n in (1, 7):
+        model = keras.Sequential([keras.layers.Dense(3, "softmax", kernel_initializer="ones")])
+        model.predict_on_batch(rows(n))
+        prints.append(telemetry.span().attributes["keras.model.fingerprint"])
+    assert prints[0] == prints[1]
+
+
+@pytest.mark.skipif(
+    keras.backend.backend() != "tensorflow", reason="text goes through a model on TensorFlow only"
+)
+def test_another_vocabulary_is_another_model(telemetry):
+    """Equal weights over another vocabulary have another fingerprint."""
+    import tensorflow as tf
+
+    text = tf.constant([["x"]])
+    prints = []
+    for words in (["x", "y"], ["y", "x"]):
+        with_vocabulary(words).predict(text, verbose=0)
+        prints.append(telemetry.span().attributes["keras.model.fingerprint"])
+    assert prints[0] != prints[1]
+
+
+@trains
+@pytest.mark.parametrize("change", ["fit", "train_on_batch", "load_weights", "set_weights"])
+def test_changed_weights_are_another_fingerprint(telemetry, tmp_path, change):
+    """The fingerprint is computed anew after anything that Keras changes weights by."""
+    model = classifier()
+    before = fingerprint_of(telemetry, model)
+    if change in ("fit", "train_on_batch"):
+        model.compile("sgd", "sparse_categorical_crossentropy")
+    other = classifier()
+    other.save_weights(tmp_path / "w.weights.h5")
+
+    match change:
+        case "fit":
+            model.fit(rows(8), np.zeros(8), verbose=0)
+        case "train_on_batch":
+            model.train_on_batch(rows(8), np.zeros(8))
+        case "load_weights":
+            model.load_weights(tmp_path / "w.weights.h5")
+        case "set_weights":
+            model.set_weights(other.get_weights())
+
+    assert fingerprint_of(telemetry, model) != before
+
+
+@trains
+def test_training_an_inner_model_changes_the_outer_one(telemetry):
+    """A model that holds the trained one, and a model it holds, are other models too."""
+    inner = classifier()
+    inputs = keras.Input((5,))
+    outer = keras.Model(inputs, inner(inputs))
+    sibling = keras.Model(inner.inputs[0], inner.layers[1].output)
+    before = [fingerprint_of(telemetry, m) for m in (outer, sibling)]
+
+    inner.compile("sgd", "sparse_categorical_crossentropy")
+    inner.fit(rows(8), np.zeros(8), verbose=0)
+
+    after = [fingerprint_of(telemetry, m) for m in (outer, sibling)]
+    assert before[0] != after[0]
+    assert before[1] != after[1]
+
+
+def test_refresh_sees_what_keras_does_not_tell(telemetry):
+    """After assigning to a variable by hand, `refresh` brings the fingerprint up to date."""
+    model = classifier()
+    before = fingerprint_of(telemetry, model)
+    model.weights[0].assign(np.ones(model.weights[0].shape))
+    assert fingerprint_of(telemetry, model) == before
+    assert keras_otel.refresh(model) is model
+    assert fingerprint_of(telemetry, model) != before
+
+
+def test_a_large_model_is_hashed_in_the_background(telemetry, monkeypatch):
+    """Above the limit the first spans go without a version and later ones have it."""
+    monkeypatch.setattr(_models, "INLINE_FINGERPRINT_BYTES", 8)
+    model = classifier()
+    for _ in range(500):
+        model.predict_on_batch(rows())
+        version = telemetry.span().attributes.get("keras.model.version")
+        if version is not None:
+            break
+    assert version.startswith("sha256:")
+
+
+def test_a_retrain_under_the_same_label_is_a_conflict(telemetry, caplog):
+    """The same version label with other weights is said once and marked on every span."""
+    first, second = classifier(), classifier()
+    for model in (first, second):
+        keras_otel.describe(model, name="conflicted", version="2026-11-01")
+    with caplog.at_level(logging.WARNING, "keras_otel"):
+        for model in (first, second, first, second):
+            model.predict_on_batch(rows())
+
+    marks = [s.attributes.get("keras.model.version_conflict") for s in telemetry.spans()]
+    assert marks == [None, True, True, True]
+    assert len([r for r in caplog.records if "was seen with" in r.message]) == 1
+
+
+@pytest.mark.parametrize(
+    ("path", "name", "version"),
+    [
+        ("intent.keras", "intent", "sha256:"),
+        ("toxicity/7/model.keras", "toxicity", "7"),
+        ("toxicity/v1.2/toxicity.keras", "toxicity", "v1.2"),
+    ],
+)
+def test_a_loaded_model_is_named_by_its_path(telemetry, tmp_path, path, name, version):
+    """Without a word, name and version come from where the model was loaded."""
+    target = tmp_path / "models" / path
+    target.parent.mkdir(parents=True)
+    classifier(name="something").save(target)
+
+    keras.models.load_model(target).predict_on_batch(rows())
+
+    attributes = telemetry.span().attributes
+    assert attributes["keras.model.name"] == name
+    assert attributes["keras.model.version"].startswith(version)
+
+
+def test_names_without_a_path(telemetry):
+    """A chosen `model.name` counts, a made-up one gives way to the class."""
+    classifier(name="router").predict_on_batch(rows())
+    classifier().predict_on_batch(rows())
+    Subclassed().predict_on_batch(rows())
+
+    names = [span.attributes["keras.model.name"] for span in telemetry.spans()]
+    assert names == ["router", "Functional", "Subclassed"]
+
+
+def test_a_version_from_the_options(telemetry):
+    """`model_version` labels a model by name, below `describe`."""
+    telemetry.instrument(model_version={"router": "9"})
+    model = classifier(name="router")
+    model.predict_on_batch(rows())
+    assert telemetry.span().attributes["keras.model.version"] == "9"
+    keras_otel.describe(model, version="10")
+    model.predict_on_batch(rows())
+    assert telemetry.span().attributes["keras.model.version"] == "10"
+
+
+def test_a_card_is_read_when_the_artefact_is_loaded(telemetry, tmp_path):
+    """Name, version and labels of a card reach the spans of the model loaded beside it."""
+    path = tmp_path / "m.keras"
+    model = keras_otel.describe(
+        classifier(), name="intent", version="2026-11-01", labels=["refund", "order", "other"]
+    )
+    fingerprint = fingerprint_of(telemetry, model)
+    model.save(path)
+    card = Path(keras_otel.save_card(model, path, lineage={"data": "2026-10"}))
+    assert card == tmp_path / "m.keras.card.json"
+    written = json.loads(card.read_text())
+    assert written["fingerprint"] == fingerprint
+    assert written["lineage"]["data"] == "2026-10"
+
+    keras.models.load_model(path).predict_on_batch(rows())
+
+    attributes = telemetry.span().attributes
+    assert attributes["keras.model.name"] == "intent"
+    assert attributes["keras.model.version"] == "2026-11-01"
+    assert attributes["keras.prediction.class"] in ("refund", "order", "other")
+    assert "keras.model.version_conflict" not in attributes
+
+
+def test_another_model_behind_an_old_card_is_a_conflict(telemetry, tmp_path):
+    """An artefact overwritten without its card keeps the label and shows the conflict."""
+    path = tmp_path / "m.keras"
+    model = keras_otel.describe(classifier(), name="stale", version="1")
+    model.predict_on_batch(rows())
+    keras_otel.save_card(model, path)
+    classifier().save(path)
+    telemetry.spans()
+
+    keras.models.load_model(path).predict_on_batch(rows())
+
+    assert telemetry.span().attributes["keras.model.version_conflict"] is True
+
+
+@pytest.mark.parametrize("content", ["{", '{"schema_version": 1, "labels": 3}', "[]", ""])
+def test_a_broken_card_is_one_warning_and_no_card(telemetry, tmp_path, caplog, content):
+    """The model loads and predicts as if it had no card, and one line names the file."""
+    path = tmp_path / "m.keras"
+    classifier().save(path)
+    (tmp_path / "m.keras.card.json").write_text(content)
+
+    with caplog.at_level(logging.WARNING, "keras_otel"):
+        keras.models.load_model(path).predict_on_batch(rows())
+
+    assert telemetry.span().attributes["keras.model.name"] == "m"
+    (record,) = caplog.records
+    assert "m.keras.card.json" in record.message
+
+
+def test_labels_that_do_not_fit_are_refused(telemetry):
+    """`describe` says at once what cannot be true of a built model."""
+    with pytest.raises(ValueError, match="2 labels for 3 classes"):
+        keras_otel.describe(classifier(), labels=["a", "b"])
+    with pytest.raises(ValueError, match="task 'binary' needs one output column"):
+        keras_otel.describe(classifier(), task="binary")
+    with pytest.raises(ValueError, match="threshold must be a probability"):
+        keras_otel.describe(classifier("sigmoid", 1), threshold=1.0)
+    with pytest.raises(ValueError, match="no classes"):
+        keras_otel.describe(classifier(), task="regression", labels=["a"])
+
+
+def test_labels_that_turn_out_not_to_fit_are_left_out(telemetry, caplog):
+    """A model that was not built when described gets ids and one warning, never a wrong name."""
+    model = keras.Sequential([keras.layers.Dense(3, activation="softmax")])
+    keras_otel.describe(model, labels=["yes", "no"])
+
+    with caplog.at_level(logging.WARNING, "keras_otel"):
+        for _ in range(3):
+            model.predict_on_batch(rows())
+
+    assert all(s.attributes["keras.prediction.class"] in "012" for s in telemetry.spans())
+    assert len([r for r in caplog.records if "2 labels for 3 classes" in r.message]) == 1
