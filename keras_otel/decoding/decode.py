@@ -282,8 +282,9 @@ def _many_rows(scores: Array, head: Multiclass, keep: Keep, *, verify: bool) -> 
         # One sum tells whether any row is NaN or infinite, and is the mean's numerator.
         known = top if confidence is None else confidence
         total = float(np.add.reduce(known, dtype=np.float64))
-    if not math.isfinite(total):
-        return _with_bad_rows(class_ids, confidence, np.isfinite(known), names, keep)
+    # Finite scores of 1e308 add up to infinity too; those rows are not bad.
+    if not math.isfinite(total) and not (finite := np.isfinite(known)).all():
+        return _with_bad_rows(class_ids, confidence, finite, names, keep)
     decoded = _classified("multiclass", class_ids, confidence, names, keep, total)
     if rows == 1 and confidence is not None:
         runner_up = np.partition(scores[0], -2)[-2]
