@@ -23,11 +23,15 @@ class PatchSet:
 
     def __init__(self) -> None:
         self._undo: list[tuple[Any, str, Any, Any]] = []
+        # Serialising a model makes Python add an empty `__annotations__` to its classes.
+        self._unannotated: list[type] = []
         # A user's classes come and go; patching one must not keep it.
         self._weak: WeakKeyDictionary[type, dict[str, weakref.ref[Any]]] = WeakKeyDictionary()
 
     def install(self, owner: Any, wraps: dict[str, Wrap]) -> None:
         """Wrap the named attributes of `owner`; on any error put all of this set back."""
+        if isinstance(owner, type) and "__annotations__" not in vars(owner):
+            self._unannotated.append(owner)
         try:
             for name, wrap in wraps.items():
                 self._replace(owner, name, wrap)
@@ -63,6 +67,11 @@ class PatchSet:
                 delattr(owner, name)
             else:
                 setattr(owner, name, previous)
+
+        while self._unannotated:
+            bare = self._unannotated.pop()
+            if vars(bare).get("__annotations__") == {}:
+                del bare.__annotations__
 
     @property
     def installed(self) -> tuple[str, ...]:

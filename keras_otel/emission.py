@@ -229,7 +229,7 @@ def _add_openinference(attributes: dict[str, AttributeValue]) -> None:
 
 
 def _set_error(span: Span, error: BaseException) -> None:
-    span.record_exception(error)
+    guarded("exception event", span.record_exception, error)
     span.set_status(Status(StatusCode.ERROR, guarded("error message", str, error)))
 
 

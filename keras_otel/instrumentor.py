@@ -28,7 +28,7 @@ class _State:
 
     def __init__(self) -> None:
         self.lock = threading.RLock()
-        self.patches = PatchSet()
+        self.patches: list[PatchSet] = []
         self.watches_imports = False
 
 
@@ -74,7 +74,8 @@ class KerasInstrumentor(BaseInstrumentor):  # type: ignore[misc]  # untyped upst
         with _state.lock:
             observer, _active.observer = _active.observer, None
             installed.clear()
-            _state.patches.undo()
+            while _state.patches:
+                _state.patches.pop().undo()
         if observer is not None:
             observer.flush(1.0)
 
@@ -111,7 +112,7 @@ def uninstrument() -> None:
 
 def patched() -> tuple[str, ...]:
     """What is patched now, as dotted names."""
-    return _state.patches.installed
+    return tuple(name for patches in _state.patches for name in patches.installed)
 
 
 def _watch_imports() -> None:
@@ -135,5 +136,11 @@ def _patch(module: Any) -> None:
         if _active.observer is None:
             return
         adapter = packages.adapter_for(module)
-        adapter.install(_state.patches)
+        patches = PatchSet()
+        try:
+            adapter.install(patches)
+        except BaseException:
+            patches.undo()  # all of a package or nothing
+            raise
+        _state.patches.append(patches)
         installed.append(adapter)

@@ -124,20 +124,29 @@ def _provider(*methods: str) -> Callable[[object, str], object]:
 def _export(value: object, source: str) -> str:
     if not isinstance(value, (str, os.PathLike)):
         raise OptionError(f"{source} must be text, got {type(value).__name__}")
-    text = os.fspath(value)
-    parts = urlsplit(text)
+    text = os.fsdecode(value)
+    try:
+        parts = urlsplit(text)
+    except ValueError:  # an IPv6 host without its closing bracket
+        parts = urlsplit("")
     if parts.scheme == "file" and text.removeprefix("file:").strip("/"):
         return text
     try:
         has_host = bool(parts.hostname) and parts.port != 0
     except ValueError:
         has_host = False
-    if parts.scheme in EXPORT_SCHEMES and parts.scheme != "file" and has_host:
+    is_plain = not parts.query and not parts.fragment
+    if parts.scheme in EXPORT_SCHEMES and parts.scheme != "file" and has_host and is_plain:
         return text
     raise OptionError(
-        f"{source} cannot be {text!r}: write http://host:4318, grpc://host:4317 "
+        f"{source} cannot be {_without_query(text)!r}: write http://host:4318, grpc://host:4317 "
         "or file:traces.jsonl"
     )
+
+
+def _without_query(text: str) -> str:
+    """A target fit for an error message: keys are passed in queries."""
+    return text.partition("?")[0].partition("#")[0]
 
 
 def _propagate(value: object, source: str) -> str:
@@ -156,8 +165,10 @@ def _hook(value: object, source: str) -> PredictionHook:
     module, _, name = value.partition(":")
     try:
         function = getattr(importlib.import_module(module), name)
-    except (ImportError, AttributeError, ValueError) as error:
-        raise OptionError(f"{source} {value!r} cannot be loaded: {error}") from error
+    except (ImportError, AttributeError, TypeError, ValueError) as error:
+        raise OptionError(
+            f"{source} {value!r} cannot be loaded: {error}; write 'module:function'"
+        ) from error
     if not callable(function):
         raise OptionError(f"{source} {value!r} is not callable")
     return function  # type: ignore[no-any-return]  # getattr of a module is Any
@@ -191,7 +202,10 @@ def _model_version(value: object, source: str) -> str | Mapping[str, str]:
 
 
 def _int_from_text(text: str) -> object:
-    return int(text) if text.lstrip("-").isdecimal() else text
+    try:
+        return int(text)
+    except ValueError:
+        return text
 
 
 def _flag_from_text(text: str) -> object:
