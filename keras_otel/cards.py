@@ -6,6 +6,7 @@ documented in `docs/cards.md` with a JSON schema.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 from collections.abc import Mapping
@@ -14,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from keras_otel.errors import CardError, DescriptionError
-from keras_otel.identity import Description, checked_description
+from keras_otel.identity import Description, checked_description, version_from_path
 
 SCHEMA_VERSION = 1
 SUFFIX = ".card.json"
@@ -47,10 +48,10 @@ def card_path(artefact: str | os.PathLike[str]) -> Path:
 def find_card(artefact: str | os.PathLike[str]) -> Path | None:
     """The card beside an artefact, if there is one."""
     path = Path(artefact)
-    for candidate in (card_path(path), path.with_name(path.stem + SUFFIX)):
-        if candidate.is_file():
-            return candidate
-    return None
+    candidates = [card_path(path)]
+    if version_from_path(path.name) is None:  # the card of `v1` is not that of `v1.2`
+        candidates.append(path.with_name(path.stem + SUFFIX))
+    return next((candidate for candidate in candidates if candidate.is_file()), None)
 
 
 def read_card(path: Path) -> Card:
@@ -60,14 +61,18 @@ def read_card(path: Path) -> Card:
         CardError: The file cannot be read or is not a card; the message names file and mend.
     """
     try:
-        if path.stat().st_size > _MAX_BYTES:
-            raise CardError(f"{path}: larger than {_MAX_BYTES} bytes, not a card")
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError, RecursionError) as error:
+        is_too_large = path.stat().st_size > _MAX_BYTES
+        content = None if is_too_large else json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
         raise CardError(
             f"{path}: cannot be read as JSON ({error}); write it again with "
             "keras_otel.save_card(model, path)"
         ) from error
+    if is_too_large:
+        raise CardError(
+            f"{path}: larger than {_MAX_BYTES} bytes, not a card; write it again with "
+            "keras_otel.save_card(model, path)"
+        )
     try:
         return _card(content)
     except (DescriptionError, TypeError, KeyError) as error:
@@ -88,22 +93,21 @@ def write_card(path: Path, card: Card) -> None:
         content["lineage"] = dict(card.lineage)
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        temporary.write_text(
-            json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8"
-        )
+        text = json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False)
+        temporary.write_text(text + "\n", encoding="utf-8")
         temporary.replace(path)
-    except (OSError, TypeError, ValueError) as error:
-        temporary.unlink(missing_ok=True)
+    except (OSError, TypeError, ValueError, RecursionError) as error:
+        with contextlib.suppress(OSError):
+            temporary.unlink()
         raise CardError(f"{path}: cannot be written ({error})") from error
 
 
 def _card(content: object) -> Card:
     if not isinstance(content, dict):
         raise DescriptionError(f"a card is a JSON object, got {type(content).__name__}")
-    if content.get("schema_version") != SCHEMA_VERSION:
-        raise DescriptionError(
-            f"schema_version must be {SCHEMA_VERSION}, got {content.get('schema_version')!r}"
-        )
+    version = content.get("schema_version")
+    if isinstance(version, bool) or version != SCHEMA_VERSION:
+        raise DescriptionError(f"schema_version must be {SCHEMA_VERSION}, got {version!r}")
     fingerprint, lineage = content.get("fingerprint"), content.get("lineage")
     if fingerprint is not None and not isinstance(fingerprint, str):
         raise DescriptionError(f"fingerprint must be text, got {type(fingerprint).__name__}")

@@ -97,7 +97,8 @@ def _by_output(what: str, value: object, check: Any) -> Any:
 
 
 def _labels(what: str, value: object) -> tuple[str, ...]:
-    if isinstance(value, (str, bytes)) or not isinstance(value, Iterable):
+    # A set has no order, and its labels would stand for other columns in every process.
+    if isinstance(value, (str, bytes, set, frozenset)) or not isinstance(value, Iterable):
         raise DescriptionError(f"{what} must be a list of text, got {type(value).__name__}")
     labels = tuple(value)
     for label in labels:
@@ -125,7 +126,7 @@ def _threshold(value: object) -> float | tuple[float, ...] | None:
     for number in values:
         try:
             checked = float("nan") if isinstance(number, (bool, str)) else float(number)  # type: ignore[arg-type]
-        except (TypeError, ValueError):
+        except (OverflowError, TypeError, ValueError):
             checked = float("nan")
         if not 0.0 < checked < 1.0:
             raise DescriptionError(
