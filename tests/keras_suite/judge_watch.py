@@ -49,9 +49,9 @@ NO_INFERENCE = frozenset(
 )
 """Keras functions under which no span may be made."""
 
-_KERAS = os.sep.join(("", "keras", "src", ""))
+_KERAS = f"{os.sep}keras{os.sep}src{os.sep}"
 _TESTS = "_test.py"
-_OBSERVED = os.sep.join(("runtimes", "calls.py"))
+_OBSERVED = f"runtimes{os.sep}calls.py"
 
 
 class Watch(logging.Handler):
