@@ -28,7 +28,7 @@ from keras_otel.options import Options
 from keras_otel.records import Decoded, Inference
 from keras_otel.runtimes import arrays
 from keras_otel.runtimes.adapter import Adapter
-from keras_otel.runtimes.arrays import Place
+from keras_otel.runtimes.arrays import Leaf, Place
 from keras_otel.runtimes.heads import head_of, task_of
 from keras_otel.runtimes.inspection import output_columns
 from keras_otel.version import __version__
@@ -37,6 +37,10 @@ _log = logging.getLogger("keras_otel")
 
 PENDING_CAPACITY = 256
 """Inferences whose accelerator output may be waited for at one time."""
+
+
+def _are_arrays(leaves: list[Leaf]) -> bool:
+    return any(place is not Place.OTHER for _, _, place in leaves)
 
 
 class Call(Scope):
@@ -125,21 +129,18 @@ class Observer:
     def finished(self, call: Call, result: Any) -> None:
         """Record a call that returned, unless its result is symbolic."""
         leaves = self._leaves(call, result)
-        places = [arrays.place(leaf) for leaf in leaves.values()]
-        if Place.SYMBOLIC in places:
-            return
-        if Place.DEVICE in places:
+        must_wait = False
+        for _, _, place in leaves:
+            if place is Place.SYMBOLIC:
+                return
+            must_wait = must_wait or place is Place.DEVICE
+        if must_wait:
             self._finish_later(call, leaves)
             return
         known, facts = self._facts(call)
 
         def read() -> tuple[Decoded, ...]:
-            return tuple(
-                [
-                    self._decode(call, known, None if len(leaves) == 1 else name, leaf, place)
-                    for (name, leaf), place in zip(leaves.items(), places, strict=True)
-                ]
-            )
+            return tuple([self._decode(call, known, *leaf) for leaf in leaves])
 
         self._emit(call, known, facts, read)
 
@@ -154,18 +155,17 @@ class Observer:
         """Wait until all inferences seen so far have their spans."""
         return self._worker.flush(timeout_s)
 
-    def _leaves(self, call: Call, result: Any) -> dict[str | None, Any]:
+    def _leaves(self, call: Call, result: Any) -> list[Leaf]:
         leaves = arrays.named_leaves(result, call.subject)
-        if call.model is not None and len(call.inner) == 1:
+        if call.inner and len(call.inner) == 1 and not _are_arrays(leaves):
             # An overridden `predict` that returns no arrays, but for instance label texts: what
             # the one model call inside it returned is the prediction.
-            places = [arrays.place(leaf) for leaf in leaves.values()]
-            if all(place is Place.OTHER for place in places):
-                return arrays.named_leaves(call.inner[0], call.subject)
+            return arrays.named_leaves(call.inner[0], call.subject)
         return leaves
 
     def _facts(self, call: Call) -> tuple[KnownModel, CallFacts]:
-        self._look_for_provider()
+        if not self._has_looked_for_provider:
+            self._look_for_provider()
         known = models.of(call.subject)
         identity = known.identify(call.subject, call.adapter, self.options)
         facts = known.call_facts.get(call.operation)
@@ -262,22 +262,19 @@ class Observer:
 
     # -- accelerators --------------------------------------------------------------------------
 
-    def _finish_later(self, call: Call, leaves: dict[str | None, Any]) -> None:
+    def _finish_later(self, call: Call, leaves: list[Leaf]) -> None:
         """Hand device arrays to the worker: reading them here would make the caller wait."""
         known, facts = self._facts(call)
-        handles = {
-            name: arrays.pending(leaf) if arrays.place(leaf) is Place.DEVICE else leaf
-            for name, leaf in leaves.items()
-        }
+        handles = [
+            (name, arrays.pending(leaf) if place is Place.DEVICE else leaf, place)
+            for name, leaf, place in leaves
+        ]
         call.args, call.kwargs = (), {}  # the queue must not keep the inputs alive
 
         def finish() -> None:
             token = current.set(call)
             try:
-                outputs = tuple(
-                    self._decode_pending(call, known, None if len(handles) == 1 else name, handle)
-                    for name, handle in handles.items()
-                )
+                outputs = tuple([self._decode_pending(call, known, *h) for h in handles])
                 self._emit(call, known, facts, lambda: outputs)
             finally:
                 current.reset(token)
@@ -286,10 +283,10 @@ class Observer:
             count_dropped("accelerator queue")
 
     def _decode_pending(
-        self, call: Call, known: KnownModel, output: str | None, handle: Any
+        self, call: Call, known: KnownModel, output: str | None, handle: Any, place: Place
     ) -> Decoded:
-        if not hasattr(handle, "wait"):
-            return self._decode(call, known, output, handle, arrays.place(handle))
+        if place is not Place.DEVICE:
+            return self._decode(call, known, output, handle, place)
         array = handle.wait()
         call.duration_s = max(call.duration_s, (time.time_ns() - call.start_ns) / 1e9)
         return self._decode_array(call, known, output, array)
@@ -297,8 +294,6 @@ class Observer:
     # -- said once -----------------------------------------------------------------------------
 
     def _look_for_provider(self) -> None:
-        if self._has_looked_for_provider:
-            return
         self._has_looked_for_provider = True
         if isinstance(trace.get_tracer_provider(), trace.ProxyTracerProvider):
             _log.warning(

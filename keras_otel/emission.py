@@ -8,7 +8,7 @@ no span.
 from __future__ import annotations
 
 from collections.abc import Callable, ItemsView, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from opentelemetry.context import Context
@@ -33,6 +33,7 @@ class CallFacts:
     span_attributes: Mapping[str, AttributeValue]
     duration_attributes: Mapping[str, AttributeValue]
     model_attributes: Mapping[str, AttributeValue]
+    class_attributes: dict[str, Mapping[str, AttributeValue]] = field(default_factory=dict)
 
 
 def call_facts(

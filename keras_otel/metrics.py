@@ -132,9 +132,17 @@ class Instruments:
         for decoded in inference.outputs:
             self.rows.add(facts, decoded)
             for name, confidence in decoded.confidence_sample:
-                admitted = self.rows.admit(facts.identity.name, name)
-                attributes = {**facts.model_attributes, names.PREDICTION_CLASS: admitted}
+                attributes = facts.class_attributes.get(name)
+                if attributes is None:
+                    attributes = self._class_attributes(facts, name)
                 self._confidence.record(confidence, attributes, context=context)
+
+    def _class_attributes(self, facts: CallFacts, name: str) -> Mapping[str, AttributeValue]:
+        admitted = self.rows.admit(facts.identity.name, name)
+        attributes = {**facts.model_attributes, names.PREDICTION_CLASS: admitted}
+        if admitted == name:  # so that the cache holds no more than the admitted classes
+            facts.class_attributes[name] = attributes
+        return attributes
 
 
 # Asking a meter twice for an observable instrument registers its callback twice, so each provider

@@ -46,7 +46,19 @@ _PLAIN = "?bBhHiIlLqQfd"
 
 # A histogram records one value at a time (about 10 µs each), so a batch beyond `max_rows` is
 # represented by this many evenly spaced rows.
-_SAMPLED_ROWS = 2
+_SAMPLED_ROWS = 1
+
+
+class Keep(NamedTuple):
+    """How much of a batch is wanted.
+
+    Attributes:
+        max_rows: Up to this many rows are kept row by row.
+        count_classes: Whether anyone wants the class counts of a larger batch.
+    """
+
+    max_rows: int
+    count_classes: bool
 
 
 def decode(
@@ -73,16 +85,9 @@ def decode(
     Returns:
         The record; of task `opaque`, or with an `opaque_reason`, where something cannot be read.
     """
-    keep = Keep(max_rows=max_rows, count_classes=count_classes)
+    keep = Keep(max_rows, count_classes)
     decoded = _decode(head, array, keep, verify=verify)
     return decoded if output is None else decoded._replace(output=output)
-
-
-class Keep(NamedTuple):
-    """How much of a batch is wanted."""
-
-    max_rows: int
-    count_classes: bool
 
 
 def _decode(head: Head, array: Array, keep: Keep, *, verify: bool) -> Decoded:
@@ -269,7 +274,7 @@ def _many_rows(scores: Array, head: Multiclass, keep: Keep, *, verify: bool) -> 
     rows, columns = scores.shape
     names = _names(head.labels, columns) or _Ordinals(columns)
     class_ids = scores.argmax(axis=1)
-    top = scores[np.arange(rows), class_ids]
+    top = scores.take(class_ids + np.arange(0, scores.size, columns))
     confidence: Array | None
     with np.errstate(invalid="ignore", over="ignore"):
         is_probability = _are_probabilities(scores, top, head.scale, verify=verify)
@@ -298,17 +303,20 @@ def _many_rows(scores: Array, head: Multiclass, keep: Keep, *, verify: bool) -> 
 
 
 def _are_probabilities(scores: Array, top: Array, scale: Scale, *, verify: bool) -> bool:
-    """True if every finite row is non-negative and sums to 1, where the values are to decide.
-
-    What a softmax made is taken as it is, if only the largest of each row can be a probability.
-    """
+    """True if every finite row is non-negative and sums to 1, where the values are to decide."""
     if scale is Scale.LOGIT and not verify:
         return False
     tolerance = _tolerance(scores)
-    finite = np.isfinite(top)
-    if scale is Scale.PROBABILITY and not verify:
-        return bool((~finite | ((top >= -tolerance) & (top <= 1.0 + tolerance))).all())
-    fits = (np.abs(scores.sum(axis=1) - 1.0) <= tolerance) & (scores.min(axis=1) >= -tolerance)
+    # numpy is slow along a short last axis: a product with ones adds a row up five times faster.
+    sums = scores @ np.ones(scores.shape[1], scores.dtype)
+    if (
+        sums.max() <= 1.0 + tolerance
+        and sums.min() >= 1.0 - tolerance
+        and scores.min() >= -tolerance
+    ):
+        return True
+    finite = np.isfinite(top)  # NaN fails each comparison above: look at the other rows alone
+    fits = (np.abs(sums - 1.0) <= tolerance) & (scores.min(axis=1) >= -tolerance)
     return bool(finite.any() and fits[finite].all())
 
 

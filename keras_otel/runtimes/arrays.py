@@ -183,18 +183,28 @@ def _kind_of(type_: type) -> _Kind:
 # -- structures --------------------------------------------------------------------------------
 
 
-def named_leaves(result: Any, model: Any) -> dict[str | None, Any]:
-    """The leaves of a result by output name; a single output has the name None.
+Leaf = tuple[str | None, Any, Place]
+"""Name of an output, its array, where that is."""
+
+
+def named_leaves(result: Any, model: Any) -> list[Leaf]:
+    """The leaves of a result with their output names; a single output has the name None.
 
     Args:
         result: What the model returned: a leaf, or a dict, list or tuple of them, nested or not.
         model: The model, asked for its names where the result is a list.
     """
-    if _kind(result).is_leaf:
-        return {None: result}
+    kind = _kind(result)
+    if kind.is_leaf:
+        return [(None, result, kind.place(result))]
+    named = _named(result, model)
+    if len(named) == 1:
+        named = {None: next(iter(named.values()))}
+    return [(name, leaf, place(leaf)) for name, leaf in named.items()]
+
+
+def _named(result: Any, model: Any) -> dict[str | None, Any]:
     leaves = dict(_walk(result, ()))
-    if len(leaves) == 1:
-        return {None: next(iter(leaves.values()))}
     if isinstance(result, (list, tuple)):
         names = output_names(model)
         if len(set(names)) == len(result) == len(leaves):

@@ -141,8 +141,7 @@ class Keras3:
         return (
             Weight(name=name, dtype=dtype, array=keras_models.in_dtype(array, dtype))
             for name, dtype, array in (
-                (v.name, self._dtype_name(v.dtype), self._numbers(v))
-                for v in model.weights
+                (v.name, self._dtype_name(v.dtype), self._numbers(v)) for v in model.weights
             )
         )
 

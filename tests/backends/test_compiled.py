@@ -157,8 +157,10 @@ def test_torch_compile_of_predict(telemetry):
 @pytest.mark.skipif(BACKEND != "torch", reason="about torch dtypes")
 def test_bfloat16_outputs_are_read(telemetry):
     """A bfloat16 model has a class, a confidence and its precision."""
-    model = classifier(dtype="bfloat16") if False else keras.Sequential(
-        [keras.layers.Dense(3, activation="softmax", dtype="bfloat16")]
+    model = (
+        classifier(dtype="bfloat16")
+        if False
+        else keras.Sequential([keras.layers.Dense(3, activation="softmax", dtype="bfloat16")])
     )
     model(tensor())
     attributes = telemetry.span().attributes

@@ -91,9 +91,7 @@ def outcomes(model: keras.Model, path: Path) -> list[Any]:
 @pytest.mark.parametrize(
     ("owner", "name", "site"), FAULTS, ids=[f"{o.__name__}.{n}" for o, n, _ in FAULTS]
 )
-def test_a_fault_changes_nothing_for_the_user(
-    providers, tmp_path, monkeypatch, owner, name, site
-):
+def test_a_fault_changes_nothing_for_the_user(providers, tmp_path, monkeypatch, owner, name, site):
     """Results, types and exceptions are those of a process without keras_otel; the fault counts."""
     model = classifier()
     path = tmp_path / "m.keras"
@@ -207,5 +205,3 @@ def test_every_guarded_site_has_a_fault():
     tests = "".join(file.read_text(encoding="utf-8") for file in here.parent.rglob("test_*.py"))
     assert sites
     assert {site for site in sites if f'"{site}"' not in tests} == set()
-
-
