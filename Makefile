@@ -1,0 +1,60 @@
+# make demo and make test need Python 3.11 or later, make and a network: they make their own
+# virtual environments. Everything installed lies in .venv, .venv-torch and .cache.
+
+PYTHON ?= python3
+PIP := bin/pip --disable-pip-version-check --quiet
+SOURCES := $(shell find keras_otel -name '*.py' -o -name py.typed) pyproject.toml README.md LICENSE
+export TF_CPP_MIN_LOG_LEVEL := 3
+
+.PHONY: demo test test-torch lint bench judge clean
+
+demo: .venv/.package
+	.venv/bin/python examples/intent_router $(ARGS)
+
+# TensorFlow runs every test; the other backends those that touch a model.
+test: .venv/.package
+	KERAS_BACKEND=tensorflow .venv/bin/pytest $(ARGS)
+	KERAS_BACKEND=jax .venv/bin/pytest tests/backends
+	KERAS_BACKEND=numpy .venv/bin/pytest tests/backends
+	KERAS_BACKEND=openvino .venv/bin/pytest tests/backends
+
+test-torch: .venv-torch/.package
+	KERAS_BACKEND=torch .venv-torch/bin/pytest tests/backends $(ARGS)
+
+lint: .venv/.package
+	.venv/bin/ruff check .
+	.venv/bin/ruff format --check .
+	.venv/bin/mypy
+
+bench: .venv/.package
+	.venv/bin/python benchmarks/overhead.py $(ARGS)
+
+# All of Keras's own model, trainer and core layer tests, with and without keras_otel.
+judge: .venv/.package
+	.venv/bin/python tests/keras_suite/run.py --backend tensorflow $(ARGS)
+	.venv/bin/python tests/keras_suite/run.py --backend jax $(ARGS)
+
+# Tests run against the installed package, never against the source folder.
+.venv/.package: .venv/.dependencies $(SOURCES)
+	.venv/$(PIP) install --no-deps --force-reinstall --no-build-isolation .
+	touch $@
+
+.venv/.dependencies: pyproject.toml tests/foreign-models.txt
+	$(PYTHON) -m venv .venv
+	.venv/$(PIP) install --upgrade pip hatchling
+	.venv/$(PIP) install '.[tensorflow,jax,openvino,tf-keras,demo,dev]'
+	.venv/$(PIP) install --no-deps --requirement tests/foreign-models.txt
+	touch $@
+
+.venv-torch/.package: .venv-torch/.dependencies $(SOURCES)
+	.venv-torch/$(PIP) install --no-deps --force-reinstall --no-build-isolation .
+	touch $@
+
+.venv-torch/.dependencies: pyproject.toml
+	$(PYTHON) -m venv .venv-torch
+	.venv-torch/$(PIP) install --upgrade pip hatchling
+	.venv-torch/$(PIP) install '.[torch,jax,dev]'
+	touch $@
+
+clean:
+	rm -rf .venv .venv-torch .cache build dist
