@@ -6,6 +6,7 @@ each site and counted always; the caller gets a default and goes on.
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import threading
@@ -26,7 +27,7 @@ class SiteCounts:
         self._lock = threading.Lock()
         self._counts: Counter[str] = Counter()
         # Another thread may hold the lock at the moment of a fork; the child must not wait for it.
-        os.register_at_fork(after_in_child=self._reset_lock)
+        os.register_at_fork(after_in_child=self._start_over)
 
     def add(self, site: str) -> bool:
         """Count once more; True if it was the site's first."""
@@ -39,8 +40,9 @@ class SiteCounts:
         with self._lock:
             return dict(self._counts)
 
-    def _reset_lock(self) -> None:
+    def _start_over(self) -> None:
         self._lock = threading.Lock()
+        self._counts.clear()
 
 
 _failures = SiteCounts()
@@ -61,14 +63,16 @@ def guarded(site: str, function: Callable[P, R], *args: P.args, **kwargs: P.kwar
 def record_failure(site: str, error: BaseException) -> None:
     """Count a failure at `site`, and log it if it is the site's first."""
     if _failures.add(site):
-        _log.warning(
-            "keras_otel: %s failed: %s: %s (predictions are not affected; "
-            "further failures there are only counted)",
-            site,
-            type(error).__name__,
-            error,
-            exc_info=error if _log.isEnabledFor(logging.DEBUG) else None,
-        )
+        # The error's text or a log handler of the program may raise in turn.
+        with contextlib.suppress(Exception):
+            _log.warning(
+                "keras_otel: %s failed: %s: %s (predictions are not affected; "
+                "further failures there are only counted)",
+                site,
+                type(error).__name__,
+                error,
+                exc_info=error if _log.isEnabledFor(logging.DEBUG) else None,
+            )
 
 
 def failure_counts() -> dict[str, int]:
