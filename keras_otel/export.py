@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,6 +18,9 @@ from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor
 
 from keras_otel.errors import OptionError
+from keras_otel.options import export_timeouts
+
+_log = logging.getLogger("keras_otel")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,6 +48,10 @@ def fill_providers(target: str) -> tuple[str, ...]:
     """
     open_signals = [signal for signal, is_set in _is_set().items() if not is_set]
     if not open_signals:
+        _log.warning(
+            "keras_otel: option 'export' is not used: the process has its own OpenTelemetry "
+            "providers for traces, metrics and logs, and spans go where those send them"
+        )
         return ()
     exporters = _exporters(target)
     if "traces" in open_signals:
@@ -77,6 +86,15 @@ def _exporters(target: str) -> Exporters:
     return _http_exporters(target)
 
 
+def _timeout_s(signal: str) -> int | None:
+    """How long one export may take, retries included; None where the environment says it.
+
+    The SDK's own 10 s, once a signal, would keep a program with a dead endpoint from ending for
+    up to half a minute.
+    """
+    return None if any(os.environ.get(name) for name in export_timeouts(signal)) else 4
+
+
 def _http_exporters(target: str) -> Exporters:
     from opentelemetry.exporter.otlp.proto.http._log_exporter import OTLPLogExporter
     from opentelemetry.exporter.otlp.proto.http.metric_exporter import OTLPMetricExporter
@@ -84,9 +102,9 @@ def _http_exporters(target: str) -> Exporters:
 
     base = target.rstrip("/")
     return Exporters(
-        spans=OTLPSpanExporter(endpoint=f"{base}/v1/traces"),
-        metrics=OTLPMetricExporter(endpoint=f"{base}/v1/metrics"),
-        logs=OTLPLogExporter(endpoint=f"{base}/v1/logs"),
+        spans=OTLPSpanExporter(endpoint=f"{base}/v1/traces", timeout=_timeout_s("TRACES")),
+        metrics=OTLPMetricExporter(endpoint=f"{base}/v1/metrics", timeout=_timeout_s("METRICS")),
+        logs=OTLPLogExporter(endpoint=f"{base}/v1/logs", timeout=_timeout_s("LOGS")),
     )
 
 
@@ -99,9 +117,11 @@ def _grpc_exporters(target: str) -> Exporters:
     insecure = parts.scheme == "grpc"
     endpoint = urlunsplit(("http" if insecure else "https", parts.netloc, "", "", ""))
     return Exporters(
-        spans=OTLPSpanExporter(endpoint=endpoint, insecure=insecure),
-        metrics=OTLPMetricExporter(endpoint=endpoint, insecure=insecure),
-        logs=OTLPLogExporter(endpoint=endpoint, insecure=insecure),
+        spans=OTLPSpanExporter(endpoint=endpoint, insecure=insecure, timeout=_timeout_s("TRACES")),
+        metrics=OTLPMetricExporter(
+            endpoint=endpoint, insecure=insecure, timeout=_timeout_s("METRICS")
+        ),
+        logs=OTLPLogExporter(endpoint=endpoint, insecure=insecure, timeout=_timeout_s("LOGS")),
     )
 
 

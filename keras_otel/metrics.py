@@ -81,9 +81,13 @@ class RowCounts:
                 attributes[names.PREDICTION_CLASS] = name
             yield Observation(rows, attributes)
 
-    def reset_lock(self) -> None:
-        """In a forked child: another thread may have held the lock at the fork."""
+    def start_over(self) -> None:
+        """In a forked child: what its parent counted is the parent's to report.
+
+        Another thread may have held the lock at the fork, so the child has one of its own.
+        """
         self._lock = threading.Lock()
+        self._counts = {}
 
 
 _row_counts: WeakSet[RowCounts] = WeakSet()
@@ -91,7 +95,7 @@ _row_counts: WeakSet[RowCounts] = WeakSet()
 
 def _after_fork() -> None:
     for rows in list(_row_counts):
-        rows.reset_lock()
+        rows.start_over()
 
 
 os.register_at_fork(after_in_child=_after_fork)

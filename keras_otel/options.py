@@ -31,6 +31,12 @@ ENVIRONMENT: Final[Mapping[str, str]] = {
 }
 """Environment variable of each option that has one."""
 
+
+def export_timeouts(signal: str) -> tuple[str, str]:
+    """OpenTelemetry's own variables for the time that an export may take."""
+    return f"OTEL_EXPORTER_OTLP_{signal}_TIMEOUT", "OTEL_EXPORTER_OTLP_TIMEOUT"
+
+
 EXPORT_SCHEMES: Final = ("http", "https", "grpc", "grpcs", "file")
 
 # OpenTelemetry counts attributes per span (128 by default), not elements per array; this bound

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import inspect
+import os
 import sys
+import threading
 from collections.abc import Callable
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -15,6 +17,51 @@ from keras_otel.runtimes.arrays import Place
 from keras_otel.runtimes.calls import changing_weights, inference, loading, outside
 
 _trains_by_default: WeakKeyDictionary[type, bool] = WeakKeyDictionary()
+
+
+class _TensorFlowIfLoaded:
+    """Keras's handle on TensorFlow, without importing it in order to ask."""
+
+    def __init__(self, tensorflow: Any) -> None:
+        self._tensorflow = tensorflow
+
+    @property
+    def available(self) -> bool:
+        return "tensorflow" in sys.modules and self._tensorflow.available
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._tensorflow, name)
+
+
+class _TensorFlowOnlyIfLoaded:
+    """Serialise a model without importing TensorFlow into a process that runs without it.
+
+    Keras looks whether an object is one of TensorFlow's, and imports TensorFlow for that (two
+    seconds) wherever it is installed. An object of a package that is not loaded cannot exist, so
+    the answer is the same, for other threads that serialise meanwhile too.
+    """
+
+    def __init__(self) -> None:
+        self._reset()
+        os.register_at_fork(after_in_child=self._reset)
+
+    def _reset(self) -> None:
+        self._lock = threading.RLock()
+
+    def __enter__(self) -> None:
+        self._lock.acquire()
+        self._module = sys.modules.get("keras.src.saving.serialization_lib")
+        self._original = getattr(self._module, "tf", None)
+        if self._module is not None and hasattr(type(self._original), "available"):
+            self._module.tf = _TensorFlowIfLoaded(self._original)  # type: ignore[attr-defined]
+
+    def __exit__(self, *_: object) -> None:
+        if self._module is not None and self._original is not None:
+            self._module.tf = self._original  # type: ignore[attr-defined]
+        self._lock.release()
+
+
+_tensorflow_only_if_loaded = _TensorFlowOnlyIfLoaded()
 
 
 class Keras3:
@@ -130,7 +177,8 @@ class Keras3:
 
     def architecture(self, model: Any) -> dict[str, Any]:
         """The model's serialised configuration."""
-        return keras_models.architecture(model)
+        with _tensorflow_only_if_loaded:
+            return keras_models.architecture(model)
 
     def has_weights(self, model: Any) -> bool:
         """False on JAX after a `predict` that raised: Keras has taken the variables' values then."""

@@ -301,3 +301,28 @@ def test_labels_that_turn_out_not_to_fit_are_left_out(telemetry, caplog):
 
     assert all(s.attributes["keras.prediction.class"] in "012" for s in telemetry.spans())
     assert len([r for r in caplog.records if "2 labels for 3 classes" in r.message]) == 1
+
+
+@pytest.mark.skipif(keras.backend.backend() == "tensorflow", reason="TensorFlow is loaded there")
+def test_the_fingerprint_does_not_import_tensorflow():
+    """A process that runs without TensorFlow goes on without it, and its fingerprint is the same."""
+    code = """
+import sys, keras, numpy as np, keras_otel
+from keras_otel import _models
+model = keras.Sequential([keras.Input((5,)), keras.layers.Dense(3, kernel_initializer="ones")])
+model.predict_on_batch(np.ones((1, 5), "float32"))
+keras_otel.instrument()
+before = "tensorflow" in sys.modules
+model.predict_on_batch(np.ones((1, 5), "float32"))
+first = _models.models.of(model).identity.fingerprint
+print(before == ("tensorflow" in sys.modules))
+try:
+    import tensorflow
+except ImportError:
+    pass
+keras_otel.refresh(model)
+model.predict_on_batch(np.ones((1, 5), "float32"))
+print(first == _models.models.of(model).identity.fingerprint and first is not None)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["True", "True"]
