@@ -240,8 +240,6 @@ def _one_row(row: list[float], head: Multiclass, tolerance: float, *, verify: bo
     labels = head.labels
     name = labels[class_id] if labels and len(labels) == len(row) else str(class_id)
     is_probability = abs(total - 1.0) <= tolerance and ordered[0] >= -tolerance
-    if head.scale is Scale.PROBABILITY and not verify:
-        is_probability = -tolerance <= top <= 1.0 + tolerance
     if head.scale is Scale.LOGIT and not (verify and is_probability):
         # softmax of the largest score, shifted by it so that nothing overflows
         denominator = sum([math.exp(score - top) for score in row])
@@ -502,7 +500,8 @@ def _embedding(array: Array) -> Decoded:
     vectors = _as_matrix(array)
     norm = reason = None
     if rows == 1 and vectors is not None:
-        norm = float(np.linalg.norm(vectors[0].astype(np.float64, copy=False)))
+        with np.errstate(over="ignore"):
+            norm = float(np.linalg.norm(vectors[0].astype(np.float64, copy=False)))
         if not math.isfinite(norm):
             norm, reason = None, NOT_FINITE
     return Decoded(
