@@ -1,0 +1,219 @@
+"""The package's shape: who imports whom, what is public, what is loaded."""
+
+from __future__ import annotations
+
+import ast
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import keras_otel
+
+PACKAGE = Path(keras_otel.__file__).parent
+
+# From the bottom up. A module imports from lower layers, and from its own only without a circle.
+LAYERS = (
+    ("_scope", "errors", "version", "_active"),
+    ("_guard", "_patching", "records", "semconv", "decoding.heads"),
+    ("_worker", "decoding.decode", "fingerprint", "identity", "options", "decoding", "export"),
+    ("cards", "emission"),
+    ("metrics",),
+    ("runtimes.adapter", "runtimes.inspection", "runtimes.arrays", "runtimes.heads"),
+    ("_models",),
+    ("_observer",),
+    ("runtimes.calls", "runtimes.keras_models", "runtimes.overrides"),
+    ("runtimes.keras3", "runtimes.tf_keras"),
+    ("runtimes.packages", "runtimes.traced", "runtimes"),
+    ("description", "instrumentor"),
+    ("",),
+    ("cli",),
+)
+
+# What each part of the package knows nothing of.
+STRANGERS = {
+    "decoding": {"opentelemetry", "keras", "tf_keras", "tensorflow", "jax", "torch", "wrapt"},
+    "records": {"opentelemetry", "numpy"},
+    "semconv": {"opentelemetry", "numpy"},
+    "identity": {"opentelemetry", "numpy"},
+    "cards": {"opentelemetry", "numpy"},
+    "fingerprint": {"opentelemetry"},
+    "_patching": {"opentelemetry", "numpy"},
+    "emission": {"numpy"},
+    "metrics": {"numpy"},
+}
+
+FRAMEWORKS = {"keras", "tf_keras", "tensorflow", "jax", "jaxlib", "torch", "openvino"}
+
+
+def modules() -> dict[str, ast.Module]:
+    """The syntax tree of each module, by its name below the package."""
+    trees = {}
+    for path in sorted(PACKAGE.rglob("*.py")):
+        parts = path.relative_to(PACKAGE).with_suffix("").parts
+        name = ".".join(part for part in parts if part != "__init__")
+        trees[name] = ast.parse(path.read_text(encoding="utf-8"))
+    return trees
+
+
+TREES = modules()
+
+
+def imports(tree: ast.Module) -> set[str]:
+    """The modules that a module imports anywhere, but for type checkers only."""
+    typing_only = {
+        id(inner)
+        for node in ast.walk(tree)
+        if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"
+        for inner in ast.walk(node)
+    }
+    found: set[str] = set()
+    for node in ast.walk(tree):
+        if id(node) in typing_only:
+            continue
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            found |= {f"{node.module}.{alias.name}" for alias in node.names}
+    return found
+
+
+def own_imports(tree: ast.Module) -> set[str]:
+    """The modules of the package that a module imports, by their names below it."""
+    found = set()
+    for name in imports(tree):
+        if name != "keras_otel" and not name.startswith("keras_otel."):
+            continue
+        below = name.removeprefix("keras_otel").removeprefix(".")
+        # `from keras_otel.records import Decoded` imports records; `from keras_otel import x`, x.
+        found.add(below if below in TREES else below.rpartition(".")[0])
+    return found
+
+
+def layer(name: str) -> int:
+    """The height of a module; a new one must be given a place in LAYERS."""
+    exact = [height for height, names in enumerate(LAYERS) if name in names]
+    if not exact and name.startswith("cli."):
+        return len(LAYERS) - 1
+    assert exact, f"{name} has no place in LAYERS"
+    return exact[0]
+
+
+@pytest.mark.parametrize("name", sorted(TREES))
+def test_imports_point_downwards(name):
+    """No module imports one of a higher layer."""
+    upward = {other for other in own_imports(TREES[name]) if layer(other) > layer(name)}
+
+    assert upward == set()
+
+
+def test_layers_name_no_module_that_is_gone():
+    """The list of layers is the package's own."""
+    assert {name for names in LAYERS for name in names} <= set(TREES)
+
+
+def test_no_module_imports_itself_by_way_of_another():
+    """There is no circle, also within a layer."""
+    remaining = {name: own_imports(tree) - {name} for name, tree in TREES.items()}
+    while remaining:
+        free = [name for name, wanted in remaining.items() if not wanted & set(remaining)]
+        assert free, f"a circle among {sorted(remaining)}"
+        for name in free:
+            del remaining[name]
+
+
+def test_only_the_observer_brings_decoding_and_emission_together():
+    """One module knows how to read an output and how to make a span."""
+    glue = {
+        name for name, tree in TREES.items() if {"decoding.decode", "emission"} <= own_imports(tree)
+    }
+
+    assert glue == {"_observer"}
+
+
+@pytest.mark.parametrize("part", sorted(STRANGERS))
+def test_parts_know_nothing_of_strangers(part):
+    """Decoding knows no OpenTelemetry, records no numpy, and so on."""
+    for name, tree in TREES.items():
+        if name == part or name.startswith(f"{part}."):
+            at_the_top = ast.Module(body=tree.body, type_ignores=[])
+            packages = {found.partition(".")[0] for found in imports(at_the_top)}
+            if part == "fingerprint":
+                packages.discard("numpy")  # inside a function
+            assert packages & STRANGERS[part] == set()
+
+
+def test_a_framework_is_never_imported():
+    """Keras and its backends are the program's to import; the package looks them up."""
+    # `cli.probe` runs in a process of its own, whose work it is to import Keras.
+    importing = {
+        name: {found.partition(".")[0] for found in imports(tree)} & FRAMEWORKS
+        for name, tree in TREES.items()
+        if name != "cli.probe"
+    }
+
+    assert {name: found for name, found in importing.items() if found} == {}
+
+
+IMPORT = """
+import json, sys
+import {module}
+heavy = {{"keras", "tf_keras", "tensorflow", "jax", "torch", "numpy", "openvino"}}
+print(json.dumps(sorted(heavy & set(sys.modules))))
+"""
+
+
+@pytest.mark.parametrize("module", ["keras_otel", "keras_otel.cli", "keras_otel.instrumentor"])
+def test_importing_loads_nothing_heavy(module):
+    """`import keras_otel` and the command line load neither Keras, nor a backend, nor numpy."""
+    answer = subprocess.run(
+        [sys.executable, "-c", IMPORT.format(module=module)],
+        check=True,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+
+    assert json.loads(answer.stdout) == []
+
+
+def test_the_public_names():
+    """At most fifteen names are public, sorted, and all are there."""
+    names = keras_otel.__all__
+
+    assert names == sorted(names)
+    assert len(names) <= 15
+    assert all(hasattr(keras_otel, name) for name in names)
+
+
+def catches_everything(tree: ast.Module) -> bool:
+    """True if a module catches `Exception`, `BaseException` or anything, and goes on."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ExceptHandler):
+            caught = ast.unparse(node.type) if node.type else "BaseException"
+            is_passed_on = isinstance(node.body[-1], ast.Raise)
+            if {"Exception", "BaseException"} & set(caught.strip("()").split(", ")) and (
+                not is_passed_on
+            ):
+                return True
+        if (
+            isinstance(node, ast.Call)
+            and ast.unparse(node.func).endswith("suppress")
+            and {"Exception", "BaseException"} & {ast.unparse(a) for a in node.args}
+        ):
+            return True
+    return False
+
+
+def test_only_the_guard_catches_every_exception():
+    """What may raise anything goes through `guarded`, where it is counted."""
+    assert {name for name, tree in TREES.items() if catches_everything(tree)} == {"_guard"}
+
+
+def test_no_module_is_called_for_what_it_is_not():
+    """A module is named after what it holds."""
+    vague = {"utils", "util", "helpers", "common", "base", "manager", "misc"}
+
+    assert {name for name in TREES if set(name.split(".")) & vague} == set()
