@@ -5,9 +5,9 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable
-from contextvars import Token
 from typing import Any
 
+import numpy as np
 from opentelemetry import context as otel_context
 from opentelemetry import trace
 from opentelemetry.context import (  # what OpenTelemetry's own instrumentations read
@@ -23,6 +23,7 @@ from keras_otel._worker import Worker
 from keras_otel.decoding.decode import decode
 from keras_otel.decoding.heads import Head
 from keras_otel.emission import CallFacts, call_facts, emit
+from keras_otel.identity import ledger
 from keras_otel.metrics import count_dropped, instruments_of
 from keras_otel.options import Options
 from keras_otel.records import Decoded, Inference
@@ -47,8 +48,6 @@ class Call(Scope):
     """One call that may turn out to be an inference."""
 
     __slots__ = (
-        "_started",
-        "_token",
         "adapter",
         "args",
         "context",
@@ -69,27 +68,19 @@ class Call(Scope):
         kwargs: dict[str, Any],
         context: Context,
     ) -> None:
-        super().__init__()
+        # As in Scope, written out: this runs at every inference.
+        self.is_open = True
+        self.model = None
+        self.inner = None
         self.adapter = adapter
         self.operation = operation
         self.subject = subject
         self.args = args
         self.kwargs = kwargs
         self.context = context
-        self.is_cold: bool | None = None
+        self.is_cold = adapter.is_cold(subject, operation)
+        self.start_ns = 0
         self.duration_s = 0.0
-
-    def open(self) -> None:
-        self._token: Token[Scope | None] = current.set(self)
-        self.start_ns = time.time_ns()
-        self._started = time.perf_counter_ns()
-
-    def stop(self) -> None:
-        self.duration_s = (time.perf_counter_ns() - self._started) / 1e9
-
-    def close(self) -> None:
-        self.is_open = False
-        current.reset(self._token)
 
 
 class Observer:
@@ -120,9 +111,7 @@ class Observer:
             return None
         if not adapter.is_inference(operation, model, args, kwargs):
             return None
-        call = Call(adapter, operation, model, args, kwargs, context)
-        call.is_cold = adapter.is_cold(model, operation)
-        return call
+        return Call(adapter, operation, model, args, kwargs, context)
 
     # -- after the call ------------------------------------------------------------------------
 
@@ -156,28 +145,34 @@ class Observer:
         return self._worker.flush(timeout_s)
 
     def _leaves(self, call: Call, result: Any) -> list[Leaf]:
+        """The outputs.
+
+        Those of the one model call inside an overridden `predict` that returns no arrays itself,
+        but for instance label texts.
+        """
         leaves = arrays.named_leaves(result, call.subject)
-        if call.inner and len(call.inner) == 1 and not _are_arrays(leaves):
-            # An overridden `predict` that returns no arrays, but for instance label texts: what
-            # the one model call inside it returned is the prediction.
-            return arrays.named_leaves(call.inner[0], call.subject)
+        inner = call.inner
+        if inner is not None and len(inner) == 1 and not _are_arrays(leaves):
+            return arrays.named_leaves(inner[0], call.subject)
         return leaves
 
     def _facts(self, call: Call) -> tuple[KnownModel, CallFacts]:
         if not self._has_looked_for_provider:
             self._look_for_provider()
         known = models.of(call.subject)
-        identity = known.identify(call.subject, call.adapter, self.options)
         facts = known.call_facts.get(call.operation)
-        if facts is None:
-            adapter = call.adapter
-            facts = known.call_facts[call.operation] = call_facts(
-                operation=call.operation,
-                identity=identity,
-                model_class=type(call.subject).__name__,
-                precision=guarded("precision", adapter.precision, call.subject),
-                runtime=(adapter.name, adapter.backend, adapter.version),
-            )
+        if facts is not None and known.identity_generation == ledger.generation:
+            return known, facts
+        adapter = call.adapter
+        facts = call_facts(
+            operation=call.operation,
+            identity=known.identify(call.subject, adapter, self.options),
+            model_class=type(call.subject).__name__,
+            precision=guarded("precision", adapter.precision, call.subject),
+            runtime=(adapter.name, adapter.backend, adapter.version),
+        )
+        if known.identity is not None:
+            known.call_facts[call.operation] = facts
         return known, facts
 
     def _decode(
@@ -186,7 +181,8 @@ class Observer:
         if place is Place.OTHER:
             reason = f"output is a {type(leaf).__name__}, not a dense array"
         else:
-            array = guarded("read the output", arrays.to_numpy, leaf)
+            is_array = type(leaf) is np.ndarray
+            array = leaf if is_array else guarded("read the output", arrays.to_numpy, leaf)
             if array is not None:
                 return self._decode_array(call, known, output, array)
             reason = f"output of type {type(leaf).__name__} cannot be read"
@@ -255,8 +251,7 @@ class Observer:
                 )
             return made
 
-        timing = (call.start_ns, call.start_ns + int(call.duration_s * 1e9))
-        span = emit(self._tracer, inference, facts, timing, call.context, self.options)
+        span = emit(self._tracer, inference, facts, call, self.options, error)
         if self._instruments is not None and self._instruments.are_read():
             self._instruments.record(inference(), facts, span)
 

@@ -20,7 +20,7 @@ class Scope:
         self.is_open = True
         # The model whose nested calls are worth keeping; None where nobody asks for them.
         self.model = model
-        self.inner: list[Any] = []
+        self.inner: list[Any] | None = None
 
 
 current: ContextVar[Scope | None] = ContextVar("keras_otel_scope", default=None)

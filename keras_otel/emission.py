@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, ItemsView, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 from opentelemetry.context import Context
 from opentelemetry.trace import Span, SpanKind, Status, StatusCode, Tracer
@@ -71,47 +71,56 @@ def call_facts(
     )
 
 
+class Timed(Protocol):
+    """When a call ran, and for whom."""
+
+    context: Context
+    start_ns: int
+    duration_s: float
+
+
 class _LazyAttributes(Mapping[str, AttributeValue]):
     """A span's attributes, made when a sampler or a span first looks at them.
 
     A span that no sampler wants costs no decoding then; a sampler that looks sees everything.
     """
 
-    __slots__ = ("_made", "_make")
+    __slots__ = ("_facts", "_inference", "_made", "_options")
 
-    def __init__(self, make: Callable[[], dict[str, AttributeValue]]) -> None:
-        self._make = make
+    def __init__(
+        self, inference: Callable[[], Inference], facts: CallFacts, options: Options
+    ) -> None:
+        self._inference = inference
+        self._facts = facts
+        self._options = options
         self._made: dict[str, AttributeValue] | None = None
 
-    def _get(self) -> dict[str, AttributeValue]:
-        made = self._made
-        if made is None:
-            made = self._made = self._make()
-        return made
+    def items(self) -> ItemsView[str, AttributeValue]:
+        if self._made is None:
+            self._made = _attributes(self._inference(), self._facts, self._options)
+        return self._made.items()
 
     def __getitem__(self, key: str) -> AttributeValue:
-        return self._get()[key]
+        return self.copy()[key]
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self._get())
+        return iter(self.copy())
 
     def __len__(self) -> int:
-        return len(self._get())
-
-    def items(self) -> ItemsView[str, AttributeValue]:
-        return self._get().items()
+        return len(self.items())
 
     def copy(self) -> dict[str, AttributeValue]:
-        return dict(self._get())
+        """The attributes as a dictionary of the caller's own."""
+        return dict(self.items())
 
 
 def emit(
     tracer: Tracer,
     inference: Callable[[], Inference],
     facts: CallFacts,
-    timing: tuple[int, int],
-    context: Context,
+    call: Timed,
     options: Options,
+    error: BaseException | None,
 ) -> Span:
     """Make the span of an inference, let the user's hook see it, end it.
 
@@ -119,28 +128,27 @@ def emit(
         tracer: Makes the span.
         inference: Reads the inference; not called where nobody looks.
         facts: What the model's inferences share.
-        timing: Start and end, nanoseconds since the epoch.
-        context: The caller's context, whose span is the parent.
+        call: When the call ran; the span of its context is the parent.
         options: The hook, and which attributes to add.
+        error: What the call raised; None on success.
 
     Returns:
         The ended span, so that metrics can point at it.
     """
-    start_ns, end_ns = timing
+    start_ns = call.start_ns
     span = tracer.start_span(
         facts.span_name,
-        context=context,
-        kind=SpanKind.INTERNAL,
-        attributes=_LazyAttributes(lambda: _attributes(inference(), facts, options)),
+        call.context,
+        SpanKind.INTERNAL,
+        _LazyAttributes(inference, facts, options),
         start_time=start_ns,
     )
     if span.is_recording():
-        error = inference().error
         if error is not None:
             _set_error(span, error)
         if options.on_prediction is not None:
             guarded("on_prediction", options.on_prediction, span, inference())
-    span.end(end_time=end_ns)
+    span.end(start_ns + int(call.duration_s * 1e9))
     return span
 
 

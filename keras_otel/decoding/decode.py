@@ -45,7 +45,7 @@ _MANY_CLASSES = 65_536
 _PLAIN = "?bBhHiIlLqQfd"
 
 # A histogram records one value at a time (about 10 µs each), so a batch beyond `max_rows` is
-# represented by this many evenly spaced rows.
+# represented by this many rows, evenly spaced.
 _SAMPLED_ROWS = 1
 
 
@@ -85,12 +85,6 @@ def decode(
     Returns:
         The record; of task `opaque`, or with an `opaque_reason`, where something cannot be read.
     """
-    keep = Keep(max_rows, count_classes)
-    decoded = _decode(head, array, keep, verify=verify)
-    return decoded if output is None else decoded._replace(output=output)
-
-
-def _decode(head: Head, array: Array, keep: Keep, *, verify: bool) -> Decoded:
     shape = array.shape
     if (
         type(head) is Multiclass
@@ -99,7 +93,14 @@ def _decode(head: Head, array: Array, keep: Keep, *, verify: bool) -> Decoded:
         and 1 < shape[1] <= _FEW_COLUMNS
         and array.dtype.char in "fd"
     ):
-        return _one_row(array[0].tolist(), head, _tolerance(array), verify=verify)
+        decoded = _one_row(array[0].tolist(), head, _tolerance(array), verify=verify)
+    else:
+        decoded = _decode(head, array, Keep(max_rows, count_classes), verify=verify)
+    return decoded if output is None else decoded._replace(output=output)
+
+
+def _decode(head: Head, array: Array, keep: Keep, *, verify: bool) -> Decoded:
+    shape = array.shape
     rows = shape[0] if shape else 1
     if isinstance(head, Opaque):
         return _opaque(rows, head.reason)

@@ -7,6 +7,7 @@ that passes through keras_otel ever becomes the user's result.
 from __future__ import annotations
 
 import functools
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -29,17 +30,21 @@ def observed(
     kwargs: dict[str, Any],
 ) -> Any:
     """Call the original once, give back its own object or exception, and record it."""
-    call.open()
+    token = current.set(call)
+    call.start_ns = time.time_ns()
+    started = time.perf_counter_ns()
     try:
         result = original(*args, **kwargs)
     except BaseException as error:
-        call.stop()
+        call.duration_s = (time.perf_counter_ns() - started) / 1e9
         guarded("observe a failure", observer.failed, call, error)
-        call.close()
+        call.is_open = False
+        current.reset(token)
         raise
-    call.stop()
+    call.duration_s = (time.perf_counter_ns() - started) / 1e9
     guarded("observe", observer.finished, call, result)
-    call.close()
+    call.is_open = False
+    current.reset(token)
     return result
 
 
@@ -77,7 +82,7 @@ def inference(
             if call is None:
                 return original(self, *args, **kwargs)
             if is_override:
-                call.model = self
+                call.model, call.inner = self, []
             return observed(observer, call, original, (self, *args), kwargs)
 
         return _marked(wrapper)
@@ -94,7 +99,8 @@ def _kept(
         result = original(model, *args, **kwargs)
     finally:
         scope.model = model
-    scope.inner.append(result)
+    if scope.inner is not None:
+        scope.inner.append(result)
     return result
 
 

@@ -169,9 +169,7 @@ class Keras3:
             and not tensorflow.executing_eagerly()
         )
 
-    def is_cold(self, model: Any, operation: str) -> bool | None:
-        """True if this call must build its function; None where only the first call tells."""
-        return keras_models.is_cold(model, operation)
+    is_cold = staticmethod(keras_models.is_cold)
 
     # -- what a model is -----------------------------------------------------------------------
 
