@@ -194,10 +194,7 @@ def test_jobs_are_finished_at_exit():
     assert ended.stderr.split() == ["0", "1", "2", "3", "4"]
 
 
-jax = pytest.importorskip("jax")
-
-
-def unfinished(steps: int) -> tuple[object, float]:
+def unfinished(jax, steps: int) -> tuple[object, float]:
     """A jax array that is still being computed, and what its first number will be."""
     size = 256
     start = jax.numpy.full((size, size), 1.0 / size)
@@ -212,11 +209,12 @@ def unfinished(steps: int) -> tuple[object, float]:
 
 def test_an_array_that_is_not_ready_is_finished_later():
     """Submitting an array that jax still computes does not wait for it, and its numbers arrive."""
+    jax = pytest.importorskip("jax")
     steps = 2000
     while True:
         worker = Worker(capacity=2)
         read: list[np.ndarray] = []
-        array, number = unfinished(steps)
+        array, number = unfinished(jax, steps)
         handle = pending(array)
         assert worker.submit(lambda handle=handle, read=read: read.append(handle.wait()))
         was_waited_for = array.is_ready()
