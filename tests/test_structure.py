@@ -18,7 +18,9 @@ PACKAGE = Path(keras_otel.__file__).parent
 LAYERS = (
     ("_scope", "errors", "version", "_active"),
     ("_guard", "_patching", "records", "semconv", "decoding.heads"),
-    ("_worker", "decoding.decode", "fingerprint", "identity", "options", "decoding", "export"),
+    ("_worker", "decoding.batches", "fingerprint", "identity", "options", "export"),
+    ("decoding.multiclass", "decoding.independent", "decoding.values"),
+    ("decoding.decode", "decoding"),
     ("cards", "emission"),
     ("metrics",),
     ("runtimes.adapter", "runtimes.inspection", "runtimes.arrays", "runtimes.heads"),

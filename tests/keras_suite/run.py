@@ -11,8 +11,6 @@ Exit codes: 0 the same; 1 a difference, a span where none may be, or an error in
 2 usage error.
 """
 
-# ruff: noqa: T201 - a program that prints its findings
-
 from __future__ import annotations
 
 import argparse

@@ -1,0 +1,163 @@
+"""One class of several: softmax, logits, class ids, and outputs that only their values tell of."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from keras_otel.decoding.batches import (
+    NOT_FINITE,
+    Array,
+    Keep,
+    Ordinals,
+    as_matrix,
+    classified,
+    many_positions,
+    names_of,
+    opaque,
+    with_bad_rows,
+)
+from keras_otel.decoding.heads import Multiclass, Scale, Undetermined
+from keras_otel.records import Decoded
+
+# Beyond this many columns numpy is faster than a list of floats.
+FEW_COLUMNS = 64
+
+
+def read_undetermined(head: Undetermined, array: Array, keep: Keep) -> Decoded:
+    """Classes if every row is non-negative and sums to 1, else opaque: never a guess."""
+    scores = as_matrix(array)
+    if scores is not None and scores.shape[0] and scores.shape[1] > 1:
+        decoded = read_multiclass(Multiclass(labels=head.labels), scores, keep, verify=True)
+        if decoded.confidences or decoded.confidence_mean is not None:
+            return decoded
+        if not decoded.classes and decoded.opaque_reason is not None:
+            return decoded._replace(task="opaque")
+    return opaque(array.shape[0], "no head known")
+
+
+def read_multiclass(head: Multiclass, array: Array, keep: Keep, *, verify: bool) -> Decoded:
+    """The class of the largest score, and its probability where the scores tell it."""
+    rows = array.shape[0]
+    if array.ndim == 1 and array.dtype.kind in "iu":
+        return _class_ids(head, array, keep)
+    scores = as_matrix(array)
+    if scores is None:
+        return many_positions(rows, array)
+    columns = scores.shape[1]
+    if columns < 2:
+        return opaque(rows, "one column holds no classes")
+    if rows == 0:
+        return Decoded(task="multiclass", rows=0)
+    if rows == 1 and columns <= FEW_COLUMNS:
+        return read_one_row(scores[0].tolist(), head, tolerance_of(scores), verify=verify)
+    return _many_rows(scores, head, keep, verify=verify)
+
+
+def tolerance_of(array: Array) -> float:
+    """How far a sum of probabilities may be from 1 for the rounding of its dtype.
+
+    Halves and bfloat16 arrive here as float32 with their own rounding (2⁻⁸ relative), hence the
+    width; rows of unrelated positive numbers are still told apart.
+    """
+    return 1e-3 if array.dtype.char == "d" else 1e-2
+
+
+def read_one_row(row: list[float], head: Multiclass, tolerance: float, *, verify: bool) -> Decoded:
+    """The same for one row of plain floats."""
+    total = sum(row)
+    ordered = sorted(row)
+    top = ordered[-1]
+    if total != total or abs(top) == math.inf:  # noqa: PLR0124 - only NaN differs from itself
+        return opaque(1, NOT_FINITE, "multiclass")
+    class_id = row.index(top)
+    labels = head.labels
+    name = labels[class_id] if labels and len(labels) == len(row) else str(class_id)
+    is_probability = abs(total - 1.0) <= tolerance and ordered[0] >= -tolerance
+    if head.scale is Scale.LOGIT and not (verify and is_probability):
+        # softmax of the largest score, shifted by it so that nothing overflows
+        denominator = sum([math.exp(score - top) for score in row])
+        confidence = 1.0 / denominator
+        margin = (1.0 - math.exp(ordered[-2] - top)) / denominator
+    elif is_probability:
+        confidence = top
+        margin = top - ordered[-2]
+    else:
+        return Decoded(
+            task="multiclass",
+            rows=1,
+            classes=(name,),
+            class_ids=(class_id,),
+            class_counts={name: 1},
+        )
+    return Decoded(
+        task="multiclass",
+        rows=1,
+        classes=(name,),
+        class_ids=(class_id,),
+        confidences=(confidence,),
+        margin=margin,
+        class_counts={name: 1},
+        confidence_sample=((name, confidence),),
+    )
+
+
+def _many_rows(scores: Array, head: Multiclass, keep: Keep, *, verify: bool) -> Decoded:
+    rows, columns = scores.shape
+    names = names_of(head.labels, columns) or Ordinals(columns)
+    class_ids = scores.argmax(axis=1)
+    top = scores.take(class_ids + np.arange(0, scores.size, columns))
+    confidence: Array | None
+    with np.errstate(invalid="ignore", over="ignore"):
+        is_probability = _are_probabilities(scores, top, head.scale, verify=verify)
+        if is_probability:
+            confidence = top
+        elif head.scale is Scale.LOGIT:
+            confidence = 1.0 / np.exp(scores - top[:, None]).sum(axis=1)
+        else:
+            confidence = None
+        # One sum tells whether any row is NaN or infinite, and is the mean's numerator.
+        known = top if confidence is None else confidence
+        total = float(np.add.reduce(known, dtype=np.float64))
+    # Finite scores of 1e308 add up to infinity too; those rows are not bad.
+    if not math.isfinite(total) and not (finite := np.isfinite(known)).all():
+        return with_bad_rows(class_ids, confidence, finite, names, keep)
+    decoded = classified("multiclass", class_ids, confidence, names, keep, total)
+    if rows == 1 and confidence is not None:
+        runner_up = np.partition(scores[0], -2)[-2]
+        margin = (
+            top[0] - runner_up
+            if is_probability
+            else (1.0 - np.exp(runner_up - top[0])) * confidence[0]
+        )
+        return decoded._replace(margin=float(margin))
+    return decoded
+
+
+def _are_probabilities(scores: Array, top: Array, scale: Scale, *, verify: bool) -> bool:
+    """True if every finite row is non-negative and sums to 1, where the values are to decide."""
+    if scale is Scale.LOGIT and not verify:
+        return False
+    tolerance = tolerance_of(scores)
+    # numpy is slow along a short last axis: a product with ones adds a row up five times faster.
+    sums = scores @ np.ones(scores.shape[1], scores.dtype)
+    if (
+        sums.max() <= 1.0 + tolerance
+        and sums.min() >= 1.0 - tolerance
+        and scores.min() >= -tolerance
+    ):
+        return True
+    finite = np.isfinite(top)  # NaN fails each comparison above: look at the other rows alone
+    fits = (np.abs(sums - 1.0) <= tolerance) & (scores.min(axis=1) >= -tolerance)
+    return bool(finite.any() and fits[finite].all())
+
+
+def _class_ids(head: Multiclass, ids: Array, keep: Keep) -> Decoded:
+    """An output that already holds class indices, of shape (rows,): no confidence is known."""
+    if not ids.size:
+        return Decoded(task="multiclass", rows=0)
+    known = len(head.labels) if head.labels else int(ids.max()) + 1
+    if int(ids.min()) < 0 or int(ids.max()) >= known:
+        return opaque(ids.shape[0], f"class ids outside 0 to {known - 1}", "multiclass")
+    return classified("multiclass", ids, None, head.labels or Ordinals(known), keep, 0.0)
