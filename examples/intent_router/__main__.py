@@ -249,7 +249,10 @@ def _whereabouts(target: Target) -> str:
 
 
 def _next_command(args: argparse.Namespace) -> str:
-    command = ["python", os.path.relpath(HERE), "--seed", str(args.seed + 1)]
+    # Under `make demo` the interpreter is that of .venv, which no shell has activated.
+    inside = os.path.relpath(sys.executable)
+    python = "python" if inside.startswith(os.pardir) else inside
+    command = [python, os.path.relpath(HERE), "--seed", str(args.seed + 1)]
     if args.out != Path("demo-output"):
         command += ["--out", str(args.out)]
     return shlex.join(command)
