@@ -179,7 +179,7 @@ class Observer:
         self, call: Call, known: KnownModel, output: str | None, leaf: Any, place: Place
     ) -> Decoded:
         if place is Place.OTHER:
-            reason = f"output is a {type(leaf).__name__}, not a dense array"
+            reason = f"output of type {type(leaf).__name__} is no dense array"
         else:
             is_array = type(leaf) is np.ndarray
             array = leaf if is_array else guarded("read the output", arrays.to_numpy, leaf)

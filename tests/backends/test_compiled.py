@@ -221,7 +221,9 @@ class TestTensorFlow:
         assert isinstance(result, tf.RaggedTensor)
         attributes = telemetry.span().attributes
         assert attributes["keras.model.task"] == "opaque"
-        assert attributes["keras.prediction.opaque_reason"].startswith("output is a RaggedTensor")
+        assert attributes["keras.prediction.opaque_reason"].startswith(
+            "output of type RaggedTensor"
+        )
 
     def test_exporting_and_a_saved_model_layer(self, telemetry, tmp_path):
         """Exporting makes no span; a `TFSMLayer` on the artefact is named and versioned by it."""

@@ -44,6 +44,9 @@ SHORT_SELECTION = {"trainers.trainer_test": "not test_steps_"}
 ROUNDS = 3
 """How often a module is run again to tell a flaky test from a difference."""
 
+WAYS = (False, True)
+"""Without and with instrumentation."""
+
 MODULE_LIMIT_S = 1800.0
 CRASH = "<process>"
 
@@ -154,7 +157,9 @@ def judge_backend(backend: str, modules: list[str], options: argparse.Namespace)
     judged: list[Judgement] = []
     with ThreadPoolExecutor(max(1, options.jobs)) as pool:
         cases = [Case(backend, module, selections.get(module, "")) for module in modules]
-        for judgement in pool.map(lambda case: judge(case, options.rounds), cases):
+        pairs = [[pool.submit(run_module, case, is_instrumented=i) for i in WAYS] for case in cases]
+        for case, (bare, instrumented) in zip(cases, pairs, strict=True):
+            judgement = judge(case, bare.result(), instrumented.result(), options.rounds)
             judged.append(judgement)
             _print_judgement(judgement)
             if options.exitfirst and not judgement.is_sound:
@@ -164,9 +169,8 @@ def judge_backend(backend: str, modules: list[str], options: argparse.Namespace)
     return all(j.is_sound for j in judged)
 
 
-def judge(case: Case, rounds: int) -> Judgement:
-    """Run one module in both ways, and again where a test differs."""
-    bare, instrumented = (run_module(case, is_instrumented=i) for i in (False, True))
+def judge(case: Case, bare: Run, instrumented: Run, rounds: int) -> Judgement:
+    """Compare the two runs of a module, and run it again in both ways where a test differs."""
     tests = [
         test
         for test in bare.outcomes | instrumented.outcomes
