@@ -31,8 +31,7 @@ bench: .venv/.package
 
 # All of Keras's own model, trainer and core layer tests, with and without keras_otel.
 judge: .venv/.package
-	.venv/bin/python tests/keras_suite/run.py --backend tensorflow $(ARGS)
-	.venv/bin/python tests/keras_suite/run.py --backend jax $(ARGS)
+	.venv/bin/python tests/keras_suite/run.py $(ARGS)
 
 # Tests run against the installed package, never against the source folder.
 .venv/.package: .venv/.dependencies $(SOURCES)

@@ -199,7 +199,9 @@ class Observer:
         if head is None:
             head = head_of(call.subject, known.described(), output, columns)
             known.heads[output, columns] = head
-        return decode(
+        decoded = guarded(
+            "decode",
+            decode,
             head,
             array,
             max_rows=self.options.max_rows,
@@ -207,6 +209,10 @@ class Observer:
             count_classes=self._instruments is not None,
             output=output,
         )
+        if decoded is not None:
+            return decoded
+        rows = arrays.row_count(array) or 0
+        return Decoded(task="opaque", rows=rows, output=output, opaque_reason="decoding failed")
 
     def _undecoded(self, call: Call, known: KnownModel) -> tuple[Decoded, ...]:
         """What a failed call would have said: its task and rows, and nothing else."""

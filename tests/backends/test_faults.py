@@ -29,7 +29,7 @@ FAULTS = [
     (arrays, "named_leaves", "observe"),
     (arrays, "place", "observe"),
     (arrays, "to_numpy", "read the output"),
-    (_observer, "decode", "observe"),
+    (_observer, "decode", "decode"),
     (_observer, "head_of", "observe"),
     (heads, "inspect_head", "inspect the model"),
     (_observer, "call_facts", "observe"),
@@ -107,6 +107,18 @@ def test_a_fault_changes_nothing_for_the_user(providers, tmp_path, monkeypatch, 
 
     assert actual == expected
     assert _guard.failure_counts()[site] > before
+
+
+def test_a_fault_while_decoding_is_a_marked_span(providers, monkeypatch):
+    """An output that cannot be decoded is an opaque span, not a missing one."""
+    providers.instrument()
+    monkeypatch.setattr(_observer, "decode", broken)
+    classifier().predict_on_batch(rows(2))
+    keras_otel.uninstrument()
+    attributes = providers.span().attributes
+    assert attributes["keras.model.task"] == "opaque"
+    assert attributes["keras.batch.size"] == 2
+    assert attributes["keras.prediction.opaque_reason"] == "decoding failed"
 
 
 def test_a_fault_while_patching_leaves_keras_alone(providers, monkeypatch):
