@@ -273,7 +273,8 @@ class Observer:
         call.args, call.kwargs = (), {}  # the queue must not keep the inputs alive
 
         def finish() -> None:
-            token = current.set(call)
+            # The call itself has returned: a scope of our own keeps a hook from being observed.
+            token = current.set(Scope())
             try:
                 outputs = tuple([self._decode_pending(call, known, *h) for h in handles])
                 self._emit(call, known, facts, lambda: outputs)

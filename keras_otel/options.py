@@ -141,18 +141,17 @@ def _export(value: object, source: str) -> str:
         has_host = bool(parts.hostname) and parts.port != 0
     except ValueError:
         has_host = False
-    is_plain = not parts.query and not parts.fragment
-    if parts.scheme in EXPORT_SCHEMES and parts.scheme != "file" and has_host and is_plain:
+    if parts.scheme in EXPORT_SCHEMES and parts.scheme != "file" and has_host:
+        if parts.query or parts.fragment:
+            raise OptionError(
+                f"{source} has a query string, and the exporter's path would land in it: "
+                "write the address without it; keys go into OTEL_EXPORTER_OTLP_HEADERS"
+            )
         return text
     raise OptionError(
-        f"{source} cannot be {_without_query(text)!r}: write http://host:4318, grpc://host:4317 "
+        f"{source} cannot be {text!r}: write http://host:4318, grpc://host:4317 "
         "or file:traces.jsonl"
     )
-
-
-def _without_query(text: str) -> str:
-    """A target fit for an error message: keys are passed in queries."""
-    return text.partition("?")[0].partition("#")[0]
 
 
 def _propagate(value: object, source: str) -> str:

@@ -268,3 +268,11 @@ def test_documented_variables_exist():
     named = set(re.findall(r"OTEL_PYTHON_KERAS_[A-Z_]+", DOCUMENTATION))
 
     assert named == set(ENVIRONMENT.values())
+
+
+@pytest.mark.parametrize("url", ["http://h:4318?key=s3cret", "grpc://h:4317#s3cret"])
+def test_an_export_with_a_query_says_where_keys_go_and_not_the_key(url):
+    """A key in the URL would swallow the exporter's path; the message does not repeat it."""
+    with pytest.raises(OptionError, match="OTEL_EXPORTER_OTLP_HEADERS") as caught:
+        resolve({"export": url}, {})
+    assert "s3cret" not in str(caught.value)

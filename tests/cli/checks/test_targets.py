@@ -87,7 +87,13 @@ def test_says_who_reads_opentelemetrys_own_variable():
             "OTEL_EXPORTER_OTLP_ENDPOINT is no URL",
         ),
         ({"OTEL_EXPORTER_OTLP_ENDPOINT": "http://h:99999"}, "has a bad port"),
-        ({"OTEL_PYTHON_KERAS_EXPORT": "http://h:4318?key=s3cret"}, "has a query string"),
+        (
+            {
+                "OTEL_EXPORTER_OTLP_ENDPOINT": "http://h:4318?key=s3cret",
+                "OTEL_EXPORTER_OTLP_PROTOCOL": "http/protobuf",
+            },
+            "has a query string",
+        ),
     ],
 )
 def test_names_an_address_that_cannot_be(environ, what):
