@@ -114,7 +114,7 @@ BAD_ARGUMENTS = [
     ("export", "http://host:99999", "cannot be 'http://host:99999'"),
     ("export", "http://host:port", "cannot be 'http://host:port'"),
     ("export", "http://[::1", "cannot be 'http://[::1'"),
-    ("export", "http://host/?api-key=secret", "cannot be 'http://host/': write"),
+    ("export", "http://host/?api-key=secret", "has a query string"),
     ("export", "file:", "cannot be 'file:'"),
     ("export", "file:///", "cannot be 'file:///'"),
     ("export", "traces.jsonl", "cannot be 'traces.jsonl'"),
