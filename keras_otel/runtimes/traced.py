@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, TypeVar, cast
 
-import wrapt
-
 from keras_otel import _active
 from keras_otel._guard import guarded
 from keras_otel._scope import current
@@ -35,7 +33,10 @@ def traced(fn: F, model: Any) -> F:
             f"traced(fn, model) needs a callable, got {type(fn).__name__}: "
             "pass the compiled function first, its model second"
         )
-    from keras_otel.runtimes.calls import observed  # needs numpy, `import keras_otel` does not
+    # Neither numpy nor wrapt is loaded by `import keras_otel`.
+    import wrapt
+
+    from keras_otel.runtimes.calls import observed
 
     adapter = adapter_of(model)
     is_first = True
