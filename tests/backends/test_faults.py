@@ -93,6 +93,8 @@ def outcomes(model: keras.Model, path: Path) -> list[Any]:
 )
 def test_a_fault_changes_nothing_for_the_user(providers, tmp_path, monkeypatch, owner, name, site):
     """Results, types and exceptions are those of a process without keras_otel; the fault counts."""
+    if name == "to_numpy" and keras.backend.backend() in ("numpy", "openvino"):
+        pytest.skip("outputs are numpy arrays there, and are read as they are")
     model = classifier()
     path = tmp_path / "m.keras"
     model.save(path)
