@@ -13,9 +13,9 @@ from opentelemetry import trace
 from opentelemetry.context import (  # what OpenTelemetry's own instrumentations read
     _SUPPRESS_INSTRUMENTATION_KEY as _SUPPRESSED,
 )
-from opentelemetry.context import Context
 
 from keras_otel import semconv as names
+from keras_otel._call import Call
 from keras_otel._guard import guarded
 from keras_otel._models import KnownModel, models
 from keras_otel._scope import Scope, current
@@ -42,45 +42,6 @@ PENDING_CAPACITY = 256
 
 def _are_arrays(leaves: list[Leaf]) -> bool:
     return any(place is not Place.OTHER for _, _, place in leaves)
-
-
-class Call(Scope):
-    """One call that may turn out to be an inference."""
-
-    __slots__ = (
-        "adapter",
-        "args",
-        "context",
-        "duration_s",
-        "is_cold",
-        "kwargs",
-        "operation",
-        "start_ns",
-        "subject",
-    )
-
-    def __init__(
-        self,
-        adapter: Adapter,
-        operation: str,
-        subject: Any,
-        args: tuple[Any, ...],
-        kwargs: dict[str, Any],
-        context: Context,
-    ) -> None:
-        # As in Scope, written out: this runs at every inference.
-        self.is_open = True
-        self.model = None
-        self.inner = None
-        self.adapter = adapter
-        self.operation = operation
-        self.subject = subject
-        self.args = args
-        self.kwargs = kwargs
-        self.context = context
-        self.is_cold = adapter.is_cold(subject, operation)
-        self.start_ns = 0
-        self.duration_s = 0.0
 
 
 class Observer:

@@ -24,9 +24,3 @@ class Scope:
 
 
 current: ContextVar[Scope | None] = ContextVar("keras_otel_scope", default=None)
-
-
-def is_nested() -> bool:
-    """True inside an open inference, or inside training, saving, exporting."""
-    scope = current.get()
-    return scope is not None and scope.is_open

@@ -24,7 +24,7 @@ LAYERS = (
     ("cards", "emission"),
     ("metrics",),
     ("runtimes.adapter", "runtimes.inspection", "runtimes.arrays", "runtimes.heads"),
-    ("_models",),
+    ("_call", "_models"),
     ("_observer",),
     ("runtimes.calls", "runtimes.keras_models", "runtimes.overrides"),
     ("runtimes.keras3", "runtimes.tf_keras"),

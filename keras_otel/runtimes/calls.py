@@ -12,9 +12,10 @@ from collections.abc import Callable
 from typing import Any
 
 from keras_otel import _active
+from keras_otel._call import Call
 from keras_otel._guard import guarded
 from keras_otel._models import models
-from keras_otel._observer import Call, Observer
+from keras_otel._observer import Observer
 from keras_otel._patching import Wrap
 from keras_otel._scope import Scope, current
 from keras_otel.runtimes.adapter import Adapter
@@ -31,21 +32,22 @@ def observed(
 ) -> Any:
     """Call the original once, give back its own object or exception, and record it."""
     token = current.set(call)
-    call.start_ns = time.time_ns()
-    started = time.perf_counter_ns()
     try:
-        result = original(*args, **kwargs)
-    except BaseException as error:
+        call.start_ns = time.time_ns()
+        started = time.perf_counter_ns()
+        try:
+            result = original(*args, **kwargs)
+        except BaseException as error:
+            call.duration_s = (time.perf_counter_ns() - started) / 1e9
+            guarded("observe a failure", observer.failed, call, error)
+            raise
         call.duration_s = (time.perf_counter_ns() - started) / 1e9
-        guarded("observe a failure", observer.failed, call, error)
+        guarded("observe", observer.finished, call, result)
+        return result
+    finally:
+        # Also where Ctrl-C lands in our own code: an open scope would silence what follows.
         call.is_open = False
         current.reset(token)
-        raise
-    call.duration_s = (time.perf_counter_ns() - started) / 1e9
-    guarded("observe", observer.finished, call, result)
-    call.is_open = False
-    current.reset(token)
-    return result
 
 
 def inference(

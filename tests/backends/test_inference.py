@@ -9,6 +9,7 @@ from opentelemetry.instrumentation.utils import suppress_instrumentation
 from opentelemetry.trace import SpanKind, StatusCode
 
 import keras_otel
+from keras_otel import _observer
 from tests.backends.models import (
     IS_EAGER,
     TRAINS,
@@ -371,6 +372,21 @@ def test_a_keyboard_interrupt_passes(telemetry):
         Interrupted()(rows())
 
     assert telemetry.span().attributes["error.type"] == "KeyboardInterrupt"
+
+
+def test_an_interrupt_in_telemetry_does_not_silence_what_follows(telemetry, monkeypatch):
+    """Ctrl-C while a span is made reaches the caller, and the next inference has its span."""
+
+    def interrupted(*args):
+        raise KeyboardInterrupt
+
+    model = classifier()
+    with monkeypatch.context() as patch:
+        patch.setattr(_observer.Observer, "finished", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            model.predict_on_batch(rows())
+    model.predict_on_batch(rows())
+    assert len(telemetry.spans()) == 1
 
 
 def test_a_wrong_shape_is_an_error_span_of_the_models_task(telemetry):

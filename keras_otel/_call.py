@@ -1,0 +1,49 @@
+"""A call under observation."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from opentelemetry.context import Context
+
+from keras_otel._scope import Scope
+from keras_otel.runtimes.adapter import Adapter
+
+
+class Call(Scope):
+    """One call that may turn out to be an inference."""
+
+    __slots__ = (
+        "adapter",
+        "args",
+        "context",
+        "duration_s",
+        "is_cold",
+        "kwargs",
+        "operation",
+        "start_ns",
+        "subject",
+    )
+
+    def __init__(
+        self,
+        adapter: Adapter,
+        operation: str,
+        subject: Any,
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+        context: Context,
+    ) -> None:
+        # As in Scope, written out: this runs at every inference.
+        self.is_open = True
+        self.model = None
+        self.inner = None
+        self.adapter = adapter
+        self.operation = operation
+        self.subject = subject
+        self.args = args
+        self.kwargs = kwargs
+        self.context = context
+        self.is_cold = adapter.is_cold(subject, operation)
+        self.start_ns = 0
+        self.duration_s = 0.0
