@@ -134,7 +134,7 @@ def _whole_number(least: int, most: int) -> Any:
 def _check_packages() -> None:
     missing = [name for module, name in _PACKAGES.items() if not importlib.util.find_spec(module)]
     if missing:
-        raise DemoError(f"not installed: {', '.join(missing)}; pip install 'keras-otel[demo]'")
+        raise DemoError(f"not installed: {', '.join(missing)}; pip install '.[demo]'")
 
 
 def _folder(path: Path) -> Path:
