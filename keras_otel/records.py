@@ -67,6 +67,34 @@ class Prediction:
     norm: float | None = None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UpstreamPrediction:
+    """A prediction made earlier in the same request, as later spans see it.
+
+    Plain values only: it can be pickled, queued and compared, and one that you write yourself is
+    as good as one of ours.
+
+    Attributes:
+        model: Name of the model; `model.output` for one output of a model with several.
+        version: The model's version; None while it is not known.
+        class_name: Label of the predicted class (multiclass, binary).
+        confidence: Probability of that class, in [0, 1]; None where the output is no probability.
+        value: The predicted value (regression).
+        labels: Labels over their threshold (multilabel).
+        trace_id: Trace of the inference span; None where it is not known.
+        span_id: The inference span itself.
+    """
+
+    model: str
+    version: str | None = None
+    class_name: str | None = None
+    confidence: float | None = None
+    value: float | None = None
+    labels: tuple[str, ...] | None = None
+    trace_id: int | None = None
+    span_id: int | None = None
+
+
 class Decoded(NamedTuple):
     """One output of one inference, read column by column; row i is element i of each tuple.
 

@@ -1,13 +1,16 @@
 """Every attribute, metric and event name that leaves the process, each written once.
 
-A name is a plain `str` constant; `ATTRIBUTES` and `METRICS` describe them for documentation,
-dashboards and tests. The project's own names live under `keras.*`: never `gen_ai.*` on a
-classifier, because backends take any `gen_ai.` key for an LLM span.
+A name is a plain `str` constant; `ATTRIBUTES`, `UPSTREAM_ATTRIBUTES`, `METRICS` and `EVENTS` describe
+them for documentation, dashboards and tests. The project's own names live under `keras.*`: never
+`gen_ai.*` on a classifier, because backends take any `gen_ai.` key for an LLM span. Evaluations are
+of LLM answers and use the GenAI conventions' own names, written here because those conventions have
+moved to a repository without a package.
 """
 
 from __future__ import annotations
 
 import re
+from bisect import bisect_right
 from dataclasses import dataclass
 from typing import Final, Literal
 
@@ -40,8 +43,17 @@ class Metric:
     boundaries: tuple[float, ...] = ()
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Event:
+    """One event, as a log record and on spans: its name and the attributes it may carry."""
+
+    name: str
+    attributes: tuple[str, ...]
+
+
 ATTRIBUTES: dict[str, Attribute] = {}
 METRICS: dict[str, Metric] = {}
+EVENTS: dict[str, Event] = {}
 
 
 def _attribute(
@@ -54,6 +66,11 @@ def _attribute(
 def _metric(metric: Metric) -> Metric:
     METRICS[metric.name] = metric
     return metric
+
+
+def _event(event: Event) -> Event:
+    EVENTS[event.name] = event
+    return event
 
 
 # -- The call ----------------------------------------------------------------------------------
@@ -156,6 +173,83 @@ _PER_OUTPUT: Final = {
     MODEL_TASK: "task",
 }
 
+# -- Upstream predictions, stamped on later spans of the request ---------------------------------
+
+UPSTREAM_PREFIX: Final = "keras.upstream"
+
+UPSTREAM_CLASS: Final = "class"
+UPSTREAM_CONFIDENCE: Final = "confidence"
+UPSTREAM_VERSION: Final = "version"
+UPSTREAM_VALUE: Final = "value"
+UPSTREAM_LABELS: Final = "labels"
+
+UPSTREAM_ATTRIBUTES: Final[dict[str, Attribute]] = {
+    part: Attribute(
+        key=f"{UPSTREAM_PREFIX}.<model>.{part}", type=type_, cardinality=cardinality, when=when
+    )
+    for part, type_, cardinality, when in (
+        (UPSTREAM_CLASS, "string", "medium", "classification"),
+        (UPSTREAM_CONFIDENCE, "double", "high", "classification, output is a probability"),
+        (UPSTREAM_VERSION, "string", "medium", "once known"),
+        (UPSTREAM_VALUE, "double", "high", "regression"),
+        (UPSTREAM_LABELS, "string[]", "medium", "multilabel"),
+    )
+}
+"""The parts of a template attribute's key, one group for each upstream model."""
+
+MAX_UPSTREAM_MODELS: Final = 8
+"""Upstream models that one span carries: a span holds 128 attributes."""
+
+LINK_TYPE: Final = _attribute("keras.link.type", "string", "low", "on links of ours: what they mean")
+LINK_UPSTREAM: Final = "upstream_prediction"
+LINK_SHARED_CALL: Final = "shared_call"
+LINK_EVALUATED: Final = "evaluated"
+LINK_PREDICTION: Final = "prediction"
+
+# -- Evaluations and outcomes ------------------------------------------------------------------
+
+EVALUATION_NAME: Final = _attribute(
+    "gen_ai.evaluation.name", "string", "low", "evaluation: always"
+)
+EVALUATION_SCORE: Final = _attribute(
+    "gen_ai.evaluation.score.value", "double", "high", "evaluation: if there is a score"
+)
+EVALUATION_LABEL: Final = _attribute(
+    "gen_ai.evaluation.score.label", "string", "low", "evaluation: if there is a label"
+)
+EVALUATION_EXPLANATION: Final = _attribute(
+    "gen_ai.evaluation.explanation", "string", "high", "evaluation: if there is an explanation"
+)
+EVALUATION_PASSED: Final = _attribute(
+    "keras.evaluation.passed", "boolean", "low", "evaluation: if it says so"
+)
+OUTCOME_CLASS: Final = _attribute(
+    "keras.outcome.class", "string", "medium", "outcome: the true class"
+)
+CONFIDENCE_BIN: Final = _attribute(
+    "keras.prediction.confidence_bin", "string", "low", "metric of evaluations"
+)
+
+EVALUATION_EVENT: Final = _event(
+    Event(
+        name="gen_ai.evaluation.result",
+        attributes=(
+            EVALUATION_NAME,
+            EVALUATION_SCORE,
+            EVALUATION_LABEL,
+            EVALUATION_EXPLANATION,
+            EVALUATION_PASSED,
+            ERROR_TYPE,
+        ),
+    )
+)
+OUTCOME_EVENT: Final = _event(
+    Event(
+        name="keras.prediction.outcome",
+        attributes=(MODEL_NAME, PREDICTION_CLASS, OUTCOME_CLASS),
+    )
+)
+
 # -- OpenInference, only with `openinference=True` ---------------------------------------------
 
 OPENINFERENCE_SPAN_KIND: Final = _attribute(
@@ -225,6 +319,26 @@ TELEMETRY_DROPPED: Final = _metric(
         attributes=(TELEMETRY_SITE,),
     )
 )
+EVALUATIONS: Final = _metric(
+    Metric(
+        name="keras.evaluations",
+        kind="counter",
+        unit="{evaluation}",
+        description="Evaluations of LLM answers, once for each upstream model.",
+        attributes=(
+            EVALUATION_NAME,
+            EVALUATION_PASSED,
+            MODEL_NAME,
+            MODEL_VERSION,
+            PREDICTION_CLASS,
+            CONFIDENCE_BIN,
+            ERROR_TYPE,
+        ),
+    )
+)
+
+CONFIDENCE_EDGES: Final = (0.0, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99, 1.0)
+"""Fixed, so that counts add up over processes and time."""
 
 # Class values beyond this many, or outside a known label set, share one value in metrics.
 MAX_METRIC_CLASSES: Final = 64
@@ -245,3 +359,15 @@ def output_key(output: str, key: str) -> str:
         KeyError: `key` is not a key that is repeated for each output.
     """
     return f"{OUTPUT_PREFIX}.{key_segment(output)}.{_PER_OUTPUT[key]}"
+
+
+def upstream_key(model: str, part: str) -> str:
+    """The key of one part of an upstream prediction, such as `keras.upstream.intent.class`."""
+    return f"{UPSTREAM_PREFIX}.{key_segment(model)}.{part}"
+
+
+def confidence_bin(confidence: float) -> str:
+    """The bin of a confidence, such as `[0.9,0.95)`; the last one includes 1."""
+    index = min(bisect_right(CONFIDENCE_EDGES, confidence), len(CONFIDENCE_EDGES) - 1)
+    low, high = CONFIDENCE_EDGES[max(index, 1) - 1], CONFIDENCE_EDGES[max(index, 1)]
+    return f"[{low:g},{high:g}{']' if high == CONFIDENCE_EDGES[-1] else ')'}"
