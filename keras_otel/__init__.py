@@ -1,9 +1,11 @@
 """OpenTelemetry for Keras models that run in front of an LLM.
 
 `keras_otel.instrument()` makes every inference a span with the model's version, the predicted
-class, its confidence and the latency.
+class, its confidence and the latency, and carries the prediction to the LLM spans and evaluations
+of the same request.
 """
 
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from keras_otel.description import describe, refresh, save_card
@@ -11,25 +13,47 @@ from keras_otel.runtimes.traced import traced
 from keras_otel.version import __version__
 
 if TYPE_CHECKING:
+    from keras_otel.feedback import record_evaluation, record_outcome
     from keras_otel.instrumentor import KerasInstrumentor, instrument, uninstrument
+    from keras_otel.propagation.batches import batch
+    from keras_otel.propagation.explicit import prediction_context
+    from keras_otel.propagation.processors import KerasSpanProcessor
+    from keras_otel.propagation.reading import current_predictions
 
 __all__ = [
     "KerasInstrumentor",
+    "KerasSpanProcessor",
     "__version__",
+    "batch",
+    "current_predictions",
     "describe",
     "instrument",
+    "prediction_context",
+    "record_evaluation",
+    "record_outcome",
     "refresh",
     "save_card",
     "traced",
     "uninstrument",
 ]
 
+# OpenTelemetry's instrumentor and SDK take 100 ms and more to import: a program that only
+# describes its models, or runs without telemetry, does not pay for it.
+_LATER = {
+    "KerasInstrumentor": "instrumentor",
+    "KerasSpanProcessor": "propagation.processors",
+    "batch": "propagation.batches",
+    "current_predictions": "propagation.reading",
+    "instrument": "instrumentor",
+    "prediction_context": "propagation.explicit",
+    "record_evaluation": "feedback",
+    "record_outcome": "feedback",
+    "uninstrument": "instrumentor",
+}
+
 
 def __getattr__(name: str) -> Any:
-    # OpenTelemetry's base class for instrumentors takes 100 ms to import: a program that only
-    # describes its models, or runs without telemetry, does not pay for it.
-    if name in __all__:
-        from keras_otel import instrumentor
-
-        return getattr(instrumentor, name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    module = _LATER.get(name)
+    if module is None:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"keras_otel.{module}"), name)

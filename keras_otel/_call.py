@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 from opentelemetry.context import Context
+from opentelemetry.trace import Link
 
 from keras_otel._scope import Scope
 from keras_otel.runtimes.adapter import Adapter
@@ -20,6 +21,7 @@ class Call(Scope):
         "duration_s",
         "is_cold",
         "kwargs",
+        "links",
         "operation",
         "start_ns",
         "subject",
@@ -44,6 +46,23 @@ class Call(Scope):
         self.args = args
         self.kwargs = kwargs
         self.context = context
+        self.links: tuple[Link, ...] = ()
         self.is_cold = adapter.is_cold(subject, operation)
         self.start_ns = 0
         self.duration_s = 0.0
+
+
+class RowOfCall(NamedTuple):
+    """One row of a call that several requests share, timed as the call was.
+
+    Attributes:
+        context: The row's own request.
+        start_ns: Start of the call, nanoseconds since the epoch.
+        duration_s: Duration of the call, seconds.
+        links: To the span of the call.
+    """
+
+    context: Context
+    start_ns: int
+    duration_s: float
+    links: tuple[Link, ...]

@@ -1,13 +1,12 @@
-"""The only glue: identify -> decode -> emit."""
+"""The only glue: identify -> decode -> emit -> publish."""
 
 from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
-import numpy as np
 from opentelemetry import context as otel_context
 from opentelemetry import trace
 from opentelemetry.context import (  # what OpenTelemetry's own instrumentations read
@@ -15,23 +14,23 @@ from opentelemetry.context import (  # what OpenTelemetry's own instrumentations
 )
 
 from keras_otel import semconv as names
-from keras_otel._call import Call
+from keras_otel._call import Call, RowOfCall
 from keras_otel._guard import guarded
 from keras_otel._models import KnownModel, models
+from keras_otel._outputs import OutputReader, as_numpy, leaves_of, undecoded
 from keras_otel._scope import Scope, current
 from keras_otel._worker import Worker
-from keras_otel.decoding.decode import decode
-from keras_otel.decoding.heads import Head
 from keras_otel.emission import CallFacts, call_facts, emit
 from keras_otel.identity import ledger
 from keras_otel.metrics import count_dropped, instruments_of
 from keras_otel.options import Options
+from keras_otel.propagation.attachment import attach, detach
+from keras_otel.propagation.batches import Batch, current_batch
+from keras_otel.propagation.publishing import Announced, announce, is_in_request, publish
 from keras_otel.records import Decoded, Inference
 from keras_otel.runtimes import arrays
 from keras_otel.runtimes.adapter import Adapter
-from keras_otel.runtimes.arrays import Leaf, Place
-from keras_otel.runtimes.heads import head_of, task_of
-from keras_otel.runtimes.inspection import output_columns
+from keras_otel.runtimes.arrays import Array, Leaf, Place
 from keras_otel.version import __version__
 
 _log = logging.getLogger("keras_otel")
@@ -39,9 +38,7 @@ _log = logging.getLogger("keras_otel")
 PENDING_CAPACITY = 256
 """Inferences whose accelerator output may be waited for at one time."""
 
-
-def _are_arrays(leaves: list[Leaf]) -> bool:
-    return any(place is not Place.OTHER for _, _, place in leaves)
+Outputs = tuple[Decoded, ...]
 
 
 class Observer:
@@ -53,8 +50,10 @@ class Observer:
             names.SCOPE_NAME, __version__, tracer_provider=options.tracer_provider
         )
         self._instruments = instruments_of(options.meter_provider) if options.metrics else None
+        self._outputs = OutputReader(options)
         self._worker = Worker(PENDING_CAPACITY)
-        self._has_looked_for_provider = options.tracer_provider is not None
+        self._is_attached = attach(options)
+        self._has_seen_inference = False
 
     # -- before the call -----------------------------------------------------------------------
 
@@ -78,7 +77,7 @@ class Observer:
 
     def finished(self, call: Call, result: Any) -> None:
         """Record a call that returned, unless its result is symbolic."""
-        leaves = self._leaves(call, result)
+        leaves = leaves_of(call, result)
         must_wait = False
         for _, _, place in leaves:
             if place is Place.SYMBOLIC:
@@ -88,38 +87,44 @@ class Observer:
             self._finish_later(call, leaves)
             return
         known, facts = self._facts(call)
+        # Read when somebody looks: a span that no sampler wants costs no decoding.
+        made: list[Outputs] = []
 
-        def read() -> tuple[Decoded, ...]:
-            return tuple([self._decode(call, known, *leaf) for leaf in leaves])
+        def read() -> Outputs:
+            if not made:
+                made.append(tuple([self._outputs.read(call, known, *leaf) for leaf in leaves]))
+            return made[0]
 
-        self._emit(call, known, facts, read)
+        span = self._emit(call, known, facts, read)
+        shared = current_batch()
+        if shared is not None:
+            self._emit_rows(call, known, facts, span, (shared, leaves))
+        elif is_in_request(call.context):
+            guarded("publish", publish, call.context, facts.identity, read(), span)
 
     def failed(self, call: Call, error: BaseException) -> None:
         """Record a call that raised, unless it was symbolic."""
         if arrays.holds_symbolic(call.args, call.kwargs) or call.adapter.is_building():
             return
         known, facts = self._facts(call)
-        self._emit(call, known, facts, lambda: self._undecoded(call, known), error)
+        outputs = undecoded(call, known)
+        span = self._emit(call, known, facts, lambda: outputs, error)
+        if is_in_request(call.context) and current_batch() is None:
+            nothing = [decoded._replace(rows=0) for decoded in outputs]
+            guarded("publish", publish, call.context, facts.identity, nothing, span)
 
     def flush(self, timeout_s: float) -> bool:
         """Wait until all inferences seen so far have their spans."""
         return self._worker.flush(timeout_s)
 
-    def _leaves(self, call: Call, result: Any) -> list[Leaf]:
-        """The outputs.
-
-        Those of the one model call inside an overridden `predict` that returns no arrays itself,
-        but for instance label texts.
-        """
-        leaves = arrays.named_leaves(result, call.subject)
-        inner = call.inner
-        if inner is not None and len(inner) == 1 and not _are_arrays(leaves):
-            return arrays.named_leaves(inner[0], call.subject)
-        return leaves
+    def close(self) -> None:
+        """Nothing more is coming: finish what is waited for, and leave later spans alone."""
+        self.flush(1.0)
+        detach()
 
     def _facts(self, call: Call) -> tuple[KnownModel, CallFacts]:
-        if not self._has_looked_for_provider:
-            self._look_for_provider()
+        if not self._is_attached or not self._has_seen_inference:
+            self._attach()
         known = models.of(call.subject)
         facts = known.call_facts.get(call.operation)
         if facts is not None and known.identity_generation == ledger.generation:
@@ -136,91 +141,68 @@ class Observer:
             known.call_facts[call.operation] = facts
         return known, facts
 
-    def _decode(
-        self, call: Call, known: KnownModel, output: str | None, leaf: Any, place: Place
-    ) -> Decoded:
-        if place is Place.OTHER:
-            reason = f"output of type {type(leaf).__name__} is no dense array"
-        else:
-            is_array = type(leaf) is np.ndarray
-            array = leaf if is_array else guarded("read the output", arrays.to_numpy, leaf)
-            if array is not None:
-                return self._decode_array(call, known, output, array)
-            reason = f"output of type {type(leaf).__name__} cannot be read"
-        rows = arrays.row_count(leaf)
-        if rows is None:
-            rows = arrays.row_count((call.args, call.kwargs)) or 0
-        return Decoded(task="opaque", rows=rows, output=output, opaque_reason=reason)
-
-    def _decode_array(
-        self, call: Call, known: KnownModel, output: str | None, array: arrays.Array
-    ) -> Decoded:
-        columns = array.shape[-1] if array.ndim > 1 else None
-        head: Head | None = known.heads.get((output, columns))
-        if head is None:
-            head = head_of(call.subject, known.described(), output, columns)
-            known.heads[output, columns] = head
-        decoded = guarded(
-            "decode",
-            decode,
-            head,
-            array,
-            max_rows=self.options.max_rows,
-            verify=call.model is not None or call.operation == "traced",
-            count_classes=self._instruments is not None,
-            output=output,
-        )
-        if decoded is not None:
-            return decoded
-        rows = arrays.row_count(array) or 0
-        return Decoded(task="opaque", rows=rows, output=output, opaque_reason="decoding failed")
-
-    def _undecoded(self, call: Call, known: KnownModel) -> tuple[Decoded, ...]:
-        """What a failed call would have said: its task and rows, and nothing else."""
-        rows = arrays.row_count((call.args, call.kwargs)) or 0
-        columns = guarded("inspect the model", output_columns, call.subject) or {None: None}
-        heads = {
-            name: head_of(call.subject, known.described(), name, n) for name, n in columns.items()
-        }
-        return tuple(
-            Decoded(task=task_of(head), rows=rows, output=name) for name, head in heads.items()
-        )
-
     def _emit(
         self,
         call: Call,
         known: KnownModel,
         facts: CallFacts,
-        read: Callable[[], tuple[Decoded, ...]],
+        read: Callable[[], Outputs],
         error: BaseException | None = None,
-    ) -> None:
+    ) -> trace.Span:
         is_first = call.operation not in known.seen_operations
         if is_first:
             known.seen_operations.add(call.operation)
+        if call.is_cold is None:
+            call.is_cold = is_first
         made: Inference | None = None
 
         def inference() -> Inference:
             nonlocal made
             if made is None:
-                outputs = read()
-                made = Inference(
-                    operation=call.operation,
-                    identity=facts.identity,
-                    model_class=type(call.subject).__name__,
-                    runtime=call.adapter.name,
-                    backend=call.adapter.backend,
-                    start_ns=call.start_ns,
-                    duration_s=call.duration_s,
-                    rows=outputs[0].rows if outputs else None,
-                    cold=is_first if call.is_cold is None else call.is_cold,
-                    outputs=outputs,
-                    error=error,
-                )
+                made = _inference(call, facts, read(), error)
             return made
 
         span = emit(self._tracer, inference, facts, call, self.options, error)
         if self._instruments is not None and self._instruments.are_read():
             self._instruments.record(inference(), facts, span)
+        return span
+
+    # -- calls that several requests share -----------------------------------------------------
+
+    def _emit_rows(
+        self,
+        call: Call,
+        known: KnownModel,
+        facts: CallFacts,
+        span: trace.Span,
+        of: tuple[Batch, Sequence[Leaf]],
+    ) -> None:
+        """Give each request the row that is its own, as a span that links to the shared call's."""
+        shared, leaves = of
+        numbers = [(name, as_numpy(leaf)) for name, leaf, place in leaves if place is not Place.OTHER]
+        columns = [(name, array) for name, array in numbers if array is not None]
+        rows = {len(array) if array.ndim else 0 for _, array in columns}
+        if rows != {len(shared.contexts)}:
+            shared.warn_of(rows)
+            return
+        links = (trace.Link(span.get_span_context(), {names.LINK_TYPE: names.LINK_SHARED_CALL}),)
+        for index, context in enumerate(shared.contexts):
+            if context is not None and is_in_request(context):
+                row = RowOfCall(context, call.start_ns, call.duration_s, links)
+                guarded("row", self._emit_row, call, known, facts, row, _row(columns, index))
+
+    def _emit_row(
+        self,
+        call: Call,
+        known: KnownModel,
+        facts: CallFacts,
+        row: RowOfCall,
+        columns: Sequence[tuple[str | None, Array]],
+    ) -> None:
+        outputs = tuple([self._outputs.read_array(call, known, *column) for column in columns])
+        inference = _inference(call, facts, outputs)
+        span = emit(self._tracer, lambda: inference, facts, row, self.options, None)
+        publish(row.context, facts.identity, outputs, span, is_callers=False)
 
     # -- accelerators --------------------------------------------------------------------------
 
@@ -232,35 +214,73 @@ class Observer:
             for name, leaf, place in leaves
         ]
         call.args, call.kwargs = (), {}  # the queue must not keep the inputs alive
+        shared = current_batch()
+        announced: Announced | None = None
+        if shared is None and is_in_request(call.context):
+            outputs = [name for name, _, _ in leaves]
+            announced = guarded("publish", announce, call.context, facts.identity, outputs)
 
         def finish() -> None:
             # The call itself has returned: a scope of our own keeps a hook from being observed.
             token = current.set(Scope())
+            outputs: Outputs = ()
+            span: trace.Span = trace.INVALID_SPAN
             try:
-                outputs = tuple([self._decode_pending(call, known, *h) for h in handles])
-                self._emit(call, known, facts, lambda: outputs)
+                ready = [self._wait(call, *handle) for handle in handles]
+                outputs = tuple([self._outputs.read(call, known, *leaf) for leaf in ready])
+                span = self._emit(call, known, facts, lambda: outputs)
+                if shared is not None:
+                    self._emit_rows(call, known, facts, span, (shared, ready))
             finally:
+                if announced is not None:
+                    announced.settle(outputs, span)
                 current.reset(token)
 
         if not self._worker.submit(finish):
             count_dropped("accelerator queue")
+            if announced is not None:
+                announced.settle((), trace.INVALID_SPAN)
 
-    def _decode_pending(
-        self, call: Call, known: KnownModel, output: str | None, handle: Any, place: Place
-    ) -> Decoded:
+    def _wait(self, call: Call, output: str | None, handle: Any, place: Place) -> Leaf:
         if place is not Place.DEVICE:
-            return self._decode(call, known, output, handle, place)
+            return output, handle, place
         array = handle.wait()
         call.duration_s = max(call.duration_s, (time.time_ns() - call.start_ns) / 1e9)
-        return self._decode_array(call, known, output, array)
+        return output, array, Place.HOST
 
-    # -- said once -----------------------------------------------------------------------------
+    # -- providers -----------------------------------------------------------------------------
 
-    def _look_for_provider(self) -> None:
-        self._has_looked_for_provider = True
-        if isinstance(trace.get_tracer_provider(), trace.ProxyTracerProvider):
+    def _attach(self) -> None:
+        """Providers may be set after instrumenting; what an inference finds is what there is."""
+        self._is_attached = attach(self.options)
+        if not self._has_seen_inference and not self._is_attached:
             _log.warning(
                 "keras_otel: no OpenTelemetry SDK is set up, spans go nowhere: "
                 "call keras_otel.instrument(export='http://localhost:4318') "
                 "or set a TracerProvider before the first inference"
             )
+        self._has_seen_inference = True
+
+
+def _inference(
+    call: Call, facts: CallFacts, outputs: Outputs, error: BaseException | None = None
+) -> Inference:
+    return Inference(
+        operation=call.operation,
+        identity=facts.identity,
+        model_class=type(call.subject).__name__,
+        runtime=call.adapter.name,
+        backend=call.adapter.backend,
+        start_ns=call.start_ns,
+        duration_s=call.duration_s,
+        rows=outputs[0].rows if outputs else None,
+        cold=bool(call.is_cold),
+        outputs=outputs,
+        error=error,
+    )
+
+
+def _row(
+    columns: Sequence[tuple[str | None, Array]], index: int
+) -> list[tuple[str | None, Array]]:
+    return [(name, array[index : index + 1]) for name, array in columns]

@@ -7,12 +7,12 @@ no span.
 
 from __future__ import annotations
 
-from collections.abc import Callable, ItemsView, Iterator, Mapping
+from collections.abc import Callable, ItemsView, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from opentelemetry.context import Context
-from opentelemetry.trace import Span, SpanKind, Status, StatusCode, Tracer
+from opentelemetry.trace import Link, Span, SpanKind, Status, StatusCode, Tracer
 from opentelemetry.util.types import AttributeValue
 
 from keras_otel import semconv as names
@@ -72,11 +72,16 @@ def call_facts(
 
 
 class Timed(Protocol):
-    """When a call ran, and for whom."""
+    """When a call ran, for whom, and what its span points at."""
 
-    context: Context
-    start_ns: int
-    duration_s: float
+    @property
+    def context(self) -> Context: ...
+    @property
+    def start_ns(self) -> int: ...
+    @property
+    def duration_s(self) -> float: ...
+    @property
+    def links(self) -> Sequence[Link]: ...
 
 
 class _LazyAttributes(Mapping[str, AttributeValue]):
@@ -141,7 +146,8 @@ def emit(
         call.context,
         SpanKind.INTERNAL,
         _LazyAttributes(inference, facts, options),
-        start_time=start_ns,
+        call.links,
+        start_ns,
     )
     if span.is_recording():
         if error is not None:

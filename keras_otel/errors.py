@@ -17,3 +17,7 @@ class DescriptionError(KerasOtelError, ValueError):
 
 class CardError(KerasOtelError, ValueError):
     """A card cannot be read or written."""
+
+
+class FeedbackError(KerasOtelError, ValueError):
+    """What `record_evaluation()` or `record_outcome()` was called with cannot be meant."""

@@ -77,7 +77,7 @@ class KerasInstrumentor(BaseInstrumentor):  # type: ignore[misc]  # untyped upst
             while _state.patches:
                 _state.patches.pop().undo()
         if observer is not None:
-            observer.flush(1.0)
+            observer.close()
 
 
 def instrument(**options: Any) -> None:

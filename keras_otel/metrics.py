@@ -1,4 +1,4 @@
-"""Instruments, and what an inference records on them."""
+"""Instruments, and what inferences and evaluations record on them."""
 
 from __future__ import annotations
 
@@ -9,8 +9,10 @@ from types import NoneType
 from typing import Final
 from weakref import WeakKeyDictionary, WeakSet
 
+from opentelemetry.context import Context
 from opentelemetry.metrics import (
     CallbackOptions,
+    Counter,
     Histogram,
     Meter,
     MeterProvider,
@@ -24,7 +26,7 @@ from opentelemetry.util.types import AttributeValue
 from keras_otel import semconv as names
 from keras_otel._guard import SiteCounts, failure_counts
 from keras_otel.emission import CallFacts, error_type
-from keras_otel.records import Decoded, Inference
+from keras_otel.records import Decoded, Evaluation, Inference, UpstreamPrediction
 from keras_otel.version import __version__
 
 _ClassKey = tuple[str, str | None, str | None]
@@ -112,6 +114,7 @@ class Instruments:
         self.rows = RowCounts()
         self._duration = _histogram(meter, names.DURATION)
         self._confidence = _histogram(meter, names.CONFIDENCE)
+        self._evaluations = _counter(meter, names.EVALUATIONS)
         _observable(meter, names.PREDICTIONS, self.rows.observations)
         _observable(meter, names.TELEMETRY_ERRORS, lambda _: _by_site(failure_counts()))
         _observable(meter, names.TELEMETRY_DROPPED, lambda _: _by_site(dropped_counts()))
@@ -140,6 +143,36 @@ class Instruments:
                 if attributes is None:
                     attributes = self._class_attributes(facts, name)
                 self._confidence.record(confidence, attributes, context=context)
+
+    def count_evaluation(
+        self, evaluation: Evaluation, predictions: Iterable[UpstreamPrediction], context: Context
+    ) -> None:
+        """Count an evaluation once for each upstream model, or once where there is none.
+
+        Args:
+            evaluation: The verdict.
+            predictions: What was predicted upstream, one prediction for each model.
+            context: That of the evaluated span, so that exemplars lead to it.
+        """
+        attributes: dict[str, AttributeValue] = {names.EVALUATION_NAME: evaluation.name}
+        if evaluation.passed is not None:
+            attributes[names.EVALUATION_PASSED] = evaluation.passed
+        if evaluation.error_type is not None:
+            attributes[names.ERROR_TYPE] = evaluation.error_type
+        of_each = [self._upstream_attributes(prediction) for prediction in predictions]
+        for upstream in of_each or [{}]:
+            self._evaluations.add(1, {**attributes, **upstream}, context)
+
+    def _upstream_attributes(self, prediction: UpstreamPrediction) -> dict[str, AttributeValue]:
+        attributes: dict[str, AttributeValue] = {names.MODEL_NAME: prediction.model}
+        if prediction.version is not None:
+            attributes[names.MODEL_VERSION] = prediction.version
+        if prediction.class_name is not None:
+            admitted = self.rows.admit(prediction.model, prediction.class_name)
+            attributes[names.PREDICTION_CLASS] = admitted
+        if prediction.confidence is not None and 0 <= prediction.confidence <= 1:
+            attributes[names.CONFIDENCE_BIN] = names.confidence_bin(prediction.confidence)
+        return attributes
 
     def _class_attributes(self, facts: CallFacts, name: str) -> Mapping[str, AttributeValue]:
         admitted = self.rows.admit(facts.identity.name, name)
@@ -192,6 +225,10 @@ def _histogram(meter: Meter, metric: names.Metric) -> Histogram:
         description=metric.description,
         explicit_bucket_boundaries_advisory=metric.boundaries,
     )
+
+
+def _counter(meter: Meter, metric: names.Metric) -> Counter:
+    return meter.create_counter(metric.name, unit=metric.unit, description=metric.description)
 
 
 def _observable(

@@ -95,6 +95,28 @@ class UpstreamPrediction:
     span_id: int | None = None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Evaluation:
+    """A verdict on an LLM answer.
+
+    Attributes:
+        name: What was judged, such as `faithfulness`.
+        score: A finite number; its range and direction are the evaluator's own.
+        passed: Whether the answer is good enough; None where the evaluator does not say.
+        label: The verdict in a word; `pass` or `fail` where only `passed` is known.
+        explanation: Why.
+        error_type: What kept the evaluator from a verdict; there is no score, label or `passed`
+            then.
+    """
+
+    name: str
+    score: float | None = None
+    passed: bool | None = None
+    label: str | None = None
+    explanation: str | None = None
+    error_type: str | None = None
+
+
 class Decoded(NamedTuple):
     """One output of one inference, read column by column; row i is element i of each tuple.
 

@@ -200,7 +200,9 @@ UPSTREAM_ATTRIBUTES: Final[dict[str, Attribute]] = {
 MAX_UPSTREAM_MODELS: Final = 8
 """Upstream models that one span carries: a span holds 128 attributes."""
 
-LINK_TYPE: Final = _attribute("keras.link.type", "string", "low", "on links of ours: what they mean")
+LINK_TYPE: Final = _attribute(
+    "keras.link.type", "string", "low", "on links of ours: what they mean"
+)
 LINK_UPSTREAM: Final = "upstream_prediction"
 LINK_SHARED_CALL: Final = "shared_call"
 LINK_EVALUATED: Final = "evaluated"
@@ -208,9 +210,7 @@ LINK_PREDICTION: Final = "prediction"
 
 # -- Evaluations and outcomes ------------------------------------------------------------------
 
-EVALUATION_NAME: Final = _attribute(
-    "gen_ai.evaluation.name", "string", "low", "evaluation: always"
-)
+EVALUATION_NAME: Final = _attribute("gen_ai.evaluation.name", "string", "low", "evaluation: always")
 EVALUATION_SCORE: Final = _attribute(
     "gen_ai.evaluation.score.value", "double", "high", "evaluation: if there is a score"
 )
@@ -228,6 +228,27 @@ OUTCOME_CLASS: Final = _attribute(
 )
 CONFIDENCE_BIN: Final = _attribute(
     "keras.prediction.confidence_bin", "string", "low", "metric of evaluations"
+)
+
+# OpenInference's form of an evaluation, on the span that it is about:
+# https://github.com/Arize-ai/openinference/blob/main/spec/annotations.md
+OPENINFERENCE_EVALUATIONS: Final = "evaluations"
+_PER_OPENINFERENCE_EVALUATION: Final = {
+    EVALUATION_NAME: "name",
+    EVALUATION_SCORE: "score",
+    EVALUATION_LABEL: "label",
+    EVALUATION_EXPLANATION: "explanation",
+}
+
+# FutureAGI's form: the GenAI conventions' keys on the span, the score under the evaluation's name
+# as well, because the others have room for only one, and the span it is about. Its older
+# `eval.<name>.reason` is left out: a backend that nests keys has no place for it below a score.
+FUTUREAGI_SCORES: Final = "eval"
+FUTUREAGI_TARGET: Final = _attribute(
+    "gen_ai.evaluation.target_span_id",
+    "string",
+    "high",
+    'also="futureagi": on a span of its own',
 )
 
 EVALUATION_EVENT: Final = _event(
@@ -258,6 +279,11 @@ OPENINFERENCE_SPAN_KIND: Final = _attribute(
 OPENINFERENCE_EMBEDDING_MODEL: Final = _attribute(
     "embedding.model_name", "string", "low", "openinference=True, embedding"
 )
+
+# -- Names of others, which are only read --------------------------------------------------------
+
+GENAI_OPERATION: Final = "gen_ai.operation.name"
+FI_SPAN_KIND: Final = "fi.span.kind"
 
 # -- Metrics -----------------------------------------------------------------------------------
 
@@ -364,6 +390,21 @@ def output_key(output: str, key: str) -> str:
 def upstream_key(model: str, part: str) -> str:
     """The key of one part of an upstream prediction, such as `keras.upstream.intent.class`."""
     return f"{UPSTREAM_PREFIX}.{key_segment(model)}.{part}"
+
+
+def openinference_evaluation_key(index: int, key: str) -> str:
+    """OpenInference's key of one evaluation of a span, such as `evaluations.0.evaluation.name`.
+
+    Raises:
+        KeyError: OpenInference has no counterpart of `key`.
+    """
+    part = _PER_OPENINFERENCE_EVALUATION[key]
+    return f"{OPENINFERENCE_EVALUATIONS}.{index}.evaluation.{part}"
+
+
+def futureagi_score_key(name: str) -> str:
+    """FutureAGI's key of an evaluation's score, such as `eval.faithfulness`."""
+    return f"{FUTUREAGI_SCORES}.{name}"
 
 
 def confidence_bin(confidence: float) -> str:

@@ -18,7 +18,7 @@ DOCS = Path(__file__).parents[1] / "docs"
 KEYS = set(semconv.ATTRIBUTES) | set(semconv.METRICS)
 
 # A name of ours or of the conventions we follow; `keras.src.…` and `keras.json` are none.
-_NAME = re.compile(r"(keras(?!\.src\b|\.json\b)|gen_ai|openinference)(\.[a-z0-9_]+)+")
+_NAME = re.compile(r"(keras(?!\.src\b|\.json\b)|gen_ai|openinference(?!\.instrumentation\b))(\.[a-z0-9_]+)+")
 
 
 def literals(source: str) -> list[str]:

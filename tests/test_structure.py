@@ -29,6 +29,10 @@ LAYERS = (
     ("runtimes.calls", "runtimes.keras_models", "runtimes.overrides"),
     ("runtimes.keras3", "runtimes.tf_keras"),
     ("runtimes.packages", "runtimes.traced", "runtimes"),
+    ("feedback.notes", "feedback.texts", "feedback.forms", "feedback.subject"),
+    ("feedback.verdict", "feedback.upstream", "feedback.outlets"),
+    ("feedback.entries",),
+    ("feedback.evaluations", "feedback.outcomes", "feedback"),
     ("description", "instrumentor"),
     ("",),
     ("cli",),
@@ -45,6 +49,7 @@ STRANGERS = {
     "_patching": {"opentelemetry", "numpy"},
     "emission": {"numpy"},
     "metrics": {"numpy"},
+    "feedback": {"keras", "tf_keras", "numpy"},
 }
 
 FRAMEWORKS = {"keras", "tf_keras", "tensorflow", "jax", "jaxlib", "torch", "openvino"}

@@ -1,0 +1,65 @@
+"""Which predictions an evaluated span follows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from opentelemetry.util.types import AttributeValue
+
+from keras_otel import semconv as names
+from keras_otel.feedback.subject import Subject
+from keras_otel.propagation.reading import carried_by, stamped_on
+from keras_otel.records import UpstreamPrediction
+
+
+def carried_predictions(subject: Subject) -> tuple[UpstreamPrediction, ...]:
+    """What the span itself carries, where it can be read.
+
+    A key holds only a segment of the model's name; the name itself is taken from what this process
+    remembers of the span.
+    """
+    read = predictions_in(subject.attributes)
+    if not read:
+        return ()
+    known = {
+        names.key_segment(prediction.model): prediction
+        for prediction in stamped_on(subject.span_context) or ()
+    }
+    return tuple(known.get(prediction.model, prediction) for prediction in read)
+
+
+def known_predictions(subject: Subject) -> tuple[UpstreamPrediction, ...]:
+    """What this process knows the span to follow, one prediction for each model."""
+    if subject.is_current:
+        return _first_of_each(carried_by(subject.span, subject.context))
+    return _first_of_each(stamped_on(subject.span_context) or ())
+
+
+def predictions_in(attributes: Mapping[str, AttributeValue]) -> tuple[UpstreamPrediction, ...]:
+    """The predictions that `keras.upstream.<model>.*` attributes tell of."""
+    prefix = f"{names.UPSTREAM_PREFIX}."
+    found: dict[str, dict[str, Any]] = {}
+    for key, value in attributes.items():
+        if key.startswith(prefix):
+            model, _, part = key.removeprefix(prefix).rpartition(".")
+            if model and part in names.UPSTREAM_ATTRIBUTES:
+                found.setdefault(model, {})[part] = value
+    return tuple(
+        UpstreamPrediction(
+            model=model,
+            version=parts.get(names.UPSTREAM_VERSION),
+            class_name=parts.get(names.UPSTREAM_CLASS),
+            confidence=parts.get(names.UPSTREAM_CONFIDENCE),
+            value=parts.get(names.UPSTREAM_VALUE),
+            labels=parts.get(names.UPSTREAM_LABELS),
+        )
+        for model, parts in found.items()
+    )
+
+
+def _first_of_each(predictions: Iterable[UpstreamPrediction]) -> tuple[UpstreamPrediction, ...]:
+    first: dict[str, UpstreamPrediction] = {}
+    for prediction in predictions:
+        first.setdefault(names.key_segment(prediction.model), prediction)
+    return tuple(first.values())[: names.MAX_UPSTREAM_MODELS]

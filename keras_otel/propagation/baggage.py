@@ -1,0 +1,78 @@
+"""Predictions across services: the `keras` entry of `OTEL_PROPAGATORS`."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from opentelemetry.baggage import get_all
+from opentelemetry.context import Context, get_current
+from opentelemetry.propagators.textmap import (
+    CarrierT,
+    Getter,
+    Setter,
+    TextMapPropagator,
+    default_getter,
+    default_setter,
+)
+
+from keras_otel._guard import guarded
+from keras_otel.propagation.carriers import change_header
+from keras_otel.propagation.members import merge, predictions_in
+from keras_otel.propagation.reading import predictions_for
+from keras_otel.propagation.remote import with_remote_predictions
+
+_HEADER: Final = "baggage"
+
+
+class KerasPropagator(TextMapPropagator):
+    """Sends the request's predictions in the W3C `baggage` header, and reads them.
+
+    * Only `keras.upstream.<model>.class`, `.confidence`, `.version` and `.value` travel.
+    * They are added as a request leaves; the context's own baggage is never changed.
+    * It comes last in `OTEL_PROPAGATORS`: it adds to the header that `baggage` has written.
+    * A carrier that cannot be read, or holds the header twice, is left as it is.
+    """
+
+    def inject(
+        self,
+        carrier: CarrierT,
+        context: Context | None = None,
+        setter: Setter[CarrierT] = default_setter,
+    ) -> None:
+        """Add the predictions that `context` follows to the carrier's baggage header."""
+        guarded("sending predictions", _inject, carrier, context, setter)
+
+    def extract(
+        self,
+        carrier: CarrierT,
+        context: Context | None = None,
+        getter: Getter[CarrierT] = default_getter,
+    ) -> Context:
+        """The context with the predictions in the carrier's baggage header; never raises."""
+        if context is None:
+            context = Context()
+        return guarded("reading sent predictions", _extract, carrier, context, getter) or context
+
+    @property
+    def fields(self) -> set[str]:
+        """The header that `inject` writes."""
+        return {_HEADER}
+
+
+def _inject(carrier: Any, context: Context | None, setter: Setter[Any]) -> None:
+    if context is None:
+        context = get_current()
+    predictions = predictions_for(context)
+
+    def change(header: str) -> str:
+        # A setter of somebody's may have written the user's entries under another name.
+        is_hidden = not header and setter is not default_setter and get_all(context)
+        return "" if is_hidden else merge(header, predictions)
+
+    change_header(carrier, _HEADER, change, setter)
+
+
+def _extract(carrier: Any, context: Context, getter: Getter[Any]) -> Context:
+    headers = getter.get(carrier, _HEADER) or ()
+    predictions = predictions_in(",".join(one for one in headers if isinstance(one, str)))
+    return with_remote_predictions(context, predictions) if predictions else context

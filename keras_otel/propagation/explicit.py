@@ -1,0 +1,72 @@
+"""Predictions that the program itself hands on: `prediction_context`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import Final
+
+from keras_otel.records import UpstreamPrediction
+
+
+class _Given:
+    """An open block. A generator may be closed in another context, where the variable cannot be
+    reset: so the block itself says that it is over."""
+
+    __slots__ = ("is_open", "outer", "predictions")
+
+    def __init__(self, predictions: tuple[UpstreamPrediction, ...], outer: _Given | None) -> None:
+        self.predictions = predictions
+        self.outer = outer
+        self.is_open = True
+
+
+_current: Final[ContextVar[_Given | None]] = ContextVar("keras_otel_given", default=None)
+
+
+@contextmanager
+def prediction_context(*predictions: UpstreamPrediction) -> Iterator[None]:
+    """Let the spans of this block follow these predictions, whatever else was predicted.
+
+    For work that is fanned out or comes from a queue, where the request's spans do not tell which
+    item a later span belongs to. Other models' predictions are seen as without the block.
+
+    Args:
+        predictions: As `keras_otel.current_predictions()` returns them, or your own. Given none,
+            the block changes nothing.
+
+    Raises:
+        TypeError: Something else was given.
+    """
+    for prediction in predictions:
+        if not isinstance(prediction, UpstreamPrediction):
+            raise TypeError(
+                "prediction_context() takes predictions as keras_otel.current_predictions() "
+                f"returns them, got {type(prediction).__name__}"
+            )
+    given = _Given(predictions, _innermost())
+    _current.set(given)
+    try:
+        yield
+    finally:
+        given.is_open = False
+        _current.set(_innermost())
+
+
+def given_predictions() -> Iterator[UpstreamPrediction]:
+    """The predictions of the open blocks around this code, innermost first."""
+    given = _innermost()
+    while given is not None:
+        yield from given.predictions
+        given = _open(given.outer)
+
+
+def _innermost() -> _Given | None:
+    return _open(_current.get())
+
+
+def _open(given: _Given | None) -> _Given | None:
+    while given is not None and not given.is_open:
+        given = given.outer
+    return given

@@ -1,0 +1,160 @@
+"""The SDK's processors through which later spans and log records get the predictions."""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import MutableMapping
+
+from opentelemetry.context import Context
+from opentelemetry.sdk._logs import LogRecordProcessor, ReadWriteLogRecord
+from opentelemetry.sdk.trace import ReadableSpan, Span, SpanProcessor
+from opentelemetry.trace import get_current_span
+
+from keras_otel import _active
+from keras_otel import semconv as names
+from keras_otel._guard import guarded
+from keras_otel.options import Propagate, resolve
+from keras_otel.propagation import recent
+from keras_otel.propagation.genai import has_genai_name, is_genai_scope, is_look_up
+from keras_otel.propagation.publishing import clear
+from keras_otel.propagation.reading import Seen, carried_by, seen_from
+from keras_otel.propagation.stamps import stamp, upstream_attributes
+from keras_otel.propagation.tree import tree
+
+
+class _Mode:
+    """Which spans or records a processor stamps."""
+
+    def __init__(self, propagate: Propagate | None) -> None:
+        if propagate is not None:
+            resolve({"propagate": propagate}, {})
+        self._propagate = propagate
+        self.is_enabled = True
+        """False after `uninstrument()`, where `instrument()` added the processor: the SDK cannot
+        take one out again."""
+
+    def now(self) -> Propagate:
+        """The processor's own mode, else that of the instrumented process, else the default."""
+        if self._propagate is not None:
+            return self._propagate
+        observer = _active.observer
+        return "genai" if observer is None else observer.options.propagate
+
+
+class KerasSpanProcessor(SpanProcessor):
+    """Stamps later spans of a request with what was predicted upstream.
+
+    `keras_otel.instrument()` adds one to the process's own tracer provider. Add it yourself to any
+    other provider whose spans are to carry the predictions, and in a process that runs no Keras
+    model but gets predictions from another service. A second one on the same provider is harmless.
+
+    Args:
+        propagate: `genai`, `all` or `none`; the option of `instrument()` by default.
+
+    Raises:
+        OptionError: `propagate` is none of these.
+    """
+
+    def __init__(self, propagate: Propagate | None = None) -> None:
+        self._mode = _Mode(propagate)
+
+    def on_start(self, span: Span, parent_context: Context | None = None) -> None:
+        """Note the span's place in its request, and stamp it if it follows a prediction."""
+        # The SDK passes what is raised here on to the application.
+        guarded("span start", self._started, span, parent_context)
+
+    def on_end(self, span: ReadableSpan) -> None:
+        """Nothing: a span that has ended is still an ancestor."""
+
+    def set_enabled(self, is_enabled: bool) -> None:  # noqa: FBT001 - the only argument, and named
+        """Stop, or go on; a processor cannot be taken out of its provider."""
+        self._mode.is_enabled = is_enabled
+
+    @staticmethod
+    def clear() -> None:
+        """Forget what was predicted so far in the request of the current span.
+
+        For a root span that lives through many requests, such as that of a session or a worker.
+        """
+        clear()
+
+    def _started(self, span: Span, parent_context: Context | None) -> None:
+        scope = span.instrumentation_scope
+        scope_name = "" if scope is None else scope.name
+        if scope_name == names.SCOPE_NAME or not self._mode.is_enabled:
+            return
+        parent = get_current_span(parent_context)
+        if tree.node_of(span) is not None:
+            return  # another processor of ours was faster
+        is_local = span.parent is not None and not span.parent.is_remote
+        tree.add(span, tree.node_for(parent) if is_local else None)
+        mode = self._mode.now()
+        if mode == "none":
+            return
+        attributes = span.attributes or {}
+        is_genai = is_genai_scope(scope_name) or has_genai_name(attributes)
+        if is_genai or mode == "all":
+            uses = is_genai and not is_look_up(attributes)
+            _stamp(span, seen_from(parent, parent_context, uses=uses))
+
+
+def _stamp(span: Span, seen: Seen) -> None:
+    predictions = seen.predictions()
+    if predictions and stamp(span, predictions):
+        recent.stamped.note(span.get_span_context(), predictions)
+    for publication in seen.published:
+        if publication.is_pending:
+            with tree.lock:
+                if publication.is_pending:
+                    publication.waiting.append(weakref.ref(span))
+
+
+class KerasLogRecordProcessor(LogRecordProcessor):
+    """Stamps log records of a request, as `KerasSpanProcessor` does with spans.
+
+    With `genai` these are records about GenAI, such as `gen_ai.evaluation.result`. Add it before
+    a processor that exports at once; a `BatchLogRecordProcessor` may come first.
+
+    Args:
+        propagate: `genai`, `all` or `none`; the option of `instrument()` by default.
+
+    Raises:
+        OptionError: `propagate` is none of these.
+    """
+
+    def __init__(self, propagate: Propagate | None = None) -> None:
+        self._mode = _Mode(propagate)
+
+    def on_emit(self, log_record: ReadWriteLogRecord) -> None:
+        """Add what the record's span follows, unless the record says so itself."""
+        guarded("log record", self._emitted, log_record)
+
+    def set_enabled(self, is_enabled: bool) -> None:  # noqa: FBT001 - the only argument, and named
+        """Stop, or go on; a processor cannot be taken out of its provider."""
+        self._mode.is_enabled = is_enabled
+
+    def shutdown(self) -> None:
+        """Nothing is held."""
+
+    def force_flush(self, timeout_millis: int = 30000) -> bool:  # noqa: ARG002 - the SDK's name
+        """Nothing is held."""
+        return True
+
+    def _emitted(self, log_record: ReadWriteLogRecord) -> None:
+        mode = self._mode.now()
+        scope = log_record.instrumentation_scope
+        scope_name = "" if scope is None else scope.name
+        if mode == "none" or scope_name == names.SCOPE_NAME or not self._mode.is_enabled:
+            return
+        record = log_record.log_record
+        attributes = record.attributes
+        if mode == "genai" and not (
+            has_genai_name((record.event_name or "",))
+            or is_genai_scope(scope_name)
+            or has_genai_name(attributes or ())
+        ):
+            return
+        carried = carried_by(get_current_span(record.context), record.context)
+        if carried and isinstance(attributes, MutableMapping):
+            for key, value in upstream_attributes(carried).items():
+                attributes.setdefault(key, value)

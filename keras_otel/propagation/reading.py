@@ -1,0 +1,203 @@
+"""Which predictions a later span of the same request follows.
+
+For each upstream model the first of these that knows it decides:
+
+1. a `prediction_context` block around the code;
+2. what the running task or thread predicted or used itself, unless the span's own step has
+   predictions of its own that this one is not among;
+3. the nearest local ancestor span with a prediction;
+4. what another service sent along.
+
+Where two different predictions are left and no span has used either, none is right.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import NamedTuple
+
+from opentelemetry.context import Context
+from opentelemetry.trace import Span, SpanContext, get_current_span
+
+from keras_otel import semconv as names
+from keras_otel.propagation import recent
+from keras_otel.propagation.explicit import given_predictions
+from keras_otel.propagation.flow import Flow, flow_below, note_used
+from keras_otel.propagation.genai import has_genai_name, is_genai_scope
+from keras_otel.propagation.remote import remote_predictions
+from keras_otel.propagation.tree import Node, Publication, Slot, tree
+from keras_otel.records import UpstreamPrediction
+
+
+class Seen(NamedTuple):
+    """What one span follows; each model stands in one of the three.
+
+    Attributes:
+        given: Handed on by the program.
+        published: Made in this process, newest first; some may be pending.
+        remote: Sent along by another service.
+    """
+
+    given: tuple[UpstreamPrediction, ...]
+    published: tuple[Publication, ...]
+    remote: tuple[UpstreamPrediction, ...]
+
+    def predictions(self) -> tuple[UpstreamPrediction, ...]:
+        """All that are known by now."""
+        known = [p.prediction for p in self.published if p.prediction is not None]
+        return (*self.given, *known, *self.remote)
+
+
+def seen_from(
+    parent: Span, context: Context | None, *, uses: bool = False, of_answer: bool = False
+) -> Seen:
+    """What a span started below `parent` follows.
+
+    Args:
+        parent: The span of `context`.
+        context: The context that the span is started in; None for the current one.
+        uses: Whether the span makes use of what it sees, as one about GenAI does. A prediction
+            that was used can be followed by another one without becoming ambiguous.
+    """
+    given = tuple(given_predictions())
+    position = tree.node_of(parent)
+    published: tuple[Publication, ...] = ()
+    if position is not None and position.root.slots:
+        with tree.lock:
+            published = _published(position, of_answer=of_answer)
+            if given:
+                published = tuple(_without(published, given))
+            if uses and published:
+                for publication in published:
+                    publication.is_used = True
+                note_used(position.root, published)
+    remote = remote_predictions(context)
+    if not given and not remote:
+        return Seen((), published, ())
+    return Seen(
+        tuple(_first_of_each(given)), published, tuple(_unknown_to(remote, given, published))
+    )
+
+
+def predictions_for(context: Context | None = None) -> tuple[UpstreamPrediction, ...]:
+    """What a span started in this context would carry, newest first; it is not used by asking."""
+    return seen_from(get_current_span(context), context).predictions()
+
+
+def current_predictions() -> tuple[UpstreamPrediction, ...]:
+    """What this request's models predicted, newest first, one prediction for each model.
+
+    The request is that of the current span; without one there is nothing to go by, and the answer
+    is what a `prediction_context` or another service says, if any. Right after an inference the
+    first one is that inference's, also where several are still unused, so that it can be kept for
+    a `prediction_context`.
+    """
+    seen = seen_from(get_current_span(), None)
+    position = tree.node_of(get_current_span())
+    flow = None if position is None else flow_below(position.root)
+    if flow is None or not flow.owner.is_here():
+        return seen.predictions()
+    shown = {p.model for p in seen.published} | {p.model for p in seen.given}
+    own = [s.latest for s in flow.own.values() if s.is_ambiguous and s.latest.model not in shown]
+    published = sorted((*seen.published, *own), key=_newest_first)
+    return Seen(seen.given, tuple(published), seen.remote).predictions()
+
+
+def carried_by(span: Span, context: Context | None) -> tuple[UpstreamPrediction, ...]:
+    """What an evaluation or a log record of a span should carry: what the span itself does.
+
+    A span about GenAI that carries nothing, because right was not knowable, leaves it at that. Any
+    other span stands for its request, and an answer is never about a prediction that came after
+    the one that was used for it.
+
+    Args:
+        span: The span that is evaluated or logged in.
+        context: The context of that span; None for the current one.
+    """
+    carried = stamped_on(span.get_span_context())
+    if carried is not None:
+        return carried
+    scope = getattr(span, "instrumentation_scope", None)
+    if scope is not None and is_genai_scope(scope.name):
+        return ()
+    if has_genai_name(getattr(span, "attributes", None) or ()):
+        return ()
+    return seen_from(span, context, of_answer=True).predictions()
+
+
+def stamped_on(span: SpanContext) -> tuple[UpstreamPrediction, ...] | None:
+    """What a recent span of this process carries; None where it is not remembered."""
+    return recent.stamped.of(span)
+
+
+def predicted_by(span: SpanContext) -> UpstreamPrediction | None:
+    """What a recent inference span of this process predicted, if it is one prediction."""
+    predictions = recent.inferences.of(span)
+    return predictions[0] if predictions is not None and len(predictions) == 1 else None
+
+
+def _published(position: Node, *, of_answer: bool) -> tuple[Publication, ...]:
+    flow = flow_below(position.root)
+    found = []
+    for model in position.root.slots or ():
+        slot = _decide(position, flow, model)
+        if slot is None or slot.is_ambiguous or (of_answer and slot.is_news):
+            continue
+        if slot.latest.is_pending or slot.latest.prediction is not None:
+            found.append(slot.latest)
+    if len(found) > 1:
+        found.sort(key=_newest_first)
+    return tuple(found)
+
+
+def _decide(position: Node, flow: Flow | None, model: str) -> Slot | None:
+    verdict = None if flow is None else flow.verdict(model)
+    if verdict is not None and verdict.is_ambiguous:
+        return verdict
+    nearest: Slot | None = None
+    above: list[int] = []
+    for node in position.chain():
+        if nearest is None and node.slots is not None:
+            nearest = node.slots.get(model)
+            if nearest is not None and (
+                verdict is None
+                or verdict.latest is nearest.latest
+                or node.number in verdict.latest.path
+            ):
+                return nearest if verdict is None else verdict
+        if nearest is not None:
+            above.append(node.number)
+    if verdict is None or nearest is None:
+        return nearest or verdict
+    # The step of the span has predictions of its own, and this one was made outside of it: around
+    # it, where the task that made it still counts, or in another step, where it does not.
+    return verdict if verdict.latest.path[0] in above else nearest
+
+
+def _newest_first(publication: Publication) -> int:
+    return -publication.number
+
+
+def _without(
+    published: Iterable[Publication], given: Iterable[UpstreamPrediction]
+) -> Iterator[Publication]:
+    known = {names.key_segment(prediction.model) for prediction in given}
+    return (p for p in published if names.key_segment(p.model) not in known)
+
+
+def _first_of_each(given: Iterable[UpstreamPrediction]) -> Iterator[UpstreamPrediction]:
+    known: set[str] = set()
+    for prediction in given:
+        segment = names.key_segment(prediction.model)
+        if segment not in known:
+            known.add(segment)
+            yield prediction
+
+
+def _unknown_to(
+    remote: Iterable[UpstreamPrediction],
+    given: Iterable[UpstreamPrediction],
+    published: Iterable[Publication],
+) -> Iterator[UpstreamPrediction]:
+    known = {names.key_segment(p.model) for p in (*given, *published)}
+    return (p for p in remote if names.key_segment(p.model) not in known)

@@ -1,0 +1,228 @@
+"""The local spans of each request as a tree, and what was predicted at each of its nodes.
+
+A prediction is published to the span it was made in and to all of that span's local ancestors, so
+that a later span finds it at its nearest ancestor. A node lives as long as its span does.
+
+Two different predictions of one model that no span has used make a place ambiguous: which of them a
+later span follows cannot be known. A place stays ambiguous, because whoever used one of the two
+cannot be told from whoever will use the other.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+import threading
+import weakref
+from collections.abc import Iterable, Iterator
+from typing import Final
+
+from opentelemetry.trace import Span
+
+from keras_otel.records import UpstreamPrediction
+
+MAX_MODELS: Final = 64
+"""Models that one place remembers; a request that calls more forgets its oldest."""
+
+_numbers = itertools.count()
+
+
+class Publication:
+    """One prediction on its way to later spans.
+
+    Attributes:
+        model: Name of the model, as in `UpstreamPrediction`.
+        prediction: What it predicted; None where the call names no single prediction (it failed,
+            or had several rows), and while an accelerator computes.
+        is_pending: True until the prediction is known.
+        is_used: True once a span about GenAI carries it.
+        number: Orders publications by time.
+        path: Numbers of the nodes it was published to, the one of its own call first.
+        waiting: Spans that carry it as soon as it is known.
+    """
+
+    __slots__ = ("is_pending", "is_used", "model", "number", "path", "prediction", "waiting")
+
+    def __init__(
+        self, model: str, prediction: UpstreamPrediction | None, *, is_pending: bool = False
+    ) -> None:
+        self.model = model
+        self.prediction = prediction
+        self.is_pending = is_pending
+        self.is_used = False
+        self.number = next(_numbers)
+        self.path: tuple[int, ...] = ()
+        self.waiting: list[weakref.ref[Span]] = []
+
+    def says_the_same(self, other: Publication) -> bool:
+        """True if a later span would carry the same for both."""
+        if self is other:
+            return True
+        if self.is_pending or other.is_pending:
+            return False
+        mine, theirs = self.prediction, other.prediction
+        if mine is None or theirs is None:
+            return mine is theirs
+        return (mine.class_name, mine.confidence, mine.version, mine.value, mine.labels) == (
+            theirs.class_name,
+            theirs.confidence,
+            theirs.version,
+            theirs.value,
+            theirs.labels,
+        )
+
+    @property
+    def is_open(self) -> bool:
+        """True while a span may still come that follows this prediction."""
+        return not self.is_used and (self.is_pending or self.prediction is not None)
+
+
+class Slot:
+    """The newest prediction of one model at one place. Never changed, so places may share it.
+
+    Attributes:
+        latest: The prediction.
+        is_ambiguous: True if another one, which differs, is still to be used.
+        follows_use: True if an earlier one was used.
+    """
+
+    __slots__ = ("follows_use", "is_ambiguous", "latest")
+
+    def __init__(self, latest: Publication, *earlier: Slot | None) -> None:
+        self.latest = latest
+        self.is_ambiguous = False
+        self.follows_use = False
+        for slot in earlier:
+            if slot is not None:
+                before = slot.latest
+                self.follows_use |= slot.follows_use or before.is_used
+                self.is_ambiguous |= slot.is_ambiguous or (
+                    before.is_open and not before.says_the_same(latest)
+                )
+
+    @classmethod
+    def undecided(cls, latest: Publication) -> Slot:
+        """A slot that nobody can follow."""
+        slot = cls(latest)
+        slot.is_ambiguous = True
+        return slot
+
+    @property
+    def is_news(self) -> bool:
+        """True if the prediction is unused and came after one that was used."""
+        return self.follows_use and self.latest.is_open
+
+
+Slots = dict[str, Slot]
+
+
+class Node:
+    """One span's place in the tree."""
+
+    __slots__ = ("epoch", "number", "parent", "root", "slots", "span")
+
+    def __init__(self, span: Span, key: int, parent: Node | None) -> None:
+        self.span = weakref.ref(span, lambda gone: tree.forget(key, gone))
+        self.parent = parent
+        self.root: Node = self if parent is None else parent.root
+        self.slots: Slots | None = None
+        self.epoch = 0
+        self.number = next(_numbers)
+
+    def is_of(self, span: Span) -> bool:
+        """True if this is the node of that very object, or of one that stands for the same span."""
+        mine = self.span()
+        if mine is span or mine is None:
+            return mine is span
+        mine_context, its_context = mine.get_span_context(), span.get_span_context()
+        return not its_context.is_remote and mine_context.trace_id == its_context.trace_id
+
+    def publish(self, publications: Iterable[Publication]) -> None:
+        """Publish here and at every ancestor."""
+        chain = tuple(self.chain())
+        path = tuple([node.number for node in chain])
+        for publication in publications:
+            publication.path = path
+            earlier: Slot | None = None
+            slot = Slot(publication)
+            for node in chain:
+                if node.slots is None:
+                    node.slots = {}
+                before = node.slots.get(publication.model)
+                if before is not earlier:  # most often a span and its parent have the same one
+                    earlier, slot = before, Slot(publication, before)
+                put(node.slots, slot)
+
+    def chain(self) -> Iterator[Node]:
+        """This node and its ancestors, up to the local root."""
+        node: Node | None = self
+        while node is not None:
+            yield node
+            node = node.parent
+
+
+def put(slots: Slots, slot: Slot) -> None:
+    """Put a model's slot in its place, and forget the oldest model where there are too many."""
+    model = slot.latest.model
+    if model not in slots and len(slots) >= MAX_MODELS:
+        del slots[next(iter(slots))]
+    slots[model] = slot
+
+
+class Tree:
+    """The nodes of this process's living spans, and the lock of everything published."""
+
+    def __init__(self) -> None:
+        self.lock = threading.Lock()
+        self._nodes: dict[int, Node] = {}
+        # In a forked child the lock may be held by a thread that is not there, and its parent's
+        # requests are its parent's.
+        os.register_at_fork(after_in_child=self._start_over)
+
+    def node_of(self, span: Span) -> Node | None:
+        """The node of a span, if it has one."""
+        node = self._nodes.get(_key(span))
+        return node if node is not None and node.is_of(span) else None
+
+    def add(self, span: Span, parent: Node | None) -> Node:
+        """Make the node of a span that started."""
+        key = _key(span)
+        node = self._nodes[key] = Node(span, key, parent)
+        return node
+
+    def node_for(self, span: Span) -> Node:
+        """The node of a span; where nobody saw it start, it is a root of its own."""
+        return self.node_of(span) or self.add(span, None)
+
+    def clear(self, root: Node) -> None:
+        """Forget what was predicted below this root."""
+        with self.lock:
+            root.epoch += 1
+            for node in list(self._nodes.values()):
+                if node.root is root:
+                    node.slots = None
+
+    def forget(self, key: int, gone: weakref.ref[Span]) -> None:
+        """A span is gone. Python calls this at any moment, so it takes no lock."""
+        node = self._nodes.get(key)
+        if node is not None and node.span is gone:  # else the key has a new owner
+            del self._nodes[key]
+
+    def __len__(self) -> int:
+        return len(self._nodes)
+
+    def _start_over(self) -> None:
+        self.lock = threading.Lock()
+        self._nodes = {}
+
+
+def _key(span: Span) -> int:
+    """Local spans by their id; remote ones by the object that stands for them in this request.
+
+    Two requests may come from one remote span; what each of them extracted is its own object.
+    """
+    context = span.get_span_context()
+    return -id(span) if context.is_remote else context.span_id
+
+
+tree: Final = Tree()
