@@ -179,7 +179,9 @@ class Observer:
     ) -> None:
         """Give each request the row that is its own, as a span that links to the shared call's."""
         shared, leaves = of
-        numbers = [(name, as_numpy(leaf)) for name, leaf, place in leaves if place is not Place.OTHER]
+        numbers = [
+            (name, as_numpy(leaf)) for name, leaf, place in leaves if place is not Place.OTHER
+        ]
         columns = [(name, array) for name, array in numbers if array is not None]
         rows = {len(array) if array.ndim else 0 for _, array in columns}
         if rows != {len(shared.contexts)}:
@@ -280,7 +282,5 @@ def _inference(
     )
 
 
-def _row(
-    columns: Sequence[tuple[str | None, Array]], index: int
-) -> list[tuple[str | None, Array]]:
+def _row(columns: Sequence[tuple[str | None, Array]], index: int) -> list[tuple[str | None, Array]]:
     return [(name, array[index : index + 1]) for name, array in columns]

@@ -75,13 +75,24 @@ class Timed(Protocol):
     """When a call ran, for whom, and what its span points at."""
 
     @property
-    def context(self) -> Context: ...
+    def context(self) -> Context:
+        """The context that the span is for; the span in it is the parent."""
+        ...
+
     @property
-    def start_ns(self) -> int: ...
+    def start_ns(self) -> int:
+        """Start, nanoseconds since the epoch."""
+        ...
+
     @property
-    def duration_s(self) -> float: ...
+    def duration_s(self) -> float:
+        """Duration of the call alone, seconds."""
+        ...
+
     @property
-    def links(self) -> Sequence[Link]: ...
+    def links(self) -> Sequence[Link]:
+        """Spans that it points at."""
+        ...
 
 
 class _LazyAttributes(Mapping[str, AttributeValue]):

@@ -177,25 +177,24 @@ _PER_OUTPUT: Final = {
 
 UPSTREAM_PREFIX: Final = "keras.upstream"
 
-UPSTREAM_CLASS: Final = "class"
-UPSTREAM_CONFIDENCE: Final = "confidence"
-UPSTREAM_VERSION: Final = "version"
-UPSTREAM_VALUE: Final = "value"
-UPSTREAM_LABELS: Final = "labels"
+UPSTREAM_ATTRIBUTES: Final[dict[str, Attribute]] = {}
+"""The last parts of the keys of a template attribute, one group for each upstream model."""
 
-UPSTREAM_ATTRIBUTES: Final[dict[str, Attribute]] = {
-    part: Attribute(
+
+def _upstream(part: str, type_: AttributeType, cardinality: Cardinality, when: str) -> str:
+    UPSTREAM_ATTRIBUTES[part] = Attribute(
         key=f"{UPSTREAM_PREFIX}.<model>.{part}", type=type_, cardinality=cardinality, when=when
     )
-    for part, type_, cardinality, when in (
-        (UPSTREAM_CLASS, "string", "medium", "classification"),
-        (UPSTREAM_CONFIDENCE, "double", "high", "classification, output is a probability"),
-        (UPSTREAM_VERSION, "string", "medium", "once known"),
-        (UPSTREAM_VALUE, "double", "high", "regression"),
-        (UPSTREAM_LABELS, "string[]", "medium", "multilabel"),
-    )
-}
-"""The parts of a template attribute's key, one group for each upstream model."""
+    return part
+
+
+UPSTREAM_CLASS: Final = _upstream("class", "string", "medium", "classification")
+UPSTREAM_CONFIDENCE: Final = _upstream(
+    "confidence", "double", "high", "classification, output is a probability"
+)
+UPSTREAM_VERSION: Final = _upstream("version", "string", "medium", "once known")
+UPSTREAM_VALUE: Final = _upstream("value", "double", "high", "regression")
+UPSTREAM_LABELS: Final = _upstream("labels", "string[]", "medium", "multilabel")
 
 MAX_UPSTREAM_MODELS: Final = 8
 """Upstream models that one span carries: a span holds 128 attributes."""

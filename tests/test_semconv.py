@@ -207,6 +207,7 @@ def test_every_key_of_a_prediction_has_one_for_each_output():
         key
         for key in semconv.ATTRIBUTES
         if key.startswith(("keras.prediction.", "keras.embedding.", "keras.batch.confidence"))
+        and key != semconv.CONFIDENCE_BIN
     ]
     keys = [semconv.output_key("topic", key) for key in repeated]
 

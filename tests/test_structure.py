@@ -22,9 +22,15 @@ LAYERS = (
     ("decoding.multiclass", "decoding.independent", "decoding.values"),
     ("decoding.decode", "decoding"),
     ("cards", "emission"),
+    ("propagation.genai", "propagation.remote", "propagation.members", "propagation.carriers"),
+    ("propagation.tree", "propagation.recent", "propagation.stamps", "propagation.explicit"),
+    ("propagation.flow", "propagation.batches"),
+    ("propagation.reading", "propagation.publishing"),
+    ("propagation.processors", "propagation.attachment", "propagation.baggage", "propagation"),
     ("metrics",),
     ("runtimes.adapter", "runtimes.inspection", "runtimes.arrays", "runtimes.heads"),
     ("_call", "_models"),
+    ("_outputs",),
     ("_observer",),
     ("runtimes.calls", "runtimes.keras_models", "runtimes.overrides"),
     ("runtimes.keras3", "runtimes.tf_keras"),
@@ -132,10 +138,9 @@ def test_no_module_imports_itself_by_way_of_another():
 
 
 def test_only_the_observer_brings_decoding_and_emission_together():
-    """One module knows how to read an output and how to make a span."""
-    glue = {
-        name for name, tree in TREES.items() if {"decoding.decode", "emission"} <= own_imports(tree)
-    }
+    """One module knows how outputs are read, how spans are made and where predictions go."""
+    parts = {"_outputs", "emission", "propagation.publishing"}
+    glue = {name for name, tree in TREES.items() if parts <= own_imports(tree)}
 
     assert glue == {"_observer"}
 

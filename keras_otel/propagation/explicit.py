@@ -11,8 +11,11 @@ from keras_otel.records import UpstreamPrediction
 
 
 class _Given:
-    """An open block. A generator may be closed in another context, where the variable cannot be
-    reset: so the block itself says that it is over."""
+    """An open block.
+
+    A generator may be closed in another context, where the variable cannot be reset: so the block
+    itself says when it is over.
+    """
 
     __slots__ = ("is_open", "outer", "predictions")
 

@@ -41,7 +41,7 @@ class Owner:
 def _current_task() -> Any:
     # A program without asyncio does not import it for us.
     asyncio = sys.modules.get("asyncio")
-    if asyncio is None or asyncio._get_running_loop() is None:
+    if asyncio is None or asyncio._get_running_loop() is None:  # noqa: SLF001 - the public one raises
         return None
     return asyncio.current_task()
 

@@ -94,9 +94,9 @@ def is_genai_scope(name: str) -> bool:
 
 def has_genai_name(keys: Iterable[str]) -> bool:
     """True if one of these attribute or event names is about generative AI."""
-    return any([key.startswith(_PREFIXES) for key in keys])
+    return any(key.startswith(_PREFIXES) for key in keys)
 
 
 def is_look_up(attributes: Mapping[str, Any]) -> bool:
     """True for a span that looks something up for an answer, and gives none itself."""
-    return any([attributes.get(key) in kinds for key, kinds in _LOOK_UPS.items()])
+    return any(attributes.get(key) in kinds for key, kinds in _LOOK_UPS.items())

@@ -48,9 +48,7 @@ def publish(
     _publish(context, publications, is_callers=is_callers)
 
 
-def announce(
-    context: Context, identity: ModelIdentity, outputs: Sequence[str | None]
-) -> Announced:
+def announce(context: Context, identity: ModelIdentity, outputs: Sequence[str | None]) -> Announced:
     """Publish predictions that an accelerator still computes."""
     publications = {
         output: Publication(_name(identity, output), None, is_pending=True) for output in outputs

@@ -56,6 +56,8 @@ def seen_from(
     Args:
         parent: The span of `context`.
         context: The context that the span is started in; None for the current one.
+        of_answer: Whether an answer is looked at, which a newer and unused prediction cannot have
+            led to.
         uses: Whether the span makes use of what it sees, as one about GenAI does. A prediction
             that was used can be followed by another one without becoming ambiguous.
     """
@@ -199,5 +201,6 @@ def _unknown_to(
     given: Iterable[UpstreamPrediction],
     published: Iterable[Publication],
 ) -> Iterator[UpstreamPrediction]:
-    known = {names.key_segment(p.model) for p in (*given, *published)}
+    known = {names.key_segment(p.model) for p in given}
+    known |= {names.key_segment(p.model) for p in published}
     return (p for p in remote if names.key_segment(p.model) not in known)
