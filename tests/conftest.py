@@ -1,4 +1,4 @@
-"""Fixtures: an instrumented process whose spans and metrics can be read back."""
+"""Fixtures: an instrumented process whose spans, metrics and log records can be read back."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
+from opentelemetry.sdk._logs import LoggerProvider, ReadableLogRecord
+from opentelemetry.sdk._logs.export import InMemoryLogRecordExporter, SimpleLogRecordProcessor
 from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.export import InMemoryMetricReader
 from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
@@ -27,8 +29,10 @@ class Telemetry:
 
     tracer_provider: TracerProvider
     meter_provider: MeterProvider
+    logger_provider: LoggerProvider
     exporter: InMemorySpanExporter
     reader: InMemoryMetricReader
+    log_exporter: InMemoryLogRecordExporter
 
     def spans(self) -> list[ReadableSpan]:
         """The inference spans since the last call."""
@@ -55,6 +59,12 @@ class Telemetry:
             for metric in scope.metrics
         }
 
+    def logs(self) -> list[ReadableLogRecord]:
+        """The log records since the last call."""
+        records = list(self.log_exporter.get_finished_logs())
+        self.log_exporter.clear()
+        return records
+
     def instrument(self, **options: Any) -> None:
         """Instrument (again) with these options and this telemetry's providers."""
         keras_otel.uninstrument()
@@ -62,6 +72,7 @@ class Telemetry:
             **{
                 "tracer_provider": self.tracer_provider,
                 "meter_provider": self.meter_provider,
+                "logger_provider": self.logger_provider,
                 **options,
             }
         )
@@ -71,12 +82,16 @@ class Telemetry:
 def providers() -> Iterator[Telemetry]:
     """Providers that keep what they are given; nothing is instrumented."""
     exporter, reader = InMemorySpanExporter(), InMemoryMetricReader()
+    log_exporter = InMemoryLogRecordExporter()
     tracers = TracerProvider(shutdown_on_exit=False)
     tracers.add_span_processor(SimpleSpanProcessor(exporter))
     meters = MeterProvider([reader], shutdown_on_exit=False)
-    yield Telemetry(tracers, meters, exporter, reader)
+    loggers = LoggerProvider(shutdown_on_exit=False)
+    loggers.add_log_record_processor(SimpleLogRecordProcessor(log_exporter))
+    yield Telemetry(tracers, meters, loggers, exporter, reader, log_exporter)
     tracers.shutdown()
     meters.shutdown()
+    loggers.shutdown()
 
 
 @pytest.fixture

@@ -11,6 +11,7 @@ import weakref
 
 import numpy as np
 import pytest
+from opentelemetry.context import Context
 from opentelemetry.metrics import NoOpMeterProvider
 from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.export import InMemoryMetricReader
@@ -23,7 +24,7 @@ from keras_otel.decoding.decode import decode
 from keras_otel.decoding.heads import Embedding, Multiclass, Multilabel, Scale
 from keras_otel.emission import call_facts
 from keras_otel.metrics import Instruments, count_dropped, instruments_of
-from keras_otel.records import Inference, ModelIdentity
+from keras_otel.records import Evaluation, Inference, ModelIdentity, UpstreamPrediction
 
 IDENTITY = ModelIdentity(name="intent", version="v1", fingerprint="sha256:9f2c01ab34de")
 FACTS = call_facts(
@@ -68,6 +69,11 @@ def counts(providers) -> dict[str | None, int]:
 def test_every_instrument_is_exported_as_described(providers):
     """Names, units, descriptions and kinds are those of the conventions."""
     record(providers, decode(HEAD, np.array([[0.9, 0.1]])))
+    instruments_of(providers.meter_provider).count_evaluation(
+        Evaluation(name="faithfulness", passed=False),
+        [UpstreamPrediction(model="intent", version="v1", class_name="refund", confidence=0.9)],
+        Context(),
+    )
     count_dropped("test")
     guarded("test", lambda: 1 / 0)
 

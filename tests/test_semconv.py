@@ -18,7 +18,9 @@ DOCS = Path(__file__).parents[1] / "docs"
 KEYS = set(semconv.ATTRIBUTES) | set(semconv.METRICS)
 
 # A name of ours or of the conventions we follow; `keras.src.…` and `keras.json` are none.
-_NAME = re.compile(r"(keras(?!\.src\b|\.json\b)|gen_ai|openinference(?!\.instrumentation\b))(\.[a-z0-9_]+)+")
+_NAME = re.compile(
+    r"(keras(?!\.src\b|\.json\b)|gen_ai|openinference(?!\.instrumentation\b))(\.[a-z0-9_]+)+"
+)
 
 
 def literals(source: str) -> list[str]:
@@ -79,8 +81,11 @@ def test_no_key_is_both_leaf_and_prefix():
 
 
 def test_no_key_of_ours_looks_like_an_llm_call():
-    """Backends take any `gen_ai.` key for an LLM span, so a classifier has none."""
-    assert not any(key.startswith(("gen_ai.", "llm.", "ml.", "ai.")) for key in KEYS)
+    """Backends take any `gen_ai.` key for an LLM span, so only evaluations of LLM answers have one."""
+    genai = {key for key in KEYS if key.startswith("gen_ai.")}
+
+    assert all(key.startswith("gen_ai.evaluation.") for key in genai)
+    assert not any(key.startswith(("llm.", "ml.", "ai.")) for key in KEYS)
     assert all(re.fullmatch(r"[a-z][a-z0-9_]*(\.[a-z][a-z0-9_]*)+", key) for key in KEYS)
 
 
@@ -99,6 +104,31 @@ def test_every_attribute_is_documented(key):
         attribute.type in row and attribute.cardinality in row and attribute.unit in row
         for row in rows
     )
+
+
+@pytest.mark.parametrize("part", sorted(semconv.UPSTREAM_ATTRIBUTES))
+def test_every_part_of_an_upstream_prediction_is_documented(part):
+    """docs/attributes.md has a row for each part of the template, with type and cardinality."""
+    attribute = semconv.UPSTREAM_ATTRIBUTES[part]
+    (row,) = [
+        line
+        for line in (DOCS / "attributes.md").read_text(encoding="utf-8").splitlines()
+        if line.startswith(f"| `{attribute.key}` |")
+    ]
+
+    assert f"| {attribute.type} | {attribute.cardinality} |" in row
+
+
+@pytest.mark.parametrize("name", sorted(semconv.EVENTS))
+def test_every_event_is_documented(name):
+    """docs/attributes.md has a row for the event, with the attributes it may carry."""
+    (row,) = [
+        line
+        for line in (DOCS / "attributes.md").read_text(encoding="utf-8").splitlines()
+        if line.startswith(f"| `{name}` | event ")
+    ]
+
+    assert all(f"`{key}`" in row for key in semconv.EVENTS[name].attributes)
 
 
 @pytest.mark.parametrize("name", sorted(semconv.METRICS))
@@ -121,7 +151,7 @@ def test_documented_names_exist():
     text = (DOCS / "attributes.md").read_text(encoding="utf-8")
     named = set(re.findall(r"^\| `([a-z_.]+)` \|", text, flags=re.MULTILINE))
 
-    assert named <= KEYS
+    assert named <= KEYS | set(semconv.EVENTS)
 
 
 def test_the_boundaries_of_the_duration():
@@ -199,6 +229,26 @@ def test_the_keys_of_several_outputs():
     assert semconv.output_key("a.b", semconv.EMBEDDING_NORM) == "keras.output.a_b.norm"
     with pytest.raises(KeyError):
         semconv.output_key("topic", semconv.MODEL_NAME)
+
+
+def test_the_keys_of_an_evaluation_in_other_forms():
+    """OpenInference numbers the evaluations of a span, FutureAGI names the scores."""
+    key = semconv.openinference_evaluation_key(2, semconv.EVALUATION_SCORE)
+
+    assert key == "evaluations.2.evaluation.score"
+    assert semconv.futureagi_score_key("tone") == "eval.tone"
+    with pytest.raises(KeyError):
+        semconv.openinference_evaluation_key(0, semconv.EVALUATION_PASSED)
+
+
+@given(st.floats(0, 1))
+def test_each_confidence_has_one_bin(confidence):
+    """The bins cover 0 to 1 without a gap, and a bin says which confidences it holds."""
+    text = semconv.confidence_bin(confidence)
+    low, high = (float(edge) for edge in text[1:-1].split(","))
+
+    assert low <= confidence < high or (text.endswith("]") and confidence == high == 1)
+    assert {low, high} <= set(semconv.CONFIDENCE_EDGES)
 
 
 def test_every_key_of_a_prediction_has_one_for_each_output():

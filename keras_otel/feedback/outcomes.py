@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import operator
+from dataclasses import replace
 from numbers import Integral
 
 from opentelemetry.trace import SpanContext, TraceFlags
@@ -94,7 +95,9 @@ def _meant(subject: Subject, model: str | None) -> UpstreamPrediction | None:
         wanted = names.key_segment(model)
         candidates = tuple(c for c in candidates if names.key_segment(c.model) == wanted)
     if len(candidates) == 1:
-        return candidates[0]
+        meant = candidates[0]
+        # Read from a key, a name is only a segment: the caller knows how it is written.
+        return replace(meant, model=model) if model and meant.span_id is None else meant
     if candidates:
         say_once(
             "an outcome is recorded without its prediction, because several models predicted: "

@@ -2,8 +2,11 @@
 
 Concurrent tasks below one span publish to the same nodes. Each of them has a flow of its own, held
 by a context variable from its first prediction or use on: what it predicted itself, or was seen to
-follow, goes before what others published. A context that is copied (a child task, `to_thread`)
-shares its parent's flow until it makes its own, and tells the parent through it what it predicted.
+follow, goes before what others published.
+
+A context that is copied shares its parent's flow until it makes its own, and tells the flow that it
+came from what it predicts: a thread, as that of `to_thread`, is most often waited for, and so was a
+task that is done. What a task that still runs has predicted is its own affair.
 
 A flow counts only below the root span it was made under: a thread or a task may be used again.
 """
@@ -17,7 +20,7 @@ from collections.abc import Iterable
 from contextvars import ContextVar
 from typing import Any, Final
 
-from keras_otel.propagation.tree import Node, Publication, Slot, Slots, put
+from keras_otel.propagation.tree import Node, Publication, Slot, Slots
 
 
 class Owner:
@@ -37,6 +40,17 @@ class Owner:
         task = _current_task()
         return task is None if self._task is None else self._task() is task
 
+    @property
+    def is_task(self) -> bool:
+        """True for a task of asyncio."""
+        return self._task is not None
+
+    @property
+    def is_running(self) -> bool:
+        """True for a task that is not done."""
+        task = None if self._task is None else self._task()
+        return task is not None and not task.done()
+
 
 def _current_task() -> Any:
     # A program without asyncio does not import it for us.
@@ -46,90 +60,121 @@ def _current_task() -> Any:
     return asyncio.current_task()
 
 
+News = dict[str, tuple[Slot, Owner | None]]
+"""Slots by model, each with the task that has to be done before it counts, if any."""
+
+
 class Flow:
     """The predictions of one task or thread, below one root span.
 
     Attributes:
-        own: What this flow predicted, or is known to follow, by model. Never changed.
-        later: What contexts copied from this one have published since, by model.
+        root: The node of that span.
+        owner: The task or thread.
+        own: What it predicted, or is known to follow, by model.
+        inherited: What the flow that it came from knew then.
+        later: What contexts copied from its own have published since.
+        upward: The same of the flows that it came from, which it tells in turn, each with the task
+            that has to be done before the news counts there.
     """
 
-    __slots__ = ("epoch", "later", "own", "owner", "root")
+    __slots__ = ("epoch", "inherited", "later", "own", "owner", "root", "upward")
 
-    def __init__(self, root: Node, own: Slots, later: Slots) -> None:
+    def __init__(self, root: Node) -> None:
         self.root = root
         self.epoch = root.epoch
         self.owner = Owner()
-        self.own = own
-        self.later = later
+        self.own: Slots = {}
+        self.inherited: Slots = {}
+        self.later: News = {}
+        self.upward: tuple[tuple[News, Owner | None], ...] = ()
 
     def counts_below(self, root: Node) -> bool:
         """True if this flow was made under that root, which has not been cleared since."""
         return self.root is root and self.epoch == root.epoch
 
+    def branch(self) -> Flow:
+        """The flow of a task or thread that started with this one."""
+        flow = Flow(self.root)
+        flow.inherited = {**self.inherited, **self.own}
+        gate = flow.owner if flow.owner.is_task else None
+        above = [(later, outer if outer is not None else gate) for later, outer in self.upward]
+        flow.upward = ((self.later, gate), *above)
+        return flow
+
+    def with_own(self, own: Iterable[Slot]) -> Flow:
+        """The same flow after something of its own; branches that have it keep the old one."""
+        flow = Flow(self.root)
+        flow.owner = self.owner
+        flow.own = {**self.own, **{slot.latest.model: slot for slot in own}}
+        flow.inherited, flow.later, flow.upward = self.inherited, self.later, self.upward
+        return flow
+
     def verdict(self, model: str) -> Slot | None:
         """What this flow says of a model; None where the nearest span has to decide."""
-        own, later = self.own.get(model), self.later.get(model)
-        if own is not None and own.is_ambiguous:
+        own = self.own.get(model)
+        known = own if own is not None else self.inherited.get(model)
+        if known is not None and known.is_ambiguous:
             return None
-        if later is None or (own is not None and later.latest.says_the_same(own.latest)):
-            return own
-        is_mine = self.owner.is_here()
-        if own is None:
-            return later if is_mine and not later.is_ambiguous else None
-        if is_mine and not own.latest.is_open:
-            return None if later.is_ambiguous else later
-        # A copy of this context has predicted something else since, and nothing orders the two.
-        return Slot.undecided(later.latest)
+        later, gate = self.later.get(model, (None, None))
+        if later is None:
+            return known
+        is_for_this = self.owner.is_here() and (gate is None or not gate.is_running)
+        if known is not None:
+            is_news = not later.latest.says_the_same(known.latest)
+            if not is_news or (later.latest.is_used and self.owner.is_here()):
+                # Used means by another branch: what this one used is its own.
+                return known if is_news or not is_for_this or later.is_ambiguous else later
+            if not is_for_this or (own is not None and own.latest.is_open):
+                # Somebody has predicted something else, and nothing tells whether for this code.
+                return Slot.undecided(later.latest)
+        return later if is_for_this and not later.is_ambiguous else None
 
 
 _current: Final[ContextVar[Flow | None]] = ContextVar("keras_otel_flow", default=None)
 
 
 def flow_below(root: Node) -> Flow | None:
-    """The flow of the running task or thread, if it counts below this root."""
+    """The flow that the running code has, or shares, if it counts below this root."""
     flow = _current.get()
     return flow if flow is not None and flow.counts_below(root) else None
 
 
+def note_started(root: Node) -> None:
+    """A span was started: a task that still shares another one's flow branches off here."""
+    flow = flow_below(root)
+    if flow is not None and not flow.owner.is_here() and _current_task() is not None:
+        _current.set(flow.branch())
+
+
 def note_published(root: Node, publications: Iterable[Publication]) -> None:
     """The running task or thread predicted something below this root."""
-    flow = flow_below(root)
-    is_own = flow is not None and flow.owner.is_here()
-    own: Slots = {} if flow is None else dict(flow.own)
-    later: Slots = flow.later if flow is not None and is_own else {}
+    flow = _own_flow(root)
+    slots = []
     for publication in publications:
         model = publication.model
-        # What was inherited is another task's to use: only what is this one's own competes.
-        before = own.get(model) if is_own else None
-        own[model] = Slot(publication, before, later.pop(model, None))
-        if flow is not None and not is_own:
-            put(flow.later, Slot(publication, flow.later.get(model)))
-    _current.set(Flow(root, own, later))
+        between, _ = flow.later.pop(model, (None, None))
+        slots.append(Slot(publication, flow.own.get(model), between))
+        for later, gate in flow.upward:
+            earlier, _ = later.get(model, (None, None))
+            later[model] = (Slot(publication, earlier), gate)
+    _current.set(flow.with_own(slots))
 
 
 def note_used(root: Node, publications: Iterable[Publication]) -> None:
     """A span of the running task or thread carries these predictions, so it follows them."""
+    flow = _own_flow(root)
+    slots = []
+    for publication in publications:
+        own = flow.own.get(publication.model)
+        if own is None or (own.latest is not publication and not own.is_ambiguous):
+            slots.append(Slot(publication))
+            flow.later.pop(publication.model, None)
+    if slots:
+        _current.set(flow.with_own(slots))
+
+
+def _own_flow(root: Node) -> Flow:
     flow = flow_below(root)
-    is_own = flow is not None and flow.owner.is_here()
-    news = [
-        publication
-        for publication in publications
-        if not (
-            is_own
-            and flow is not None
-            and (known := flow.own.get(publication.model)) is not None
-            and known.latest is publication
-        )
-    ]
-    if not news:
-        return
-    own: Slots = {} if flow is None else dict(flow.own)
-    later: Slots = flow.later if flow is not None and is_own else {}
-    for publication in news:
-        known = own.get(publication.model)
-        if known is not None and known.is_ambiguous and is_own:
-            continue  # the other prediction is still to be used
-        own[publication.model] = Slot(publication)
-        later.pop(publication.model, None)
-    _current.set(Flow(root, own, later))
+    if flow is None:
+        return Flow(root)
+    return flow if flow.owner.is_here() else flow.branch()

@@ -15,6 +15,7 @@ from keras_otel import semconv as names
 from keras_otel._guard import guarded
 from keras_otel.options import Propagate, resolve
 from keras_otel.propagation import recent
+from keras_otel.propagation.flow import note_started
 from keras_otel.propagation.genai import has_genai_name, is_genai_scope, is_look_up
 from keras_otel.propagation.publishing import clear
 from keras_otel.propagation.reading import Seen, carried_by, seen_from
@@ -87,7 +88,9 @@ class KerasSpanProcessor(SpanProcessor):
         if tree.node_of(span) is not None:
             return  # another processor of ours was faster
         is_local = span.parent is not None and not span.parent.is_remote
-        tree.add(span, tree.node_for(parent) if is_local else None)
+        node = tree.add(span, tree.node_for(parent) if is_local else None)
+        if is_local:
+            note_started(node.root)
         mode = self._mode.now()
         if mode == "none":
             return

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 import keras_otel
-from keras_otel import _guard, _models, _observer, description, emission
+from keras_otel import _guard, _models, _observer, _outputs, description, emission
 from keras_otel.metrics import Instruments
 from keras_otel.runtimes import arrays, heads, overrides
 from keras_otel.runtimes.keras3 import Keras3
@@ -29,8 +29,8 @@ FAULTS = [
     (arrays, "named_leaves", "observe"),
     (arrays, "place", "observe"),
     (arrays, "to_numpy", "read the output"),
-    (_observer, "decode", "decode"),
-    (_observer, "head_of", "observe"),
+    (_outputs, "decode", "decode"),
+    (_outputs, "head_of", "observe"),
     (heads, "inspect_head", "inspect the model"),
     (_observer, "call_facts", "observe"),
     (_observer, "emit", "observe"),
@@ -116,7 +116,7 @@ def test_a_fault_changes_nothing_for_the_user(providers, tmp_path, monkeypatch, 
 def test_a_fault_while_decoding_is_a_marked_span(providers, monkeypatch):
     """An output that cannot be decoded is an opaque span, not a missing one."""
     providers.instrument()
-    monkeypatch.setattr(_observer, "decode", broken)
+    monkeypatch.setattr(_outputs, "decode", broken)
     classifier().predict_on_batch(rows(2))
     keras_otel.uninstrument()
     attributes = providers.span().attributes

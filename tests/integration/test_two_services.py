@@ -63,7 +63,10 @@ def service(app: str, folder: Path, sink: Sink, **variables: str) -> Iterator[st
 def wait_until_open(port: int, process: subprocess.Popen[bytes], log: Path) -> None:
     """Wait until somebody listens on the port."""
     deadline = time.monotonic() + 120
-    while socket.socket().connect_ex(("127.0.0.1", port)):
+    while True:
+        with socket.socket() as probe:
+            if probe.connect_ex(("127.0.0.1", port)) == 0:
+                return
         assert time.monotonic() < deadline, log.read_text()
         assert process.poll() is None, log.read_text()
         time.sleep(0.1)
@@ -74,9 +77,7 @@ def both(folder: Path, sink: Sink, first: str, second: str) -> Iterator[str]:
     """Both services, with these propagators; the address of the first."""
     with (
         service("answering.py", folder, sink, OTEL_PROPAGATORS=second) as answering,
-        service(
-            "router.py", folder, sink, OTEL_PROPAGATORS=first, ANSWERING=answering
-        ) as router,
+        service("router.py", folder, sink, OTEL_PROPAGATORS=first, ANSWERING=answering) as router,
     ):
         yield router
 

@@ -80,7 +80,8 @@ def test_a_malformed_model_is_ignored_as_a_whole(member):
 
 
 @pytest.mark.parametrize(
-    "number", ["", "nan", "inf", "-inf", "1e999", "1_0", "%201", "٠", "0x1", "1" * 33, ".5", "1.1"]
+    "number",
+    ["", "nan", "inf", "-inf", "1e999", "1_0", "%201", "\u0660", "0x1", "1" * 33, ".5", "1.1"],
 )
 def test_a_confidence_is_a_finite_number_up_to_one(number):
     """Nothing else that Python's `float` would take is a confidence."""
