@@ -1,5 +1,5 @@
 # make demo and make test need Python 3.11 or later, make and a network: they make their own
-# virtual environments. Everything installed lies in .venv, .venv-torch and .cache.
+# virtual environments. Everything installed lies in .venv, .venv-torch, .venv-traceai and .cache.
 
 PYTHON ?= python3
 PIP := bin/pip --disable-pip-version-check --quiet
@@ -12,7 +12,7 @@ demo: .venv/.package
 	.venv/bin/python examples/intent_router $(ARGS)
 
 # TensorFlow runs every test; the other backends those that touch a model.
-test: .venv/.package
+test: .venv/.package .venv-traceai/.package
 	KERAS_BACKEND=tensorflow .venv/bin/pytest $(ARGS)
 	KERAS_BACKEND=jax .venv/bin/pytest tests/backends
 	KERAS_BACKEND=numpy .venv/bin/pytest tests/backends
@@ -38,11 +38,12 @@ judge: .venv/.package
 	.venv/$(PIP) install --no-deps --force-reinstall --no-build-isolation .
 	touch $@
 
-.venv/.dependencies: pyproject.toml tests/foreign-models.txt
+.venv/.dependencies: pyproject.toml tests/foreign-models.txt tests/exact-pins.txt
 	$(PYTHON) -m venv .venv
 	.venv/$(PIP) install --upgrade pip hatchling
 	.venv/$(PIP) install '.[tensorflow,jax,openvino,tf-keras,demo,dev]'
 	.venv/$(PIP) install --no-deps --requirement tests/foreign-models.txt
+	.venv/$(PIP) install --no-deps --requirement tests/exact-pins.txt
 	touch $@
 
 .venv-torch/.package: .venv-torch/.dependencies $(SOURCES)
@@ -55,5 +56,16 @@ judge: .venv/.package
 	.venv-torch/$(PIP) install '.[torch,jax,dev]'
 	touch $@
 
+# FutureAGI's instrumentation wants an older wrapt than every other test runs with.
+.venv-traceai/.package: .venv-traceai/.dependencies $(SOURCES)
+	.venv-traceai/$(PIP) install --no-deps --force-reinstall --no-build-isolation .
+	touch $@
+
+.venv-traceai/.dependencies: pyproject.toml tests/traceai.txt
+	$(PYTHON) -m venv .venv-traceai
+	.venv-traceai/$(PIP) install --upgrade pip hatchling
+	.venv-traceai/$(PIP) install . 'keras>=3.15' 'openai>=2.8' --requirement tests/traceai.txt
+	touch $@
+
 clean:
-	rm -rf .venv .venv-torch .cache build dist
+	rm -rf .venv .venv-torch .venv-traceai .cache build dist

@@ -77,7 +77,7 @@ def seen_from(
     if not given and not remote:
         return Seen((), published, ())
     return Seen(
-        tuple(_first_of_each(given)), published, tuple(_unknown_to(remote, given, published))
+        tuple(_first_of_each(given)), published, tuple(_unknown_to(remote, given, position))
     )
 
 
@@ -199,8 +199,10 @@ def _first_of_each(given: Iterable[UpstreamPrediction]) -> Iterator[UpstreamPred
 def _unknown_to(
     remote: Iterable[UpstreamPrediction],
     given: Iterable[UpstreamPrediction],
-    published: Iterable[Publication],
+    position: Node | None,
 ) -> Iterator[UpstreamPrediction]:
+    # Also where this process cannot say which prediction is right: the other service's is older.
+    here = () if position is None else tuple(position.root.slots or ())
     known = {names.key_segment(p.model) for p in given}
-    known |= {names.key_segment(p.model) for p in published}
+    known |= {names.key_segment(model) for model in here}
     return (p for p in remote if names.key_segment(p.model) not in known)

@@ -10,6 +10,7 @@ cannot be told from whoever will use the other.
 
 from __future__ import annotations
 
+import functools
 import itertools
 import os
 import threading
@@ -121,8 +122,8 @@ class Node:
 
     __slots__ = ("epoch", "number", "parent", "root", "slots", "span")
 
-    def __init__(self, span: Span, key: int, parent: Node | None) -> None:
-        self.span = weakref.ref(span, lambda gone: tree.forget(key, gone))
+    def __init__(self, span: weakref.ref[Span], parent: Node | None) -> None:
+        self.span = span
         self.parent = parent
         self.root: Node = self if parent is None else parent.root
         self.slots: Slots | None = None
@@ -187,7 +188,9 @@ class Tree:
     def add(self, span: Span, parent: Node | None) -> Node:
         """Make the node of a span that started."""
         key = _key(span)
-        node = self._nodes[key] = Node(span, key, parent)
+        # Bound now: at the interpreter's exit the names of this module are gone before the spans.
+        reference = weakref.ref(span, functools.partial(self._forget, key))
+        node = self._nodes[key] = Node(reference, parent)
         return node
 
     def node_for(self, span: Span) -> Node:
@@ -202,7 +205,7 @@ class Tree:
                 if node.root is root:
                     node.slots = None
 
-    def forget(self, key: int, gone: weakref.ref[Span]) -> None:
+    def _forget(self, key: int, gone: weakref.ref[Span]) -> None:
         """A span is gone. Python calls this at any moment, so it takes no lock."""
         node = self._nodes.get(key)
         if node is not None and node.span is gone:  # else the key has a new owner

@@ -15,7 +15,9 @@ from opentelemetry.instrumentation.threading import ThreadingInstrumentor
 from opentelemetry.trace import NonRecordingSpan, SpanContext, TraceFlags, set_span_in_context
 
 import keras_otel
+from keras_otel.propagation.remote import with_remote_predictions
 from keras_otel.propagation.tree import MAX_MODELS, tree
+from keras_otel.records import UpstreamPrediction
 from tests.propagation.conftest import Service, label_of
 
 # -- one request, one thread ---------------------------------------------------------------------
@@ -620,3 +622,23 @@ def test_turns_predicted_in_tasks_that_are_waited_for(service):
                 assert service.llm() == label
 
     asyncio.run(request())
+
+
+# -- another service's predictions -----------------------------------------------------------------
+
+
+def test_a_remote_prediction_gives_way_to_the_service_s_own(service):
+    """What another service sent is older than what is predicted here, also where that is unclear."""
+    sent = UpstreamPrediction(model="intent", version="v0", class_name="other", confidence=0.5)
+    context = with_remote_predictions(otel_context.Context(), (sent,))
+    token = otel_context.attach(context)
+    try:
+        with service.span():
+            assert service.llm() == ("other", 0.5)
+            label = service.predict(0)
+            assert service.llm() == label
+            service.predict(1)
+            service.predict(2)
+            assert service.llm() is None
+    finally:
+        otel_context.detach(token)
