@@ -31,6 +31,8 @@ STAMPS = {
 # It requires an older wrapt than the other tests run with.
 _TRACEAI_PYTHON = Path(__file__).parents[2] / ".venv-traceai" / "bin" / "python"
 _RUN_ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+# LangChain's spans have it in their status too.
+_TRACEBACK = "Traceback (most recent call last)"
 _ERROR = 2
 
 
@@ -198,4 +200,6 @@ def _own(attributes: dict[str, Typed]) -> dict[str, Typed]:
 
 
 def _steady(value: Any) -> Any:
-    return _RUN_ID.sub("ID", value) if isinstance(value, str) else value
+    if not isinstance(value, str):
+        return value
+    return _RUN_ID.sub("ID", value.partition(_TRACEBACK)[0])
