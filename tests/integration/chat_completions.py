@@ -52,7 +52,7 @@ class _Handler(BaseHTTPRequestHandler):
         else:
             self._reply(200, _completion(body["model"]))
 
-    def date_time_string(self, timestamp: float | None = None) -> str:  # noqa: ARG002
+    def date_time_string(self, timestamp: float | None = None) -> str:
         """One date for all: instrumentations may record the headers of a reply."""
         return "Wed, 01 Jan 2025 00:00:00 GMT"
 
