@@ -83,13 +83,19 @@ Call = Callable[[Any], Any]
 
 
 class Bench:
-    """One model, and each of its calls in each variant."""
+    """One model, and each of its calls in each variant.
+
+    Its call `ready` is a `traced` function whose result is there already: it takes no time of its
+    own, so that nothing but what is added around it is timed.
+    """
 
     def __init__(self) -> None:
         self.model = keras_otel.describe(
             subject.classifier(), version="2026-11-01", labels=subject.LABELS
         )
         self.provider = subject.tracer_provider()
+        # keras_otel adds its processor to the provider it is given, and hand-written spans have none.
+        self.plain_provider = subject.tracer_provider()
         self._options: dict[str, dict[str, Any]] = {
             "spans": {"tracer_provider": self.provider, "metrics": False},
             "metrics": {
@@ -104,13 +110,19 @@ class Bench:
             "no_sdk": {},
         }
         model, function = self.model, subject.compiled(self.model)
+        ready = model(self.input("ready", 1))
         self._bare: dict[str, Call] = {
             # Looked up at each call, as in a program: patching replaces it on the class.
             "predict_on_batch": lambda x: model.predict_on_batch(x),  # noqa: PLW0108
             "call": lambda x: model(x),  # noqa: PLW0108
             "traced": function,
+            "ready": lambda _: ready,
         }
-        self._traced = keras_otel.traced(function, self.model)
+        self._ours = {
+            **self._bare,
+            "traced": keras_otel.traced(function, self.model),
+            "ready": keras_otel.traced(self._bare["ready"], self.model),
+        }
 
     def input(self, operation: str, rows: int) -> Any:
         """The same rows each time, as the call is fed in a service."""
@@ -131,7 +143,7 @@ class Bench:
         )(x)
         _check_same_facts(ours, dict(exporter.get_finished_spans()[0].attributes or {}))
         return by_hand.traced_by_hand(
-            self._bare[operation], self.provider.get_tracer("by_hand"), static, subject.LABELS
+            self._bare[operation], self.plain_provider.get_tracer("by_hand"), static, subject.LABELS
         )
 
     def _attributes_of_ours(self, operation: str, x: Any) -> dict[str, Any]:
@@ -147,7 +159,7 @@ class Bench:
 
     def ours(self, operation: str) -> Call:
         """The call as a program that uses keras_otel makes it."""
-        return self._traced if operation == "traced" else self._bare[operation]
+        return self._ours[operation]
 
     def bare(self, operation: str) -> Call:
         """The call as a program that does not know of keras_otel makes it."""
@@ -194,11 +206,12 @@ def _round(
         shift = (number * PASSES + turn) % len(VARIANTS)
         for variant in VARIANTS[shift:] + VARIANTS[:shift]:
             with bench.instrumented(variant):
-                samples[variant] += _block(calls[variant], x, max(1, count // PASSES))
+                samples[variant] += block(calls[variant], x, max(1, count // PASSES))
     return {variant: statistics.median(times) / 1e3 for variant, times in samples.items()}
 
 
-def _block(call: Call, x: Any, count: int) -> list[int]:
+def block(call: Call, x: Any, count: int) -> list[int]:
+    """The time of each of `count` calls, ns, after some that are not counted."""
     for _ in range(WARM_UP):
         call(x)
     clock = time.perf_counter_ns
@@ -227,14 +240,15 @@ def summarise(operation: str, rows: int, rounds: list[dict[str, float]]) -> list
                 "variant": variant,
                 "median_us": round(statistics.median(r[variant] for r in rounds), 2),
                 "added_us": round(statistics.median(added), 2),
-                "added_us_quartiles": _quartiles(added),
+                "added_us_quartiles": quartiles(added),
                 "ratio_to_manual": round(statistics.median(ratios), 2) if ratios else None,
             }
         )
     return lines
 
 
-def _quartiles(values: list[float]) -> list[float]:
+def quartiles(values: list[float]) -> list[float]:
+    """The lower and the upper one; of a single value, itself twice."""
     if len(values) < 2:
         return [round(values[0], 2)] * 2
     low, _, high = statistics.quantiles(values, n=4, method="inclusive")
@@ -262,7 +276,7 @@ def predict_many(bench: Bench, effort: Effort, batch_size: int) -> dict[str, Any
         "metrics_ms": round(statistics.median(times["metrics"]), 2),
         "added_ms": round(statistics.median(ours - bare for bare, ours in paired), 2),
         "added_percent": round(statistics.median(added), 2),
-        "added_percent_quartiles": _quartiles(added),
+        "added_percent_quartiles": quartiles(added),
     }
 
 
@@ -283,7 +297,7 @@ def import_cost(effort: Effort) -> dict[str, Any]:
     ]
     return {
         "import_ms": round(statistics.median(added), 1),
-        "import_ms_quartiles": _quartiles(added),
+        "import_ms_quartiles": quartiles(added),
         "import_loads": imported,
     }
 

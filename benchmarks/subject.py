@@ -8,6 +8,12 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from opentelemetry.sdk._logs import LoggerProvider, ReadableLogRecord
+from opentelemetry.sdk._logs.export import (
+    BatchLogRecordProcessor,
+    LogRecordExporter,
+    LogRecordExportResult,
+)
 from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import (
     BatchSpanProcessor,
@@ -38,10 +44,31 @@ class NullExporter(SpanExporter):
         return SpanExportResult.SUCCESS
 
 
+class NullLogExporter(LogRecordExporter):
+    """Takes log records and forgets them."""
+
+    def export(self, batch: Sequence[ReadableLogRecord]) -> LogRecordExportResult:  # noqa: ARG002
+        return LogRecordExportResult.SUCCESS
+
+    def shutdown(self) -> None:
+        """Nothing is held."""
+
+    def force_flush(self, timeout_millis: int = 30_000) -> bool:  # noqa: ARG002
+        """Nothing is held."""
+        return True
+
+
 def tracer_provider(sampler: Sampler | None = None) -> TracerProvider:
     """A provider with the processor that services use, and nothing behind it."""
     provider = TracerProvider(sampler=sampler)
     provider.add_span_processor(BatchSpanProcessor(NullExporter()))
+    return provider
+
+
+def logger_provider() -> LoggerProvider:
+    """The same for log records."""
+    provider = LoggerProvider()
+    provider.add_log_record_processor(BatchLogRecordProcessor(NullLogExporter()))
     return provider
 
 
