@@ -28,6 +28,7 @@ lint: .venv/.package
 
 bench: .venv/.package
 	.venv/bin/python benchmarks/overhead.py $(ARGS)
+	.venv/bin/python benchmarks/propagation.py
 
 # All of Keras's own model, trainer and core layer tests, with and without keras_otel.
 judge: .venv/.package

@@ -41,9 +41,35 @@ def test_overhead_measures_every_variant_of_every_call(tmp_path: Path) -> None:
     assert {"predict_100k", "import_ms", "targets", "machine"} <= report.keys()
 
 
-def test_too_few_rounds_are_refused_in_one_line() -> None:
+def test_propagation_measures_every_case(tmp_path: Path) -> None:
+    """A quick run times spans, publications, evaluations and inferences and judges the targets."""
+    pytest.importorskip("tensorflow")
+    file = tmp_path / "propagation.json"
+
+    done = _run("propagation.py", "--quick", "--json", str(file))
+
+    assert done.returncode == 0, done.stderr
+    cases = json.loads(file.read_text(encoding="utf-8"))["cases"]
+    assert [(c["case"], c["at_most_us"], c["at_most_ratio"]) for c in cases] == [
+        ("span, not stamped, no prediction", 2.0, None),
+        ("span, not stamped, after a prediction", 2.0, None),
+        ("GenAI span, stamped", 6.0, None),
+        ("publication, depth 1", None, None),
+        ("publication, depth 8", None, None),
+        ("record_evaluation, current span", None, None),
+        ("record_evaluation, ended span", None, None),
+        ("inference, ready, everything on", None, 1.5),
+        ("inference, predict_on_batch, everything on", None, 1.5),
+    ]
+    assert all(c["span_us"] > 0 and isinstance(c["added_us"], float) for c in cases)
+    has_target = [c["at_most_us"] or c["at_most_ratio"] for c in cases]
+    assert [c["reached"] is not None for c in cases] == [bool(limit) for limit in has_target]
+
+
+@pytest.mark.parametrize("script", ["overhead.py", "propagation.py"])
+def test_too_few_rounds_are_refused_in_one_line(script: str) -> None:
     """Figures from fewer than seven rounds say nothing, so they are not offered."""
-    done = _run("overhead.py", "--rounds", "3")
+    done = _run(script, "--rounds", "3")
 
     assert done.returncode == 2
     assert "--rounds must be at least 7" in done.stderr
