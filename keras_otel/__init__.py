@@ -56,4 +56,5 @@ def __getattr__(name: str) -> Any:
     module = _LATER.get(name)
     if module is None:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"keras_otel.{module}"), name)
+    value = globals()[name] = getattr(import_module(f"keras_otel.{module}"), name)
+    return value
