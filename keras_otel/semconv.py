@@ -12,6 +12,7 @@ from __future__ import annotations
 import re
 from bisect import bisect_right
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final, Literal
 
 AttributeType = Literal["string", "string[]", "int", "double", "double[]", "boolean"]
@@ -372,6 +373,7 @@ OTHER_CLASS: Final = "__other__"
 _UNSAFE = re.compile(r"[^a-z0-9_-]")
 
 
+@lru_cache(maxsize=1024)
 def key_segment(name: str) -> str:
     """A user's name as one segment of an attribute key: lower case, the rest becomes `_`."""
     return _UNSAFE.sub("_", name.lower())

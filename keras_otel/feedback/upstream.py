@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from functools import lru_cache
 from typing import Any
 
 from opentelemetry.util.types import AttributeValue
@@ -10,6 +11,7 @@ from opentelemetry.util.types import AttributeValue
 from keras_otel import semconv as names
 from keras_otel.feedback.subject import Subject
 from keras_otel.propagation.reading import carried_by, stamped_on
+from keras_otel.propagation.stamps import plain
 from keras_otel.records import UpstreamPrediction
 
 
@@ -19,14 +21,14 @@ def carried_predictions(subject: Subject) -> tuple[UpstreamPrediction, ...]:
     A key holds only a segment of the model's name; the name itself is taken from what this process
     remembers of the span.
     """
-    read = predictions_in(subject.attributes)
+    read = _parts_of_each(subject.attributes)
     if not read:
         return ()
     known = {
         names.key_segment(prediction.model): prediction
         for prediction in stamped_on(subject.span_context) or ()
     }
-    return tuple(known.get(prediction.model, prediction) for prediction in read)
+    return tuple([known.get(model) or _prediction(model, read[model]) for model in read])
 
 
 def known_predictions(subject: Subject) -> tuple[UpstreamPrediction, ...]:
@@ -36,25 +38,34 @@ def known_predictions(subject: Subject) -> tuple[UpstreamPrediction, ...]:
     return _first_of_each(stamped_on(subject.span_context) or ())
 
 
-def predictions_in(attributes: Mapping[str, AttributeValue]) -> tuple[UpstreamPrediction, ...]:
-    """The predictions that `keras.upstream.<model>.*` attributes tell of."""
-    prefix = f"{names.UPSTREAM_PREFIX}."
+def _parts_of_each(attributes: Mapping[str, AttributeValue]) -> dict[str, dict[str, Any]]:
+    """What `keras.upstream.<model>.*` attributes say of each model."""
     found: dict[str, dict[str, Any]] = {}
-    for key, value in attributes.items():
-        if key.startswith(prefix):
-            model, _, part = key.removeprefix(prefix).rpartition(".")
-            if model and part in names.UPSTREAM_ATTRIBUTES:
-                found.setdefault(model, {})[part] = value
-    return tuple(
-        UpstreamPrediction(
-            model=model,
-            version=parts.get(names.UPSTREAM_VERSION),
-            class_name=parts.get(names.UPSTREAM_CLASS),
-            confidence=parts.get(names.UPSTREAM_CONFIDENCE),
-            value=parts.get(names.UPSTREAM_VALUE),
-            labels=parts.get(names.UPSTREAM_LABELS),
-        )
-        for model, parts in found.items()
+    for key, value in plain(attributes).items():
+        model, part = _model_and_part(key)
+        if model:
+            found.setdefault(model, {})[part] = value
+    return found
+
+
+@lru_cache(maxsize=1024)
+def _model_and_part(key: str) -> tuple[str, str]:
+    prefix = f"{names.UPSTREAM_PREFIX}."
+    if key.startswith(prefix):
+        model, _, part = key.removeprefix(prefix).rpartition(".")
+        if part in names.UPSTREAM_ATTRIBUTES:
+            return model, part
+    return "", ""
+
+
+def _prediction(model: str, parts: Mapping[str, Any]) -> UpstreamPrediction:
+    return UpstreamPrediction(
+        model=model,
+        version=parts.get(names.UPSTREAM_VERSION),
+        class_name=parts.get(names.UPSTREAM_CLASS),
+        confidence=parts.get(names.UPSTREAM_CONFIDENCE),
+        value=parts.get(names.UPSTREAM_VALUE),
+        labels=parts.get(names.UPSTREAM_LABELS),
     )
 
 

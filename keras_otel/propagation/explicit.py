@@ -57,12 +57,16 @@ def prediction_context(*predictions: UpstreamPrediction) -> Iterator[None]:
         _current.set(_innermost())
 
 
-def given_predictions() -> Iterator[UpstreamPrediction]:
+def given_predictions() -> tuple[UpstreamPrediction, ...]:
     """The predictions of the open blocks around this code, innermost first."""
     given = _innermost()
+    if given is None:
+        return ()
+    predictions: tuple[UpstreamPrediction, ...] = ()
     while given is not None:
-        yield from given.predictions
+        predictions += given.predictions
         given = _open(given.outer)
+    return predictions
 
 
 def _innermost() -> _Given | None:

@@ -79,18 +79,14 @@ class Flow:
 
     __slots__ = ("epoch", "inherited", "later", "own", "owner", "root", "upward")
 
-    def __init__(self, root: Node) -> None:
+    def __init__(self, root: Node, owner: Owner | None = None) -> None:
         self.root = root
         self.epoch = root.epoch
-        self.owner = Owner()
+        self.owner = Owner() if owner is None else owner
         self.own: Slots = {}
         self.inherited: Slots = {}
         self.later: News = {}
         self.upward: tuple[tuple[News, Owner | None], ...] = ()
-
-    def counts_below(self, root: Node) -> bool:
-        """True if this flow was made under that root, which has not been cleared since."""
-        return self.root is root and self.epoch == root.epoch
 
     def branch(self) -> Flow:
         """The flow of a task or thread that started with this one."""
@@ -103,8 +99,7 @@ class Flow:
 
     def with_own(self, own: Iterable[Slot]) -> Flow:
         """The same flow after something of its own; branches that have it keep the old one."""
-        flow = Flow(self.root)
-        flow.owner = self.owner
+        flow = Flow(self.root, self.owner)
         flow.own = {**self.own, **{slot.latest.model: slot for slot in own}}
         flow.inherited, flow.later, flow.upward = self.inherited, self.later, self.upward
         return flow
@@ -134,15 +129,20 @@ _current: Final[ContextVar[Flow | None]] = ContextVar("keras_otel_flow", default
 
 
 def flow_below(root: Node) -> Flow | None:
-    """The flow that the running code has, or shares, if it counts below this root."""
+    """The flow that the running code has, or shares, if it counts below this root.
+
+    It counts if it was made under that root, which has not been cleared since.
+    """
     flow = _current.get()
-    return flow if flow is not None and flow.counts_below(root) else None
+    if flow is None or flow.root is not root or flow.epoch != root.epoch:
+        return None
+    return flow
 
 
 def note_started(root: Node) -> None:
     """A span was started: a task that still shares another one's flow branches off here."""
     flow = flow_below(root)
-    if flow is not None and not flow.owner.is_here() and _current_task() is not None:
+    if flow is not None and _current_task() is not None and not flow.owner.is_here():
         _current.set(flow.branch())
 
 

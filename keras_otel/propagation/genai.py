@@ -94,9 +94,15 @@ def is_genai_scope(name: str) -> bool:
 
 def has_genai_name(keys: Iterable[str]) -> bool:
     """True if one of these attribute or event names is about generative AI."""
-    return any(key.startswith(_PREFIXES) for key in keys)
+    for key in keys:  # noqa: SIM110 - any() takes twice as long, at every span that starts
+        if key.startswith(_PREFIXES):
+            return True
+    return False
 
 
 def is_look_up(attributes: Mapping[str, Any]) -> bool:
     """True for a span that looks something up for an answer, and gives none itself."""
-    return any(attributes.get(key) in kinds for key, kinds in _LOOK_UPS.items())
+    for key, kinds in _LOOK_UPS.items():  # noqa: SIM110 - as above
+        if attributes.get(key) in kinds:
+            return True
+    return False

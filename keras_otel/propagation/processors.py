@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import weakref
-from collections.abc import MutableMapping
+from collections.abc import Mapping, MutableMapping
 
-from opentelemetry.context import Context
+from opentelemetry.context import Context, get_current
 from opentelemetry.sdk._logs import LogRecordProcessor, ReadWriteLogRecord
 from opentelemetry.sdk.trace import ReadableSpan, Span, SpanProcessor
 from opentelemetry.trace import get_current_span
+from opentelemetry.util.types import AttributeValue
 
 from keras_otel import _active
 from keras_otel import semconv as names
@@ -19,7 +20,7 @@ from keras_otel.propagation.flow import note_started
 from keras_otel.propagation.genai import has_genai_name, is_genai_scope, is_look_up
 from keras_otel.propagation.publishing import clear
 from keras_otel.propagation.reading import Seen, carried_by, seen_from
-from keras_otel.propagation.stamps import stamp, upstream_attributes
+from keras_otel.propagation.stamps import plain, stamp, upstream_attributes
 from keras_otel.propagation.tree import tree
 
 
@@ -84,26 +85,28 @@ class KerasSpanProcessor(SpanProcessor):
         scope_name = "" if scope is None else scope.name
         if scope_name == names.SCOPE_NAME or not self._mode.is_enabled:
             return
-        parent = get_current_span(parent_context)
-        if tree.node_of(span) is not None:
-            return  # another processor of ours was faster
+        context = get_current() if parent_context is None else parent_context
+        parent = get_current_span(context)
         is_local = span.parent is not None and not span.parent.is_remote
-        node = tree.add(span, tree.node_for(parent) if is_local else None)
+        node = tree.add_started(span, parent if is_local else None)
+        if node is None:
+            return  # another processor of ours was faster
         if is_local:
             note_started(node.root)
         mode = self._mode.now()
         if mode == "none":
             return
-        attributes = span.attributes or {}
+        attributes = plain(span.attributes)
         is_genai = is_genai_scope(scope_name) or has_genai_name(attributes)
         if is_genai or mode == "all":
             uses = is_genai and not is_look_up(attributes)
-            _stamp(span, seen_from(parent, parent_context, uses=uses))
+            position = node.parent or tree.node_of(parent)
+            _stamp(span, attributes, seen_from(position, context, uses=uses))
 
 
-def _stamp(span: Span, seen: Seen) -> None:
+def _stamp(span: Span, attributes: Mapping[str, AttributeValue], seen: Seen) -> None:
     predictions = seen.predictions()
-    if predictions and stamp(span, predictions):
+    if predictions and stamp(span, attributes, predictions):
         recent.stamped.note(span.get_span_context(), predictions)
     for publication in seen.published:
         if publication.is_pending:
@@ -154,7 +157,7 @@ class KerasLogRecordProcessor(LogRecordProcessor):
         if mode == "genai" and not (
             has_genai_name((record.event_name or "",))
             or is_genai_scope(scope_name)
-            or has_genai_name(attributes or ())
+            or has_genai_name(plain(attributes))
         ):
             return
         carried = carried_by(get_current_span(record.context), record.context)

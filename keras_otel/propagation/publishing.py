@@ -9,7 +9,7 @@ from opentelemetry.trace import Span, get_current_span
 
 from keras_otel.propagation import recent
 from keras_otel.propagation.flow import note_published
-from keras_otel.propagation.stamps import stamp
+from keras_otel.propagation.stamps import plain, stamp
 from keras_otel.propagation.tree import Publication, tree
 from keras_otel.records import Decoded, ModelIdentity, UpstreamPrediction
 
@@ -133,6 +133,7 @@ def _remember(span: Span, publications: Iterable[Publication]) -> None:
 
 
 def _stamp_late(span: Span, prediction: UpstreamPrediction) -> None:
-    if span.is_recording() and stamp(span, (prediction,)):
+    present = plain(getattr(span, "attributes", None))
+    if span.is_recording() and stamp(span, present, (prediction,)):
         context = span.get_span_context()
         recent.stamped.note(context, (*(recent.stamped.of(context) or ()), prediction))

@@ -25,6 +25,7 @@ from keras_otel.propagation.explicit import given_predictions
 from keras_otel.propagation.flow import Flow, flow_below, note_used
 from keras_otel.propagation.genai import has_genai_name, is_genai_scope
 from keras_otel.propagation.remote import remote_predictions
+from keras_otel.propagation.stamps import plain
 from keras_otel.propagation.tree import Node, Publication, Slot, tree
 from keras_otel.records import UpstreamPrediction
 
@@ -49,20 +50,19 @@ class Seen(NamedTuple):
 
 
 def seen_from(
-    parent: Span, context: Context | None, *, uses: bool = False, of_answer: bool = False
+    position: Node | None, context: Context | None, *, uses: bool = False, of_answer: bool = False
 ) -> Seen:
-    """What a span started below `parent` follows.
+    """What a span started below this position follows.
 
     Args:
-        parent: The span of `context`.
+        position: The node of the span of `context`, if it has one.
         context: The context that the span is started in; None for the current one.
         of_answer: Whether an answer is looked at, which a newer and unused prediction cannot have
             led to.
         uses: Whether the span makes use of what it sees, as one about GenAI does. A prediction
             that was used can be followed by another one without becoming ambiguous.
     """
-    given = tuple(given_predictions())
-    position = tree.node_of(parent)
+    given = given_predictions()
     published: tuple[Publication, ...] = ()
     if position is not None and position.root.slots:
         with tree.lock:
@@ -83,7 +83,7 @@ def seen_from(
 
 def predictions_for(context: Context | None = None) -> tuple[UpstreamPrediction, ...]:
     """What a span started in this context would carry, newest first; it is not used by asking."""
-    return seen_from(get_current_span(context), context).predictions()
+    return seen_from(tree.node_of(get_current_span(context)), context).predictions()
 
 
 def current_predictions() -> tuple[UpstreamPrediction, ...]:
@@ -94,8 +94,8 @@ def current_predictions() -> tuple[UpstreamPrediction, ...]:
     first one is that inference's, also where several are still unused, so that it can be kept for
     a `prediction_context`.
     """
-    seen = seen_from(get_current_span(), None)
     position = tree.node_of(get_current_span())
+    seen = seen_from(position, None)
     flow = None if position is None else flow_below(position.root)
     if flow is None or not flow.owner.is_here():
         return seen.predictions()
@@ -122,9 +122,9 @@ def carried_by(span: Span, context: Context | None) -> tuple[UpstreamPrediction,
     scope = getattr(span, "instrumentation_scope", None)
     if scope is not None and is_genai_scope(scope.name):
         return ()
-    if has_genai_name(getattr(span, "attributes", None) or ()):
+    if has_genai_name(plain(getattr(span, "attributes", None))):
         return ()
-    return seen_from(span, context, of_answer=True).predictions()
+    return seen_from(tree.node_of(span), context, of_answer=True).predictions()
 
 
 def stamped_on(span: SpanContext) -> tuple[UpstreamPrediction, ...] | None:
@@ -158,7 +158,8 @@ def _decide(position: Node, flow: Flow | None, model: str) -> Slot | None:
         return verdict
     nearest: Slot | None = None
     above: list[int] = []
-    for node in position.chain():
+    node: Node | None = position
+    while node is not None:
         if nearest is None and node.slots is not None:
             nearest = node.slots.get(model)
             if nearest is not None and (
@@ -169,6 +170,7 @@ def _decide(position: Node, flow: Flow | None, model: str) -> Slot | None:
                 return nearest if verdict is None else verdict
         if nearest is not None:
             above.append(node.number)
+        node = node.parent
     if verdict is None or nearest is None:
         return nearest or verdict
     # The step of the span has predictions of its own, and this one was made outside of it: around

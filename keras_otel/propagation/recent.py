@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
+from collections import OrderedDict
 from typing import Final
 
 from opentelemetry.trace import SpanContext
@@ -27,7 +28,7 @@ class Recent:
         with self._lock:
             self._spans[key] = predictions
             if len(self._spans) > CAPACITY:
-                del self._spans[next(iter(self._spans))]
+                self._spans.popitem(last=False)
 
     def of(self, span: SpanContext) -> tuple[UpstreamPrediction, ...] | None:
         """What was noted of a span; None where it is not remembered."""
@@ -38,7 +39,8 @@ class Recent:
 
     def _start_over(self) -> None:
         self._lock = threading.Lock()
-        self._spans: dict[tuple[int, int], tuple[UpstreamPrediction, ...]] = {}
+        # In a plain dict, finding the oldest takes the longer the more were deleted before it.
+        self._spans: OrderedDict[tuple[int, int], tuple[UpstreamPrediction, ...]] = OrderedDict()
 
 
 stamped: Final = Recent()

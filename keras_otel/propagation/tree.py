@@ -185,17 +185,26 @@ class Tree:
         node = self._nodes.get(_key(span))
         return node if node is not None and node.is_of(span) else None
 
-    def add(self, span: Span, parent: Node | None) -> Node:
-        """Make the node of a span that started."""
+    def add_started(self, span: Span, parent: Span | None) -> Node | None:
+        """Make the node of a span that starts below a local one, or as a root where that is None.
+
+        None if the span has a node already.
+        """
         key = _key(span)
+        known = self._nodes.get(key)
+        if known is not None and known.is_of(span):
+            return None
+        return self._add(key, span, None if parent is None else self.node_for(parent))
+
+    def node_for(self, span: Span) -> Node:
+        """The node of a span; where nobody saw it start, it is a root of its own."""
+        return self.node_of(span) or self._add(_key(span), span, None)
+
+    def _add(self, key: int, span: Span, parent: Node | None) -> Node:
         # Bound now: at the interpreter's exit the names of this module are gone before the spans.
         reference = weakref.ref(span, functools.partial(self._forget, key))
         node = self._nodes[key] = Node(reference, parent)
         return node
-
-    def node_for(self, span: Span) -> Node:
-        """The node of a span; where nobody saw it start, it is a root of its own."""
-        return self.node_of(span) or self.add(span, None)
 
     def clear(self, root: Node) -> None:
         """Forget what was predicted below this root."""
