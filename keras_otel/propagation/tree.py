@@ -145,12 +145,14 @@ class Node:
         for publication in publications:
             publication.path = path
             earlier: Slot | None = None
-            slot = Slot(publication)
+            slot: Slot | None = None
             for node in chain:
                 if node.slots is None:
                     node.slots = {}
                 before = node.slots.get(publication.model)
-                if before is not earlier:  # most often a span and its parent have the same one
+                if (
+                    slot is None or before is not earlier
+                ):  # most often a span and its parent have the same one
                     earlier, slot = before, Slot(publication, before)
                 put(node.slots, slot)
 
@@ -190,9 +192,8 @@ class Tree:
 
         None if the span has a node already.
         """
-        key = _key(span)
-        known = self._nodes.get(key)
-        if known is not None and known.is_of(span):
+        key = span.get_span_context().span_id
+        if key in self._nodes and self.node_of(span) is not None:
             return None
         return self._add(key, span, None if parent is None else self.node_for(parent))
 
