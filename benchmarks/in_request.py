@@ -61,8 +61,13 @@ class Requests:
             keras_otel.uninstrument()
 
     @contextmanager
-    def _request(self, provider: TracerProvider) -> Iterator[None]:
-        with self._instrumented(), provider.get_tracer("app").start_as_current_span("request"):
+    def _request(self, provider: TracerProvider, *, is_observed: bool = True) -> Iterator[None]:
+        self._bench.flush()
+        self._loggers.force_flush()
+        with ExitStack() as block:
+            if is_observed:
+                block.enter_context(self._instrumented())
+            block.enter_context(provider.get_tracer("app").start_as_current_span("request"))
             yield
 
     def _one_inference(self) -> tuple[Any, Any]:
@@ -132,14 +137,13 @@ class Requests:
     @contextmanager
     def inference(self, variant: str, operation: str = "ready") -> Iterator[Call]:
         """An inference in a request: `bare`, `by_hand` or `ours`."""
-        x = self._x[operation]
-        if variant == "ours":
-            call = self._bench.ours(operation)
-            with self._request(self.stamping):
-                yield lambda _: call(x)
-            return
-        call = self._by_hand[operation] if variant == "by_hand" else self._bench.bare(operation)
-        with self.plain.get_tracer("app").start_as_current_span("request"):
+        call = {
+            "bare": self._bench.bare(operation),
+            "by_hand": self._by_hand[operation],
+            "ours": self._bench.ours(operation),
+        }[variant]
+        x, is_ours = self._x[operation], variant == "ours"
+        with self._request(self.stamping if is_ours else self.plain, is_observed=is_ours):
             yield lambda _: call(x)
 
 

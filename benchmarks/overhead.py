@@ -165,9 +165,15 @@ class Bench:
         """The call as a program that does not know of keras_otel makes it."""
         return self._bare[operation]
 
+    def flush(self) -> None:
+        """Empty the queues: from a full one the SDK drops spans, and logs each, which takes long."""
+        for provider in (self.provider, self.plain_provider):
+            provider.force_flush()
+
     @contextmanager
     def instrumented(self, variant: str) -> Iterator[None]:
         """The process as the variant has it."""
+        self.flush()
         options = self._options.get(variant)
         if options is None:
             yield
