@@ -100,7 +100,9 @@ class Flow:
     def with_own(self, own: Iterable[Slot]) -> Flow:
         """The same flow after something of its own; branches that have it keep the old one."""
         flow = Flow(self.root, self.owner)
-        flow.own = {**self.own, **{slot.latest.model: slot for slot in own}}
+        flow.own = dict(self.own)
+        for slot in own:
+            flow.own[slot.latest.model] = slot
         flow.inherited, flow.later, flow.upward = self.inherited, self.later, self.upward
         return flow
 

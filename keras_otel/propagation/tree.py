@@ -15,7 +15,7 @@ import itertools
 import os
 import threading
 import weakref
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from typing import Final
 
 from opentelemetry.trace import Span
@@ -140,7 +140,7 @@ class Node:
 
     def publish(self, publications: Iterable[Publication]) -> None:
         """Publish here and at every ancestor."""
-        chain = tuple(self.chain())
+        chain = self.chain()
         path = tuple([node.number for node in chain])
         for publication in publications:
             publication.path = path
@@ -156,12 +156,12 @@ class Node:
                     earlier, slot = before, Slot(publication, before)
                 put(node.slots, slot)
 
-    def chain(self) -> Iterator[Node]:
+    def chain(self) -> list[Node]:
         """This node and its ancestors, up to the local root."""
-        node: Node | None = self
-        while node is not None:
-            yield node
-            node = node.parent
+        chain = [self]
+        while chain[-1].parent is not None:
+            chain.append(chain[-1].parent)
+        return chain
 
 
 def put(slots: Slots, slot: Slot) -> None:
