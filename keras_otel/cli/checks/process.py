@@ -17,6 +17,7 @@ from keras_otel.cli.checks.trial import check_counts, grouped
 from keras_otel.instrumentor import patched
 from keras_otel.metrics import dropped_counts
 from keras_otel.options import Options
+from keras_otel.propagation.processors import KerasSpanProcessor
 
 _KERAS = ("keras", "tf_keras")
 _API_ONLY = ("ProxyTracerProvider", "NoOpTracerProvider")
@@ -136,7 +137,9 @@ def _check_sampler(findings: Findings, tracers: Any) -> None:
 def _processors(tracers: Any) -> tuple[Any, ...]:
     # The SDK names these only privately; a provider of another make just has none to show.
     multi = getattr(tracers, "_active_span_processor", None)
-    return tuple(getattr(multi, "_span_processors", ()))
+    processors = getattr(multi, "_span_processors", ())
+    # Ours stamps spans and sends them nowhere.
+    return tuple([p for p in processors if not isinstance(p, KerasSpanProcessor)])
 
 
 def _exporters(tracers: Any) -> Iterator[Any]:
