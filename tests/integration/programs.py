@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import os
+import socket
 import subprocess
 import sys
-from collections.abc import Sequence
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -34,6 +37,45 @@ class Programs:
         )
         assert finished.returncode == 0, finished.stderr
         return finished
+
+
+@contextmanager
+def serving(
+    command: Sequence[str | Path], folder: Path, port: int, **variables: str
+) -> Iterator[str]:
+    """A program that serves on this port, ended gracefully; keras_otel may have nothing to say."""
+    log = folder / f"{port}.log"
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            command,
+            cwd=folder,
+            env={**environment(), "PORT": str(port), **variables},
+            stdout=output,
+            stderr=subprocess.STDOUT,
+        )
+    try:
+        _wait_until_open(port, process, log)
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        process.terminate()
+        try:
+            process.wait(_TIMEOUT_S)
+        finally:
+            process.kill()
+    said = log.read_text()
+    assert "keras_otel" not in said, said
+    assert "Traceback" not in said, said
+
+
+def _wait_until_open(port: int, process: subprocess.Popen[bytes], log: Path) -> None:
+    deadline = time.monotonic() + _TIMEOUT_S
+    while True:
+        with socket.socket() as probe:
+            if probe.connect_ex(("127.0.0.1", port)) == 0:
+                return
+        assert time.monotonic() < deadline, log.read_text()
+        assert process.poll() is None, log.read_text()
+        time.sleep(0.1)
 
 
 def environment() -> dict[str, str]:

@@ -3,11 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
-import socket
-import subprocess
 import sys
-import time
 import urllib.request
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -16,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from programs import APPS, environment
+from programs import APPS, serving
 from received import Span
 from receivers import Sink, free_port
 
@@ -31,45 +27,10 @@ REQUESTS = 60
 
 @contextmanager
 def service(app: str, folder: Path, sink: Sink, **variables: str) -> Iterator[str]:
-    """A program of `apps/` that listens on a free port, ended gracefully."""
-    port = free_port()
-    log = folder / f"{app}.log"
-    with log.open("wb") as output:
-        process = subprocess.Popen(
-            [sys.executable, os.fspath(APPS / app)],
-            cwd=folder,
-            env={
-                **environment(),
-                "OTEL_BSP_SCHEDULE_DELAY": "100",
-                "PORT": str(port),
-                "TARGET": sink.url,
-                **variables,
-            },
-            stdout=output,
-            stderr=subprocess.STDOUT,
-        )
-    try:
-        wait_until_open(port, process, log)
-        yield f"http://127.0.0.1:{port}"
-    finally:
-        process.terminate()
-        try:
-            process.wait(60)
-        finally:
-            process.kill()
-    assert "keras_otel" not in log.read_text()
-
-
-def wait_until_open(port: int, process: subprocess.Popen[bytes], log: Path) -> None:
-    """Wait until somebody listens on the port."""
-    deadline = time.monotonic() + 120
-    while True:
-        with socket.socket() as probe:
-            if probe.connect_ex(("127.0.0.1", port)) == 0:
-                return
-        assert time.monotonic() < deadline, log.read_text()
-        assert process.poll() is None, log.read_text()
-        time.sleep(0.1)
+    """A program of `apps/` that listens on a free port."""
+    variables = {"OTEL_BSP_SCHEDULE_DELAY": "100", "TARGET": sink.url, **variables}
+    with serving([sys.executable, APPS / app], folder, free_port(), **variables) as url:
+        yield url
 
 
 @contextmanager
