@@ -1,0 +1,88 @@
+"""An exporter that is down, slow or refused: the caller notices nothing, and what is lost is counted."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+import pytest
+from programs import Programs
+from receivers import free_port
+
+DELAY_S = 10.0
+
+
+@contextmanager
+def server(status: int, delay_s: float = 0.0) -> Iterator[int]:
+    """An OTLP endpoint that answers each request with this status, after a while."""
+    is_over = threading.Event()
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            self.rfile.read(int(self.headers["Content-Length"]))
+            is_over.wait(delay_s)
+            self.send_response(status)
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+
+        def handle(self) -> None:
+            try:
+                super().handle()
+            except ConnectionError:
+                assert is_over.is_set() or delay_s
+
+        def log_message(self, *args: object) -> None:
+            """Say nothing on stderr."""
+
+    listener = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    thread = threading.Thread(target=listener.serve_forever, daemon=True)
+    thread.start()
+    try:
+        yield listener.server_address[1]
+    finally:
+        is_over.set()
+        listener.shutdown()
+        listener.server_close()
+        thread.join()
+
+
+@contextmanager
+def endpoint(kind: str) -> Iterator[int]:
+    """The port of a bad endpoint."""
+    if kind == "down":
+        yield free_port()
+        return
+    status, delay_s = {"slow": (200, DELAY_S), "refusing": (400, 0.0), "broken": (503, 0.0)}[kind]
+    with server(status, delay_s) as port:
+        yield port
+
+
+@pytest.fixture
+def expected(programs: Programs) -> Any:
+    """What the program answers without keras_otel."""
+    return json.loads(programs.run("busy.py").stdout)
+
+
+@pytest.mark.parametrize("kind", ["down", "slow", "refusing", "broken"])
+def test_a_bad_exporter(programs: Programs, expected: Any, kind: str) -> None:
+    """Thousands of predictions are what they were, none waits, and the lost spans are counted."""
+    with endpoint(kind) as port:
+        finished = programs.run(
+            "busy.py",
+            f"http://127.0.0.1:{port}",
+            OTEL_PYTHON_SDK_INTERNAL_METRICS_ENABLED="true",
+            OTEL_EXPORTER_OTLP_TIMEOUT="20",
+        )
+    said = json.loads(finished.stdout)
+    print(f"{kind}: {said}, without keras_otel: {expected}")
+
+    assert said["answers"] == expected["answers"]
+    # Not a figure of speed: all predictions together take less than one answer of the exporter.
+    assert said["total_s"] < DELAY_S
+    assert set(said["lost"]) <= {"queue_full", "status 400"}
+    assert sum(said["lost"].values()) > 0
+    assert "Traceback" not in finished.stderr
