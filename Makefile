@@ -57,7 +57,8 @@ judge: .venv/.package
 	.venv-torch/$(PIP) install '.[torch,jax,dev]'
 	touch $@
 
-# FutureAGI's instrumentation wants an older wrapt than every other test runs with.
+# FutureAGI's instrumentation wants an older wrapt than every other test runs with. JAX is for
+# Keras's NumPy backend.
 .venv-traceai/.package: .venv-traceai/.dependencies $(SOURCES)
 	.venv-traceai/$(PIP) install --no-deps --force-reinstall --no-build-isolation .
 	touch $@
@@ -65,7 +66,7 @@ judge: .venv/.package
 .venv-traceai/.dependencies: pyproject.toml tests/traceai.txt
 	$(PYTHON) -m venv .venv-traceai
 	.venv-traceai/$(PIP) install --upgrade pip hatchling
-	.venv-traceai/$(PIP) install . 'keras>=3.15' 'openai>=2.8' --requirement tests/traceai.txt
+	.venv-traceai/$(PIP) install '.[jax]' 'openai>=2.8' --requirement tests/traceai.txt
 	touch $@
 
 clean:

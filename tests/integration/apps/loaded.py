@@ -11,6 +11,7 @@ import contextvars
 import gc
 import json
 import os
+import time
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -48,14 +49,19 @@ from keras_otel.metrics import dropped_counts  # noqa: E402
 from keras_otel.propagation.tree import tree  # noqa: E402
 
 CLASSES = [f"class {i}" for i in range(10)]
-ROUNDS = 500
+ROUNDS = 100
 """Requests between two looks at the memory."""
 
 found: Counter[str] = Counter()
 """What the exporters saw: spans and log records by whether they carry what was asked for."""
 
 resident: list[int] = []
-"""Bytes of resident memory, every few requests."""
+"""Bytes of resident memory, every few requests and at the end."""
+
+
+def look_at_memory() -> None:
+    """Note how much memory is resident now."""
+    resident.append(psutil.Process().memory_info().rss)
 
 
 def count(kind: str, asked: Any, carried: Any) -> None:
@@ -125,6 +131,7 @@ def write_figures() -> None:
     tracers.force_flush()
     loggers.force_flush()
     gc.collect()
+    look_at_memory()
     figures = {
         "found": found,
         "resident": resident,
@@ -143,7 +150,7 @@ async def watch_memory(request: Any, call_next: Callable[[Any], Any]) -> Any:
     """Look at the memory every so many requests."""
     found["requests"] += 1
     if found["requests"] % ROUNDS == 0:
-        resident.append(psutil.Process().memory_info().rss)
+        look_at_memory()
     return await call_next(request)
 
 
@@ -255,15 +262,28 @@ async def turns(label: int, strength: float) -> Label:
 
 @app.get("/fan")
 async def fan(label: int, strength: float) -> list[Label]:
-    """Three items side by side, each of which predicts and asks in a thread of its own."""
+    """Three items side by side, each of which predicts, waits and asks in a thread of its own."""
 
     def item(number: int) -> Label:
         predict(number, strength)
+        time.sleep(0.002)  # else one thread is done before the next one starts
         return ask(number)
 
     return await asyncio.gather(
         *(asyncio.to_thread(item, (label + offset) % 10) for offset in range(3))
     )
+
+
+@app.get("/gather")
+async def gather(label: int, strength: float) -> list[Label]:
+    """The same in tasks, which take turns."""
+
+    async def item(number: int) -> Label:
+        predict(number, strength)
+        await asyncio.sleep(0)
+        return ask(number)
+
+    return await asyncio.gather(*(item((label + offset) % 10) for offset in range(3)))
 
 
 @app.get("/stream")
