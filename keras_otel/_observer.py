@@ -25,8 +25,9 @@ from keras_otel.identity import ledger
 from keras_otel.metrics import count_dropped, instruments_of
 from keras_otel.options import Options
 from keras_otel.propagation.attachment import attach, detach
-from keras_otel.propagation.batches import Batch, current_batch
+from keras_otel.propagation.batches import current_batch
 from keras_otel.propagation.publishing import Announced, announce, is_in_request, publish
+from keras_otel.propagation.rows import Row, Rows
 from keras_otel.records import Decoded, Inference
 from keras_otel.runtimes import arrays
 from keras_otel.runtimes.adapter import Adapter
@@ -96,9 +97,10 @@ class Observer:
             return made[0]
 
         span = self._emit(call, known, facts, read)
-        shared = current_batch()
-        if shared is not None:
-            self._emit_rows(call, known, facts, span, (shared, leaves))
+        rows = _rows_of(facts, [name for name, _, _ in leaves])
+        if rows is not None:
+            with rows:
+                self._emit_rows(call, known, facts, span, (rows, leaves))
         elif is_in_request(call.context):
             guarded("publish", publish, call.context, facts.identity, read(), span)
 
@@ -109,7 +111,10 @@ class Observer:
         known, facts = self._facts(call)
         outputs = undecoded(call, known)
         span = self._emit(call, known, facts, lambda: outputs, error)
-        if is_in_request(call.context) and current_batch() is None:
+        rows = _rows_of(facts, [decoded.output for decoded in outputs])
+        if rows is not None:
+            rows.close()
+        elif is_in_request(call.context):
             nothing = [decoded._replace(rows=0) for decoded in outputs]
             guarded("publish", publish, call.context, facts.identity, nothing, span)
 
@@ -175,36 +180,33 @@ class Observer:
         known: KnownModel,
         facts: CallFacts,
         span: trace.Span,
-        of: tuple[Batch, Sequence[Leaf]],
+        of: tuple[Rows, Sequence[Leaf]],
     ) -> None:
         """Give each request the row that is its own, as a span that links to the shared call's."""
-        shared, leaves = of
-        numbers = [
-            (name, as_numpy(leaf)) for name, leaf, place in leaves if place is not Place.OTHER
-        ]
-        columns = [(name, array) for name, array in numbers if array is not None]
-        rows = {len(array) if array.ndim else 0 for _, array in columns}
-        if rows != {len(shared.contexts)}:
-            shared.warn_of(rows)
+        rows, leaves = of
+        columns = _columns(leaves)
+        counts = {len(array) if array.ndim else 0 for _, array in columns}
+        if not rows.are_of(counts):
             return
         links = (trace.Link(span.get_span_context(), {names.LINK_TYPE: names.LINK_SHARED_CALL}),)
-        for index, context in enumerate(shared.contexts):
-            if context is not None and is_in_request(context):
-                row = RowOfCall(context, call.start_ns, call.duration_s, links)
-                guarded("row", self._emit_row, call, known, facts, row, _row(columns, index))
+        for row in rows:
+            timed = RowOfCall(row.context, call.start_ns, call.duration_s, links)
+            own = [(name, array[row.index : row.index + 1]) for name, array in columns]
+            guarded("row", self._emit_row, call, known, facts, timed, (row, own))
 
     def _emit_row(
         self,
         call: Call,
         known: KnownModel,
         facts: CallFacts,
-        row: RowOfCall,
-        columns: Sequence[tuple[str | None, Array]],
+        timed: RowOfCall,
+        of: tuple[Row, Sequence[tuple[str | None, Array]]],
     ) -> None:
+        row, columns = of
         outputs = tuple([self._outputs.read_array(call, known, *column) for column in columns])
         inference = _inference(call, facts, outputs)
-        span = emit(self._tracer, lambda: inference, facts, row, self.options, None)
-        publish(row.context, facts.identity, outputs, span, is_callers=False)
+        span = emit(self._tracer, lambda: inference, facts, timed, self.options, None)
+        row.tell(outputs, span)
 
     # -- accelerators --------------------------------------------------------------------------
 
@@ -216,10 +218,10 @@ class Observer:
             for name, leaf, place in leaves
         ]
         call.args, call.kwargs = (), {}  # the queue must not keep the inputs alive
-        shared = current_batch()
+        outputs = [name for name, _, _ in leaves]
+        rows = _rows_of(facts, outputs, is_pending=True)
         announced: Announced | None = None
-        if shared is None and is_in_request(call.context):
-            outputs = [name for name, _, _ in leaves]
+        if rows is None and is_in_request(call.context):
             announced = guarded("publish", announce, call.context, facts.identity, outputs)
 
         def finish() -> None:
@@ -231,17 +233,21 @@ class Observer:
                 ready = [self._wait(call, *handle) for handle in handles]
                 outputs = tuple([self._outputs.read(call, known, *leaf) for leaf in ready])
                 span = self._emit(call, known, facts, lambda: outputs)
-                if shared is not None:
-                    self._emit_rows(call, known, facts, span, (shared, ready))
+                if rows is not None:
+                    self._emit_rows(call, known, facts, span, (rows, ready))
             finally:
-                if announced is not None:
-                    announced.settle(outputs, span)
+                settle(outputs, span)
                 current.reset(token)
+
+        def settle(outputs: Outputs, span: trace.Span) -> None:
+            if rows is not None:
+                rows.close()
+            if announced is not None:
+                announced.settle(outputs, span)
 
         if not self._worker.submit(finish):
             count_dropped("accelerator queue")
-            if announced is not None:
-                announced.settle((), trace.INVALID_SPAN)
+            settle((), trace.INVALID_SPAN)
 
     def _wait(self, call: Call, output: str | None, handle: Any, place: Place) -> Leaf:
         if place is not Place.DEVICE:
@@ -282,5 +288,17 @@ def _inference(
     )
 
 
-def _row(columns: Sequence[tuple[str | None, Array]], index: int) -> list[tuple[str | None, Array]]:
-    return [(name, array[index : index + 1]) for name, array in columns]
+def _rows_of(
+    facts: CallFacts, outputs: Sequence[str | None], *, is_pending: bool = False
+) -> Rows | None:
+    """The rows of a call that several requests share; None for any other call."""
+    shared = current_batch()
+    if shared is None:
+        return None
+    return Rows(shared, facts.identity, outputs, is_pending=is_pending)
+
+
+def _columns(leaves: Sequence[Leaf]) -> list[tuple[str | None, Array]]:
+    """The outputs that have rows of numbers, by name."""
+    numbers = [(name, as_numpy(leaf)) for name, leaf, place in leaves if place is not Place.OTHER]
+    return [(name, array) for name, array in numbers if array is not None]

@@ -23,8 +23,14 @@ class Batch:
         self.is_open = True
         self._has_warned = False
 
-    def warn_of(self, rows: set[int]) -> None:
-        """Say once in this block that the call's rows are not those of the contexts."""
+    def has_rows(self, rows: set[int]) -> bool:
+        """True if a call with outputs of so many rows has one for each context, else say so once."""
+        if rows == {len(self.contexts)}:
+            return True
+        self._warn_of(rows)
+        return False
+
+    def _warn_of(self, rows: set[int]) -> None:
         if self._has_warned:
             return
         self._has_warned = True

@@ -43,17 +43,27 @@ def publish(
     publications = []
     for decoded in outputs:
         model = _name(identity, decoded.output)
-        publications.append(Publication(model, _prediction(model, identity, decoded, span)))
+        prediction = _prediction(model, identity, decoded, span)
+        publications.append(Publication(model, prediction, is_addressed=not is_callers))
     _remember(span, publications)
     _publish(context, publications, is_callers=is_callers)
 
 
-def announce(context: Context, identity: ModelIdentity, outputs: Sequence[str | None]) -> Announced:
-    """Publish predictions that an accelerator still computes."""
+def announce(
+    context: Context,
+    identity: ModelIdentity,
+    outputs: Sequence[str | None],
+    *,
+    is_callers: bool = True,
+) -> Announced:
+    """Publish predictions that an accelerator still computes; the arguments are as in `publish`."""
     publications = {
-        output: Publication(_name(identity, output), None, is_pending=True) for output in outputs
+        output: Publication(
+            _name(identity, output), None, is_pending=True, is_addressed=not is_callers
+        )
+        for output in outputs
     }
-    _publish(context, list(publications.values()), is_callers=True)
+    _publish(context, list(publications.values()), is_callers=is_callers)
     return Announced(identity, publications)
 
 

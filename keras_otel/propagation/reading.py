@@ -167,7 +167,7 @@ def _decide(position: Node, flow: Flow | None, model: str) -> Slot | None:
                 or verdict.latest is nearest.latest
                 or node.number in verdict.latest.path
             ):
-                return nearest if verdict is None else verdict
+                return nearest if verdict is None else _unless_replaced(verdict, nearest)
         if nearest is not None:
             above.append(node.number)
         node = node.parent
@@ -175,7 +175,20 @@ def _decide(position: Node, flow: Flow | None, model: str) -> Slot | None:
         return nearest or verdict
     # The step of the span has predictions of its own, and this one was made outside of it: around
     # it, where the task that made it still counts, or in another step, where it does not.
-    return verdict if verdict.latest.path[0] in above else nearest
+    if verdict.latest.path[0] not in above:
+        return nearest
+    return _unless_replaced(verdict, nearest)
+
+
+def _unless_replaced(verdict: Slot, nearest: Slot) -> Slot:
+    """What the running code follows, unless a row of a shared call may be for it as well.
+
+    A row reaches its request's span and not the task that waits for it, so that among the tasks
+    below one span which of them has its answer now cannot be known.
+    """
+    if nearest.may_replace(verdict.latest):
+        return Slot.undecided(verdict.latest)
+    return verdict
 
 
 def _newest_first(publication: Publication) -> int:

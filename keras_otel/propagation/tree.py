@@ -36,20 +36,36 @@ class Publication:
         prediction: What it predicted; None where the call names no single prediction (it failed,
             or had several rows), and while an accelerator computes.
         is_pending: True until the prediction is known.
+        is_addressed: True if it was made elsewhere for this place, as a row of a shared call.
         is_used: True once a span about GenAI carries it.
         number: Orders publications by time.
         path: Numbers of the nodes it was published to, the one of its own call first.
         waiting: Spans that carry it as soon as it is known.
     """
 
-    __slots__ = ("is_pending", "is_used", "model", "number", "path", "prediction", "waiting")
+    __slots__ = (
+        "is_addressed",
+        "is_pending",
+        "is_used",
+        "model",
+        "number",
+        "path",
+        "prediction",
+        "waiting",
+    )
 
     def __init__(
-        self, model: str, prediction: UpstreamPrediction | None, *, is_pending: bool = False
+        self,
+        model: str,
+        prediction: UpstreamPrediction | None,
+        *,
+        is_pending: bool = False,
+        is_addressed: bool = False,
     ) -> None:
         self.model = model
         self.prediction = prediction
         self.is_pending = is_pending
+        self.is_addressed = is_addressed
         self.is_used = False
         self.number = next(_numbers)
         self.path: tuple[int, ...] = ()
@@ -85,21 +101,45 @@ class Slot:
         latest: The prediction.
         is_ambiguous: True if another one, which differs, is still to be used.
         follows_use: True if an earlier one was used.
+        addressed: The newest one that was made elsewhere for this place.
+        unclaimed: Number of the newest such one before that which nobody had used by then; -1
+            without one.
     """
 
-    __slots__ = ("follows_use", "is_ambiguous", "latest")
+    __slots__ = ("addressed", "follows_use", "is_ambiguous", "latest", "unclaimed")
 
     def __init__(self, latest: Publication, *earlier: Slot | None) -> None:
         self.latest = latest
         self.is_ambiguous = False
         self.follows_use = False
+        self.addressed: Publication | None = latest if latest.is_addressed else None
+        self.unclaimed = -1
         for slot in earlier:
             if slot is not None:
                 before = slot.latest
+                if slot.addressed is not None:
+                    self._note_addressed(slot.addressed, slot.unclaimed)
                 self.follows_use |= slot.follows_use or before.is_used
                 self.is_ambiguous |= slot.is_ambiguous or (
                     before.is_open and not before.says_the_same(latest)
                 )
+
+    def _note_addressed(self, addressed: Publication, unclaimed: int) -> None:
+        self.unclaimed = max(self.unclaimed, unclaimed)
+        if self.addressed is None:
+            self.addressed = addressed
+        elif not addressed.is_used:
+            self.unclaimed = max(self.unclaimed, addressed.number)
+
+    def may_replace(self, other: Publication) -> bool:
+        """True if something newer than the other was made for whoever is here, perhaps for all."""
+        addressed = self.addressed
+        if addressed is None:
+            return False
+        is_unclaimed = addressed.number > other.number and not addressed.is_used
+        return self.unclaimed > other.number or (
+            is_unclaimed and not addressed.says_the_same(other)
+        )
 
     @classmethod
     def undecided(cls, latest: Publication) -> Slot:

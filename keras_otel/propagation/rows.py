@@ -1,0 +1,109 @@
+"""What each request with a row in a shared call gets to know of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Self
+
+from opentelemetry.context import Context
+from opentelemetry.trace import INVALID_SPAN, Span
+
+from keras_otel._guard import guarded
+from keras_otel.propagation.batches import Batch
+from keras_otel.propagation.publishing import announce, is_in_request, publish
+from keras_otel.records import Decoded, ModelIdentity
+
+
+class Row:
+    """One row of a shared call, and the request that it is for.
+
+    Attributes:
+        index: Of the row in the call's outputs.
+        context: The request's.
+    """
+
+    __slots__ = ("_announced", "_identity", "_is_told", "_outputs", "context", "index")
+
+    def __init__(
+        self,
+        index: int,
+        context: Context,
+        identity: ModelIdentity,
+        outputs: Sequence[str | None],
+        *,
+        is_pending: bool,
+    ) -> None:
+        self.index = index
+        self.context = context
+        self._identity = identity
+        self._outputs = outputs
+        self._announced = None
+        if is_pending:
+            self._announced = guarded(
+                "publish", announce, context, identity, outputs, is_callers=False
+            )
+        self._is_told = False
+
+    def tell(self, outputs: Sequence[Decoded], span: Span) -> None:
+        """Publish to the request what was predicted for it; only the first time counts."""
+        if self._is_told:
+            return
+        self._is_told = True
+        if self._announced is not None:
+            self._announced.settle(outputs, span)
+        else:
+            publish(self.context, self._identity, outputs, span, is_callers=False)
+
+    def tell_nothing(self) -> None:
+        """Publish that nothing is known: what the model said to the request before is outdated."""
+        nothing = [Decoded(task="opaque", rows=0, output=output) for output in self._outputs]
+        self.tell(nothing, INVALID_SPAN)
+
+
+class Rows:
+    """The rows of one call that are for a request; padding and rows without a span are not.
+
+    A context manager: at its end every request that was not told what was predicted for it is
+    told that nothing is known.
+
+    Args:
+        shared: The block around the call.
+        identity: The model.
+        outputs: Names of its outputs, None for the only one.
+        is_pending: Whether an accelerator still computes them.
+    """
+
+    __slots__ = ("_rows", "_shared")
+
+    def __init__(
+        self,
+        shared: Batch,
+        identity: ModelIdentity,
+        outputs: Sequence[str | None],
+        *,
+        is_pending: bool = False,
+    ) -> None:
+        self._shared = shared
+        self._rows = [
+            Row(index, context, identity, outputs, is_pending=is_pending)
+            for index, context in enumerate(shared.contexts)
+            if context is not None and is_in_request(context)
+        ]
+
+    def are_of(self, rows: set[int]) -> bool:
+        """True if a call with outputs of so many rows has one for each context, else say so once."""
+        return self._shared.has_rows(rows)
+
+    def __iter__(self) -> Iterator[Row]:
+        return iter(self._rows)
+
+    def close(self) -> None:
+        """Tell those that were not told."""
+        for row in self._rows:
+            guarded("publish", row.tell_nothing)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
