@@ -8,6 +8,9 @@ A context that is copied shares its parent's flow until it makes its own, and te
 came from what it predicts: a thread, as that of `to_thread`, is most often waited for, and so was a
 task that is done. What a task that still runs has predicted is its own affair.
 
+Where nothing tells whether what another task or thread predicted was waited for by the running code,
+that code follows nobody.
+
 A flow counts only below the root span it was made under: a thread or a task may be used again.
 """
 
@@ -16,7 +19,7 @@ from __future__ import annotations
 import sys
 import threading
 import weakref
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from contextvars import ContextVar
 from typing import Any, Final
 
@@ -72,12 +75,14 @@ class Flow:
         owner: The task or thread.
         own: What it predicted, or is known to follow, by model.
         inherited: What the flow that it came from knew then.
+        doubted: Models of which something else was predicted next to that flow, and whether before
+            this one came from it is not known.
         later: What contexts copied from its own have published since.
         upward: The same of the flows that it came from, which it tells in turn, each with the task
             that has to be done before the news counts there.
     """
 
-    __slots__ = ("epoch", "inherited", "later", "own", "owner", "root", "upward")
+    __slots__ = ("doubted", "epoch", "inherited", "later", "own", "owner", "root", "upward")
 
     def __init__(self, root: Node, owner: Owner | None = None) -> None:
         self.root = root
@@ -85,6 +90,7 @@ class Flow:
         self.owner = Owner() if owner is None else owner
         self.own: Slots = {}
         self.inherited: Slots = {}
+        self.doubted: frozenset[str] = frozenset()
         self.later: News = {}
         self.upward: tuple[tuple[News, Owner | None], ...] = ()
 
@@ -92,10 +98,19 @@ class Flow:
         """The flow of a task or thread that started with this one."""
         flow = Flow(self.root)
         flow.inherited = {**self.inherited, **self.own}
+        flow.doubted = self.doubted.difference(self.own).union(self._news_of_others())
         gate = flow.owner if flow.owner.is_task else None
         above = [(later, outer if outer is not None else gate) for later, outer in self.upward]
         flow.upward = ((self.later, gate), *above)
         return flow
+
+    def _news_of_others(self) -> Iterator[str]:
+        for model, (later, gate) in self.later.items():
+            known = self.own.get(model) or self.inherited.get(model)
+            if known is None or (gate is not None and gate.is_running):
+                continue
+            if not later.latest.says_the_same(known.latest):
+                yield model
 
     def with_own(self, own: Iterable[Slot]) -> Flow:
         """The same flow after something of its own; branches that have it keep the old one."""
@@ -103,31 +118,55 @@ class Flow:
         flow.own = dict(self.own)
         for slot in own:
             flow.own[slot.latest.model] = slot
-        flow.inherited, flow.later, flow.upward = self.inherited, self.later, self.upward
+        flow.inherited, flow.doubted = self.inherited, self.doubted
+        flow.later, flow.upward = self.later, self.upward
         return flow
+
+    def newest_followed(self, model: str) -> int:
+        """Number of the newest publication that this code, or that it came from, made or used."""
+        slot = self.own.get(model) or self.inherited.get(model)
+        return -1 if slot is None else slot.latest.number
+
+    def newest_seen(self, model: str) -> int:
+        """The same, but also of one that the running code has waited for."""
+        later, gate = self.later.get(model, (None, None))
+        if later is None or not self.owner.is_here() or (gate is not None and gate.is_running):
+            return self.newest_followed(model)
+        return max(later.latest.number, self.newest_followed(model))
 
     def verdict(self, model: str) -> Slot | None:
         """What this flow says of a model; None where the nearest span has to decide."""
+        is_here = self.owner.is_here()
         own = self.own.get(model)
         known = own if own is not None else self.inherited.get(model)
-        if known is not None and known.is_ambiguous:
-            return None
         later, gate = self.later.get(model, (None, None))
+        is_beside = gate is not None and gate.is_running
+        news = later if is_here and not is_beside else None
+        if news is not None and news.is_ambiguous:
+            news = None
+        if known is None:
+            return news
+        if known.is_ambiguous:
+            # A step of the code that is undecided may know better, one that it shares may not.
+            return None if own is not None and is_here else news or known
         if later is None:
-            return known
-        is_for_this = self.owner.is_here() and (gate is None or not gate.is_running)
-        if known is not None:
-            is_news = not later.latest.says_the_same(known.latest)
-            if not is_news or (later.latest.is_used and self.owner.is_here()):
-                # Used means by another branch: what this one used is its own.
-                return known if is_news or not is_for_this or later.is_ambiguous else later
-            if not is_for_this or (own is not None and own.latest.is_open):
-                # Somebody has predicted something else, and nothing tells whether for this code.
-                return Slot.undecided(later.latest)
-        return later if is_for_this and not later.is_ambiguous else None
+            is_doubted = own is None and model in self.doubted
+            return Slot.undecided(known.latest) if is_doubted else known
+        if later.latest.says_the_same(known.latest):
+            return news or known
+        if later.latest.is_used and is_beside and is_here:
+            return known  # used by that task: what this one used is its own
+        is_open = own is not None and own.latest.is_open
+        if later.latest.is_used or is_open or news is None:
+            # Somebody has predicted something else, and nothing tells whether for this code.
+            return Slot.undecided(later.latest)
+        return news
 
 
-_current: Final[ContextVar[Flow | None]] = ContextVar("keras_otel_flow", default=None)
+_MAX_ROOTS: Final = 8
+
+_current: Final[ContextVar[tuple[Flow, ...]]] = ContextVar("keras_otel_flows", default=())
+"""One flow for each root span that the running code is below, as requests may nest; newest last."""
 
 
 def flow_below(root: Node) -> Flow | None:
@@ -135,17 +174,31 @@ def flow_below(root: Node) -> Flow | None:
 
     It counts if it was made under that root, which has not been cleared since.
     """
-    flow = _current.get()
-    if flow is None or flow.root is not root or flow.epoch != root.epoch:
-        return None
-    return flow
+    for flow in reversed(_current.get()):
+        if flow.root is root:
+            return flow if flow.epoch == root.epoch else None
+    return None
+
+
+def _set(flow: Flow) -> None:
+    others = [each for each in _current.get() if each.root is not flow.root and each.root.is_open()]
+    _current.set((*others[1 - _MAX_ROOTS :], flow))
 
 
 def note_started(root: Node) -> None:
     """A span was started: a task that still shares another one's flow branches off here."""
     flow = flow_below(root)
     if flow is not None and _current_task() is not None and not flow.owner.is_here():
-        _current.set(flow.branch())
+        _set(flow.branch())
+
+
+def note_known(root: Node, publications: Iterable[Publication]) -> None:
+    """Tell new publications which ones the running task or thread has seen before."""
+    flow = flow_below(root)
+    if flow is None:
+        return
+    for publication in publications:
+        publication.knows = flow.newest_seen(publication.model)
 
 
 def note_published(root: Node, publications: Iterable[Publication]) -> None:
@@ -159,7 +212,7 @@ def note_published(root: Node, publications: Iterable[Publication]) -> None:
         for later, gate in flow.upward:
             earlier, _ = later.get(model, (None, None))
             later[model] = (Slot(publication, earlier), gate)
-    _current.set(flow.with_own(slots))
+    _set(flow.with_own(slots))
 
 
 def note_used(root: Node, publications: Iterable[Publication]) -> None:
@@ -172,7 +225,7 @@ def note_used(root: Node, publications: Iterable[Publication]) -> None:
             slots.append(Slot(publication))
             flow.later.pop(publication.model, None)
     if slots:
-        _current.set(flow.with_own(slots))
+        _set(flow.with_own(slots))
 
 
 def _own_flow(root: Node) -> Flow:

@@ -167,7 +167,7 @@ def _decide(position: Node, flow: Flow | None, model: str) -> Slot | None:
                 or verdict.latest is nearest.latest
                 or node.number in verdict.latest.path
             ):
-                return nearest if verdict is None else _unless_replaced(verdict, nearest)
+                return _unless_replaced(verdict, nearest, flow)
         if nearest is not None:
             above.append(node.number)
         node = node.parent
@@ -177,17 +177,20 @@ def _decide(position: Node, flow: Flow | None, model: str) -> Slot | None:
     # it, where the task that made it still counts, or in another step, where it does not.
     if verdict.latest.path[0] not in above:
         return nearest
-    return _unless_replaced(verdict, nearest)
+    return _unless_replaced(verdict, nearest, flow)
 
 
-def _unless_replaced(verdict: Slot, nearest: Slot) -> Slot:
+def _unless_replaced(verdict: Slot | None, nearest: Slot, flow: Flow | None) -> Slot:
     """What the running code follows, unless a row of a shared call may be for it as well.
 
     A row reaches its request's span and not the task that waits for it, so that among the tasks
     below one span which of them has its answer now cannot be known.
     """
-    if nearest.may_replace(verdict.latest):
-        return Slot.undecided(verdict.latest)
+    if verdict is None or flow is None:
+        return nearest
+    latest = verdict.latest
+    if nearest.may_replace(latest, newer_than=flow.newest_followed(latest.model)):
+        return Slot.undecided(latest)
     return verdict
 
 

@@ -39,6 +39,8 @@ class Publication:
         is_addressed: True if it was made elsewhere for this place, as a row of a shared call.
         is_used: True once a span about GenAI carries it.
         number: Orders publications by time.
+        knows: Number of the newest one of this model that the code which made it had seen; -1
+            without one.
         path: Numbers of the nodes it was published to, the one of its own call first.
         waiting: Spans that carry it as soon as it is known.
     """
@@ -47,6 +49,7 @@ class Publication:
         "is_addressed",
         "is_pending",
         "is_used",
+        "knows",
         "model",
         "number",
         "path",
@@ -68,6 +71,7 @@ class Publication:
         self.is_addressed = is_addressed
         self.is_used = False
         self.number = next(_numbers)
+        self.knows = -1
         self.path: tuple[int, ...] = ()
         self.waiting: list[weakref.ref[Span]] = []
 
@@ -93,53 +97,49 @@ class Publication:
         """True while a span may still come that follows this prediction."""
         return not self.is_used and (self.is_pending or self.prediction is not None)
 
+    def competes_with(self, earlier: Publication) -> bool:
+        """True if whoever made neither of the two cannot know which one to follow.
+
+        One that was used is replaced only by code that knew of it. Of a row of a shared call
+        nobody knows whose it is but the code that waits for it.
+        """
+        if earlier.prediction is None and not earlier.is_pending:
+            return False
+        is_known = earlier.number <= self.knows and not earlier.is_addressed
+        is_replaced = earlier.is_used and is_known
+        return not is_replaced and not earlier.says_the_same(self)
+
 
 class Slot:
     """The newest prediction of one model at one place. Never changed, so places may share it.
 
     Attributes:
         latest: The prediction.
-        is_ambiguous: True if another one, which differs, is still to be used.
+        is_ambiguous: True if another one, which differs, is still to be used or was made side by
+            side with the latest.
         follows_use: True if an earlier one was used.
         addressed: The newest one that was made elsewhere for this place.
-        unclaimed: Number of the newest such one before that which nobody had used by then; -1
-            without one.
     """
 
-    __slots__ = ("addressed", "follows_use", "is_ambiguous", "latest", "unclaimed")
+    __slots__ = ("addressed", "follows_use", "is_ambiguous", "latest")
 
     def __init__(self, latest: Publication, *earlier: Slot | None) -> None:
         self.latest = latest
         self.is_ambiguous = False
         self.follows_use = False
         self.addressed: Publication | None = latest if latest.is_addressed else None
-        self.unclaimed = -1
         for slot in earlier:
             if slot is not None:
                 before = slot.latest
-                if slot.addressed is not None:
-                    self._note_addressed(slot.addressed, slot.unclaimed)
+                if self.addressed is None:
+                    self.addressed = slot.addressed
                 self.follows_use |= slot.follows_use or before.is_used
-                self.is_ambiguous |= slot.is_ambiguous or (
-                    before.is_open and not before.says_the_same(latest)
-                )
+                self.is_ambiguous |= slot.is_ambiguous or latest.competes_with(before)
 
-    def _note_addressed(self, addressed: Publication, unclaimed: int) -> None:
-        self.unclaimed = max(self.unclaimed, unclaimed)
-        if self.addressed is None:
-            self.addressed = addressed
-        elif not addressed.is_used:
-            self.unclaimed = max(self.unclaimed, addressed.number)
-
-    def may_replace(self, other: Publication) -> bool:
-        """True if something newer than the other was made for whoever is here, perhaps for all."""
-        addressed = self.addressed
-        if addressed is None:
-            return False
-        is_unclaimed = addressed.number > other.number and not addressed.is_used
-        return self.unclaimed > other.number or (
-            is_unclaimed and not addressed.says_the_same(other)
-        )
+    def may_replace(self, other: Publication, newer_than: int) -> bool:
+        """True if a row newer than this number, which says something else, came for this place."""
+        row = self.addressed
+        return row is not None and row.number > newer_than and not row.says_the_same(other)
 
     @classmethod
     def undecided(cls, latest: Publication) -> Slot:
@@ -169,6 +169,11 @@ class Node:
         self.slots: Slots | None = None
         self.epoch = 0
         self.number = next(_numbers)
+
+    def is_open(self) -> bool:
+        """True while the span has not ended, as far as can be seen."""
+        span = self.span()
+        return span is not None and getattr(span, "end_time", None) is None
 
     def is_of(self, span: Span) -> bool:
         """True if this is the node of that very object, or of one that stands for the same span."""
