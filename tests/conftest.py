@@ -102,3 +102,24 @@ def telemetry(providers: Telemetry) -> Iterator[Telemetry]:
     yield providers
     keras_otel.uninstrument()
     assert failure_counts() == before
+
+
+@pytest.fixture
+def accelerator(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Arrays of a device, played by the CPU's own: the framework's real arrays, never waited for."""
+    import keras
+
+    from keras_otel.runtimes import arrays
+    from keras_otel.runtimes.arrays import Place
+
+    backend = keras.backend.backend()
+    if backend not in ("tensorflow", "jax", "torch"):
+        pytest.skip("this backend has no accelerators")
+    module = {"tensorflow": "_TENSORFLOW", "jax": "_JAX", "torch": "_TORCH"}[backend]
+    kind = getattr(arrays, module)
+    device = arrays._Kind(
+        lambda leaf: Place.DEVICE if kind.place(leaf) is Place.HOST else kind.place(leaf),
+        kind.to_numpy,
+    )
+    monkeypatch.setattr(arrays, module, device)
+    monkeypatch.setitem(arrays._kinds, type(keras.ops.convert_to_tensor([0.0])), device)

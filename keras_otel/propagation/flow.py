@@ -21,7 +21,7 @@ import threading
 import weakref
 from collections.abc import Iterable, Iterator
 from contextvars import ContextVar
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from keras_otel.propagation.tree import Node, Publication, Slot, Slots
 
@@ -63,8 +63,35 @@ def _current_task() -> Any:
     return asyncio.current_task()
 
 
-News = dict[str, tuple[Slot, Owner | None]]
-"""Slots by model, each with the task that has to be done before it counts, if any."""
+class Told(NamedTuple):
+    """What a task or thread that came from a flow has predicted since.
+
+    Attributes:
+        slot: Its newest prediction.
+        gate: The task that has to be done before it counts, if any.
+        covers_another: True if another task or thread had told something before.
+    """
+
+    slot: Slot
+    gate: Owner | None
+    covers_another: bool
+
+    @property
+    def is_beside(self) -> bool:
+        """True while the task still runs, so that nobody has waited for it."""
+        return self.gate is not None and self.gate.is_running
+
+    @classmethod
+    def after(cls, earlier: Told | None, publication: Publication, gate: Owner | None) -> Told:
+        """The newest news, in place of earlier ones."""
+        if earlier is None:
+            return cls(Slot(publication), gate, covers_another=False)
+        is_another = earlier.covers_another or earlier.gate is not gate
+        return cls(Slot(publication, earlier.slot), gate, covers_another=is_another)
+
+
+News = dict[str, Told]
+"""By model."""
 
 
 class Flow:
@@ -105,11 +132,11 @@ class Flow:
         return flow
 
     def _news_of_others(self) -> Iterator[str]:
-        for model, (later, gate) in self.later.items():
+        for model, told in self.later.items():
             known = self.own.get(model) or self.inherited.get(model)
-            if known is None or (gate is not None and gate.is_running):
+            if known is None or (told.is_beside and not told.covers_another):
                 continue
-            if not later.latest.says_the_same(known.latest):
+            if not told.slot.latest.says_the_same(known.latest):
                 yield model
 
     def with_own(self, own: Iterable[Slot]) -> Flow:
@@ -129,37 +156,37 @@ class Flow:
 
     def newest_seen(self, model: str) -> int:
         """The same, but also of one that the running code has waited for."""
-        later, gate = self.later.get(model, (None, None))
-        if later is None or not self.owner.is_here() or (gate is not None and gate.is_running):
+        told = self.later.get(model)
+        if told is None or told.is_beside or not self.owner.is_here():
             return self.newest_followed(model)
-        return max(later.latest.number, self.newest_followed(model))
+        return max(told.slot.latest.number, self.newest_followed(model))
 
     def verdict(self, model: str) -> Slot | None:
         """What this flow says of a model; None where the nearest span has to decide."""
         is_here = self.owner.is_here()
         own = self.own.get(model)
         known = own if own is not None else self.inherited.get(model)
-        later, gate = self.later.get(model, (None, None))
-        is_beside = gate is not None and gate.is_running
-        news = later if is_here and not is_beside else None
-        if news is not None and news.is_ambiguous:
-            news = None
+        told = self.later.get(model)
+        news = None
+        if told is not None and is_here and not told.is_beside and not told.slot.is_ambiguous:
+            news = told.slot
         if known is None:
             return news
         if known.is_ambiguous:
             # A step of the code that is undecided may know better, one that it shares may not.
             return None if own is not None and is_here else news or known
-        if later is None:
+        if told is None:
             is_doubted = own is None and model in self.doubted
             return Slot.undecided(known.latest) if is_doubted else known
-        if later.latest.says_the_same(known.latest):
+        latest = told.slot.latest
+        if latest.says_the_same(known.latest) and not told.slot.is_ambiguous:
             return news or known
-        if later.latest.is_used and is_beside and is_here:
+        if latest.is_used and told.is_beside and is_here and not told.covers_another:
             return known  # used by that task: what this one used is its own
         is_open = own is not None and own.latest.is_open
-        if later.latest.is_used or is_open or news is None:
+        if latest.is_used or is_open or news is None:
             # Somebody has predicted something else, and nothing tells whether for this code.
-            return Slot.undecided(later.latest)
+            return Slot.undecided(latest)
         return news
 
 
@@ -207,11 +234,11 @@ def note_published(root: Node, publications: Iterable[Publication]) -> None:
     slots = []
     for publication in publications:
         model = publication.model
-        between, _ = flow.later.pop(model, (None, None))
-        slots.append(Slot(publication, flow.own.get(model), between))
+        between = flow.later.pop(model, None)
+        earlier = (flow.own.get(model), None if between is None else between.slot)
+        slots.append(Slot(publication, *earlier))
         for later, gate in flow.upward:
-            earlier, _ = later.get(model, (None, None))
-            later[model] = (Slot(publication, earlier), gate)
+            later[model] = Told.after(later.get(model), publication, gate)
     _set(flow.with_own(slots))
 
 

@@ -176,7 +176,9 @@ def _decide(position: Node, flow: Flow | None, model: str) -> Slot | None:
     # The step of the span has predictions of its own, and this one was made outside of it: around
     # it, where the task that made it still counts, or in another step, where it does not.
     if verdict.latest.path[0] not in above:
-        return nearest
+        # Code that came from another task may share the step with whoever predicted in it.
+        has_own = flow is not None and flow.owner.is_here() and model in flow.own
+        return nearest if has_own else Slot.undecided(nearest.latest)
     return _unless_replaced(verdict, nearest, flow)
 
 

@@ -15,8 +15,6 @@ import pytest
 import keras_otel
 from keras_otel import _active, _models
 from keras_otel.metrics import dropped_counts
-from keras_otel.runtimes import arrays
-from keras_otel.runtimes.arrays import Place
 from tests.backends.models import IS_EAGER, classifier, rows
 
 BACKEND = keras.backend.backend()
@@ -119,22 +117,9 @@ def test_models_are_forgotten_with_their_last_reference(telemetry):
         assert [ref() for ref in references] == [None] * 5
 
 
+@pytest.mark.usefixtures("accelerator")
 class TestAccelerators:
-    """Arrays of a device, played by the CPU's own: the framework's real arrays, never waited for."""
-
-    @pytest.fixture(autouse=True)
-    def elsewhere(self, monkeypatch):
-        if BACKEND not in ("tensorflow", "jax", "torch"):
-            pytest.skip("this backend has no accelerators")
-        module = {"tensorflow": "_TENSORFLOW", "jax": "_JAX", "torch": "_TORCH"}[BACKEND]
-        kind = getattr(arrays, module)
-        device = arrays._Kind(
-            lambda leaf: Place.DEVICE if kind.place(leaf) is Place.HOST else kind.place(leaf),
-            kind.to_numpy,
-        )
-        monkeypatch.setattr(arrays, module, device)
-        result = keras.ops.convert_to_tensor(rows())
-        monkeypatch.setitem(arrays._kinds, type(result), device)
+    """Outputs that the caller does not wait for."""
 
     def test_the_span_is_made_by_the_worker(self, telemetry):
         """The output is read on a background thread, into the caller's trace."""
