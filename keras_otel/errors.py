@@ -21,3 +21,7 @@ class CardError(KerasOtelError, ValueError):
 
 class FeedbackError(KerasOtelError, ValueError):
     """What `record_evaluation()` or `record_outcome()` was called with cannot be meant."""
+
+
+class SourceError(KerasOtelError, ValueError):
+    """A source of traces or evaluations cannot be read, or does not say what slicing needs."""

@@ -251,6 +251,10 @@ FUTUREAGI_TARGET: Final = _attribute(
     'also="futureagi": on a span of its own',
 )
 
+# What the analysis reads or makes; nothing here is set on a span.
+TRACE_EVALUATIONS_PREFIX: Final = "trace.evaluations"
+DURATION_BIN: Final = "keras.inference.duration_bin"
+
 EVALUATION_EVENT: Final = _event(
     Event(
         name="gen_ai.evaluation.result",

@@ -1,0 +1,1 @@
+"""Which upstream predictions do the failures of LLM answers come from?"""

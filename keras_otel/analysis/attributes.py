@@ -1,0 +1,70 @@
+"""Attributes asked for by name, taken out of their maps early: maps are heavy to sort and to join."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import ibis
+import ibis.expr.types as ir
+
+from keras_otel import semconv as names
+from keras_otel.analysis.sources.schema import PROMOTED, UPSTREAM
+
+OWN = "own "
+ANSWER = "answer "
+"""What a column's name starts with while an attribute is on its way into a row."""
+
+
+def in_maps(keys: Iterable[str]) -> list[str]:
+    """Those of `keys` that are no column of their own."""
+    return [key for key in dict.fromkeys(keys) if key not in PROMOTED]
+
+
+def own_columns(predictions: ir.Table, keys: Iterable[str]) -> dict[str, ir.Value]:
+    """Each attribute of an inference span, or else of its resource."""
+    return {
+        f"{OWN}{key}": _first(predictions, ("attributes", "resource"), key) for key in in_maps(keys)
+    }
+
+
+def answer_columns(
+    answers: ir.Table, places: tuple[str, str], upstreams: tuple[str, ...], keys: Iterable[str]
+) -> dict[str, ir.Value]:
+    """Each attribute of an evaluated span, or else of its resource.
+
+    Args:
+        answers: Has the maps.
+        places: The columns with the span's and the resource's attributes.
+        upstreams: The columns with `keras.upstream.*`, for keys of that kind.
+        keys: What is asked for.
+    """
+    return {
+        f"{ANSWER}{key}": _first(answers, upstreams if is_upstream(key) else places, key)
+        for key in in_maps(keys)
+    }
+
+
+def is_upstream(key: str) -> bool:
+    """True for `keras.upstream.*`."""
+    return key.startswith(f"{names.UPSTREAM_PREFIX}.")
+
+
+def attribute(row: ir.Table, key: str) -> ir.Value:
+    """An attribute of the inference span, else of the evaluated span, else of a resource, as text."""
+    if key in PROMOTED:
+        return row[key].cast("string").nullif("")
+    return ibis.coalesce(row[f"{OWN}{key}"], row[f"{ANSWER}{key}"])
+
+
+def _first(table: ir.Table, columns: tuple[str, ...], key: str) -> ir.Value:
+    missing = ibis.null("string")
+    return ibis.coalesce(*(table[column].get(key, missing).nullif("") for column in columns))
+
+
+def attribute_names(spans: ir.Table) -> set[str]:
+    """Every attribute that spans and resources have."""
+    found = set(PROMOTED)
+    for column in ("attributes", "resource", UPSTREAM):
+        keys = spans.filter(spans[column].notnull()).select(key=spans[column].keys().unnest())
+        found |= set(keys.distinct().key.to_pyarrow().to_pylist())
+    return found - {None}

@@ -1,0 +1,1 @@
+"""Sources of traces and evaluations, one reader for each format."""

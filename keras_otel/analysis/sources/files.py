@@ -1,0 +1,89 @@
+"""Files and folders: which there are, what each of them is, and what is inside compressed ones."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final, Literal
+
+import pyarrow as pa
+
+from keras_otel.errors import SourceError
+
+Kind = Literal["json", "csv", "parquet", "empty", "unknown"]
+
+_COMPRESSIONS: Final = {b"\x1f\x8b": "gzip", b"\x28\xb5\x2f\xfd": "zstd"}
+_PARQUET: Final = b"PAR1"
+_SNIFFED: Final = 64 * 1024
+_CHUNK: Final = 4 * 1024 * 1024
+
+
+def files_of(path: Path) -> list[Path]:
+    """The file itself, or all files below a folder but hidden ones, by name.
+
+    Raises:
+        SourceError: There is no such file or folder, or nothing in it.
+    """
+    if path.is_dir():
+        found = sorted(
+            each
+            for each in path.rglob("*")
+            if each.is_file() and not any(p.startswith(".") for p in each.relative_to(path).parts)
+        )
+        if not found:
+            raise SourceError(f"{path} is a folder without files: name one with traces in it")
+        return found
+    if not path.exists():
+        raise SourceError(f"{path} does not exist: check the path")
+    return [path]
+
+
+def compression_of(path: Path) -> str | None:
+    """`gzip` or `zstd`, by the file's first bytes; None where it is not compressed."""
+    head = _head(path, 4)
+    return next((name for magic, name in _COMPRESSIONS.items() if head.startswith(magic)), None)
+
+
+def decompress(path: Path, compression: str, target: Path) -> bool:
+    """Write what a compressed file holds; False where it is cut off or damaged on the way."""
+    with target.open("wb") as plain:
+        try:
+            for chunk in _chunks(path, compression):
+                plain.write(chunk)
+        except OSError:
+            return False
+    return True
+
+
+def _chunks(path: Path, compression: str) -> Iterator[bytes]:
+    with pa.OSFile(str(path)) as raw, pa.CompressedInputStream(raw, compression) as stream:
+        while chunk := stream.read(_CHUNK):
+            yield chunk
+
+
+def kind_of(path: Path) -> Kind:
+    """What a file is, by its first bytes.
+
+    Raises:
+        SourceError: The file cannot be opened.
+    """
+    head = _head(path, _SNIFFED)
+    if head.startswith(_PARQUET):
+        return "parquet"
+    text = head.removeprefix(b"\xef\xbb\xbf").lstrip()
+    if not text:
+        return "empty"
+    if text[:1] in b"{[":
+        return "json"
+    if b"\0" in text:
+        return "unknown"
+    first_line = text.splitlines()[0]
+    return "csv" if any(mark in first_line for mark in (b",", b";", b"\t")) else "unknown"
+
+
+def _head(path: Path, size: int) -> bytes:
+    try:
+        with path.open("rb") as stream:
+            return stream.read(size)
+    except OSError as error:
+        raise SourceError(f"{path} cannot be opened ({error.strerror}): check it") from error

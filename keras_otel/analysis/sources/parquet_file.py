@@ -1,0 +1,98 @@
+"""Parquet: our own two tables, the Collector's ClickHouse tables exported, or rows of evaluations."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+import ibis
+import ibis.expr.types as ir
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from keras_otel.analysis.sources.intake import Intake
+from keras_otel.analysis.sources.rows import has_trace, plain_columns, read_row
+from keras_otel.analysis.sources.schema import EVALUATIONS, OUTPUTS, REQUIRED, SPANS, UPSTREAM
+from keras_otel.errors import SourceError
+
+Layout = Literal["spans", "evaluations", "rows"]
+
+
+def layout_of(path: Path, source: str) -> Layout:
+    """Which table a file holds.
+
+    Raises:
+        SourceError: It is damaged, or holds neither.
+    """
+    try:
+        schema = pq.read_schema(path)
+    except (pa.ArrowInvalid, OSError) as error:
+        raise SourceError(
+            f"{source} is a damaged or unfinished Parquet file ({str(error).splitlines()[0]}): "
+            "write it again"
+        ) from error
+    columns = set(schema.names)
+    if columns.issuperset(REQUIRED["spans"]):
+        return "spans"
+    if columns.issuperset(REQUIRED["evaluations"]) and _fits(schema):
+        return "evaluations"
+    if has_trace(plain_columns(schema.names)):
+        return "rows"
+    raise SourceError(
+        f"{source} has the columns {', '.join(schema.names[:8])}: spans need "
+        f"{', '.join(REQUIRED['spans'])}, evaluations trace_id and name"
+    )
+
+
+def _fits(schema: pa.Schema) -> bool:
+    ours = {field.name: field.type for field in EVALUATIONS}
+    return all(field.name in ours and field.type == ours[field.name] for field in schema)
+
+
+def complete(table: ir.Table, schema: pa.Schema) -> ir.Table:
+    """A table of ours with every column of its schema.
+
+    A column that is missing is read from the map of attributes if there is one, else null.
+    """
+    types = ibis.Schema.from_pyarrow(schema)
+    columns = {}
+    for name, type_ in types.items():
+        if name in table.columns:
+            columns[name] = table[name].cast(type_.copy(nullable=True))
+        elif name in (UPSTREAM, OUTPUTS) and "attributes" in table.columns:
+            columns[name] = table["attributes"].cast(type_)
+        elif "." in name and "attributes" in table.columns:
+            text = table["attributes"].get(name, ibis.null("string"))
+            columns[name] = text if type_.is_string() else text.try_cast(type_)
+        else:
+            columns[name] = ibis.null(type_)
+    return table.select(**columns)
+
+
+def read_rows(path: Path, source: str, intake: Intake) -> None:
+    """Take evaluations from a table of any layout that `rows` knows."""
+    for batch in pq.ParquetFile(path).iter_batches(batch_size=10_000):
+        for row in batch.to_pylist():
+            read_row(row, source, intake)
+
+
+def scan(connection: ibis.backends.BaseBackend, paths: list[Path], schema: pa.Schema) -> ir.Table:
+    """One table over files of ours, all of one layout."""
+    tables = [
+        complete(connection.read_parquet([str(path) for path in group]), schema)
+        for group in _alike(paths)
+    ]
+    return ibis.union(*tables) if len(tables) > 1 else tables[0]
+
+
+def _alike(paths: list[Path]) -> list[list[Path]]:
+    """The files in groups of one schema each."""
+    groups: dict[pa.Schema, list[Path]] = {}
+    for path in paths:
+        schema = pq.read_schema(path).remove_metadata()
+        key = next((known for known in groups if known.equals(schema)), schema)
+        groups.setdefault(key, []).append(path)
+    return list(groups.values())
+
+
+SCHEMAS = {"spans": SPANS, "evaluations": EVALUATIONS}

@@ -1,0 +1,190 @@
+"""Open sources: whatever they are, two tables come out, and a list of what could not be read."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+import ibis
+import ibis.expr.types as ir
+
+from keras_otel.analysis.sources.csv_file import read_csv
+from keras_otel.analysis.sources.files import compression_of, decompress, files_of, kind_of
+from keras_otel.analysis.sources.intake import Intake, Window
+from keras_otel.analysis.sources.lines import (
+    Range,
+    is_one_document,
+    read_by_processes,
+    read_range,
+    read_whole,
+)
+from keras_otel.analysis.sources.parquet_file import layout_of, read_rows, scan
+from keras_otel.analysis.sources.schema import EVALUATIONS, SPANS
+from keras_otel.analysis.sources.shares import shares_of
+from keras_otel.analysis.sources.telemetry import Problem
+from keras_otel.errors import SourceError
+
+Progress = Callable[[int, int], None]
+"""Called with the bytes read so far and the bytes to read."""
+
+# Beyond this DuckDB goes to disk; the order of rows means nothing here.
+_ENGINE: Final = {"memory_limit": "4GB", "preserve_insertion_order": False}
+_ONE_PROCESS_BYTES: Final = 32 * 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Telemetry:
+    """What was read.
+
+    Attributes:
+        spans: By `schema.SPANS`.
+        evaluations: By `schema.EVALUATIONS`.
+        window: Which predictions count.
+        problems: What could not be read.
+    """
+
+    spans: ir.Table
+    evaluations: ir.Table
+    window: Window = field(default_factory=Window)
+    problems: tuple[Problem, ...] = ()
+
+
+@contextmanager
+def open_sources(
+    sources: Sequence[str | Path], *, window: Window | None = None, progress: Progress | None = None
+) -> Iterator[Telemetry]:
+    """Read sources of traces and evaluations, in any mixture.
+
+    Args:
+        sources: Files, folders and URLs.
+        window: Which predictions count; all by default.
+        progress: Told of the bytes read, from any thread.
+
+    Yields:
+        The tables; they and the temporary files behind them are gone afterwards.
+
+    Raises:
+        SourceError: A source cannot be read at all.
+    """
+    with tempfile.TemporaryDirectory(prefix="keras-otel-") as folder:
+        reader = _Reader(Path(folder), window or Window(), progress)
+        for source in sources:
+            reader.take(str(source))
+        connection = ibis.duckdb.connect(temp_directory=folder, **_ENGINE)
+        try:
+            yield reader.telemetry(connection)
+        finally:
+            connection.disconnect()
+
+
+class _Reader:
+    """Sorts sources by what they are, and reads each its way."""
+
+    def __init__(self, folder: Path, window: Window, progress: Progress | None) -> None:
+        self._folder = folder
+        self._window = window
+        self._progress = progress
+        self._ranges: list[Range] = []
+        self._parquet: dict[str, list[Path]] = {"spans": [], "evaluations": []}
+        self._problems: list[Problem] = []
+        self._parts = 0
+        self._done = 0
+
+    def take(self, source: str) -> None:
+        """Read a source, or note what is to be read of it."""
+        files = files_of(Path(source))
+        for path in files:
+            try:
+                self._take_file(path, str(path))
+            except SourceError as error:
+                if len(files) == 1:
+                    raise
+                # One bad file of a folder is counted; the rest is used.
+                text = str(error).removeprefix(f"{path} ")
+                self._problems.append(Problem(source=str(path), what=text))
+
+    def _take_file(self, path: Path, source: str) -> None:
+        if compression := compression_of(path):
+            plain = self._folder / f"plain{self._next_part()}"
+            if not decompress(path, compression, plain):
+                what = f"the {compression} file is cut off or damaged; what is whole was read"
+                self._problems.append(Problem(source=source, what=what))
+            path = plain
+        match kind_of(path):
+            case "json" if is_one_document(path):
+                self._read_now(read_whole, path, source)
+            case "json":
+                size = path.stat().st_size
+                self._ranges.append(Range(path=str(path), source=source, start=0, end=size))
+            case "csv":
+                self._read_now(read_csv, path, source)
+            case "parquet":
+                self._take_parquet(path, source)
+            case "empty":
+                self._problems.append(Problem(source=source, what="the file is empty"))
+            case "unknown":
+                raise SourceError(
+                    f"{source} is of no known format: OTLP JSON lines, Jaeger JSON, Parquet, CSV "
+                    "and JSON lines of evaluations can be read"
+                )
+
+    def _take_parquet(self, path: Path, source: str) -> None:
+        layout = layout_of(path, source)
+        if layout == "rows":
+            self._read_now(read_rows, path, source)
+        else:
+            self._parquet[layout].append(path)
+
+    def _read_now(self, read: Callable[[Path, str, Intake], None], path: Path, source: str) -> None:
+        with self._intake() as intake:
+            read(path, source, intake)
+        self._problems += intake.problems()
+
+    def _intake(self) -> Intake:
+        return Intake(self._folder, f"part{self._next_part()}", self._window)
+
+    def _next_part(self) -> int:
+        self._parts += 1
+        return self._parts
+
+    def _read_lines(self) -> None:
+        total = sum(part.end for part in self._ranges)
+
+        def advance(count: int) -> None:
+            self._done += count
+            if self._progress is not None:
+                self._progress(self._done, total)
+
+        if total > _ONE_PROCESS_BYTES:
+            shares = shares_of(self._ranges)
+            self._problems += read_by_processes(shares, self._folder, self._window, advance)
+            return
+        with self._intake() as intake:
+            for part in self._ranges:
+                read_range(part, intake, advance)
+        self._problems += intake.problems()
+
+    def telemetry(self, connection: Any) -> Telemetry:
+        """The two tables over all that was read."""
+        if self._ranges:
+            self._read_lines()
+        tables = {}
+        for kind, schema in (("spans", SPANS), ("evaluations", EVALUATIONS)):
+            paths = [*sorted(self._folder.glob(f"*.{kind}.parquet")), *self._parquet[kind]]
+            tables[kind] = (
+                scan(connection, paths, schema) if paths else _empty(connection, kind, schema)
+            )
+        return Telemetry(
+            spans=tables["spans"],
+            evaluations=tables["evaluations"],
+            window=self._window,
+            problems=tuple(self._problems),
+        )
+
+
+def _empty(connection: Any, name: str, schema: Any) -> ir.Table:
+    return connection.create_table(f"no_{name}", schema=ibis.Schema.from_pyarrow(schema), temp=True)

@@ -1,0 +1,112 @@
+"""What every source is read into: spans and evaluations, one record each, values as text.
+
+Attribute values are text in the form that the Collector gives them where a backend keeps strings
+only, so that one data set reads the same from every source (see `text`). The records are named
+tuples, because a million of each are made while reading.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+Attributes = Mapping[str, str]
+
+
+class Event(NamedTuple):
+    """Something noted on a span, or a log record."""
+
+    name: str
+    time_ns: int | None
+    attributes: Attributes
+
+
+class Link(NamedTuple):
+    """A span that another one points to."""
+
+    trace_id: str
+    span_id: str
+    attributes: Attributes
+
+
+class Span(NamedTuple):
+    """One span.
+
+    Attributes:
+        trace_id: 32 hex digits, lower case.
+        span_id: 16 hex digits, lower case.
+        parent_span_id: 16 hex digits; None for a root.
+        name: The span's name.
+        scope: Name of the instrumentation scope.
+        service: `service.name` of the resource.
+        start_ns: Start, nanoseconds since the epoch.
+        duration_ns: Nanoseconds.
+        status: `unset`, `ok` or `error`.
+        tracestate: As in W3C trace context; None where there is none.
+        attributes: The span's own.
+        resource: The resource's.
+        events: What was noted on it.
+        links: The spans that it points to.
+    """
+
+    trace_id: str
+    span_id: str
+    parent_span_id: str | None
+    name: str
+    scope: str | None
+    service: str | None
+    start_ns: int
+    duration_ns: int
+    status: str
+    tracestate: str | None
+    attributes: Attributes
+    resource: Attributes
+    events: Sequence[Event] = ()
+    links: Sequence[Link] = ()
+
+
+class Evaluation(NamedTuple):
+    """One verdict on an answer, as it was given: whether it failed is decided later.
+
+    Attributes:
+        trace_id: 32 hex digits, lower case.
+        span_id: The evaluated span; None where the whole trace was evaluated.
+        name: Name of the evaluation.
+        score: Its score; None where it has none or where it is no number.
+        label: Its label.
+        passed: Its boolean, where it says so itself.
+        error: Why the evaluator itself failed; None where it did not.
+        time_ns: When, nanoseconds since the epoch.
+        upstream: The `keras.upstream.*` attributes that it carries.
+    """
+
+    trace_id: str
+    span_id: str | None
+    name: str
+    score: float | None = None
+    label: str | None = None
+    passed: bool | None = None
+    error: str | None = None
+    time_ns: int | None = None
+    upstream: Attributes | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Problem:
+    """Something that could not be read; the rest of the source was used.
+
+    Attributes:
+        source: The file or address.
+        what: One clear clause, such as `the last line is cut off`.
+        count: How often.
+    """
+
+    source: str
+    what: str
+    count: int = 1
+
+    def __str__(self) -> str:
+        """One line."""
+        times = f" ({self.count:,} times)" if self.count > 1 else ""
+        return f"{self.source}: {self.what}{times}"
