@@ -119,12 +119,13 @@ def usable(table: ir.Table) -> ir.Table:
     if not outputs:
         return kept
     bare = ~_any_present(kept, _SINGLE)
+    several = kept.filter(bare)
     parts = [kept.filter(~(bare & _has_outputs(kept)))]
     for output in outputs:
-        part = kept.mutate(
-            model=ibis.literal("").concat(kept.model, f".{output}"),
+        part = several.mutate(
+            model=several.model.concat(f".{output}"),
             **{
-                key: _of_output(kept, output, key)
+                key: _of_output(several, output, key)
                 for key in (
                     names.PREDICTION_CLASS,
                     names.PREDICTION_CONFIDENCE,
@@ -134,7 +135,7 @@ def usable(table: ir.Table) -> ir.Table:
                 )
             },
         )
-        parts.append(part.filter(bare & _any_present(part, _SINGLE)))
+        parts.append(part.filter(_any_present(part, _SINGLE)))
     return ibis.union(*parts)
 
 

@@ -1,0 +1,1 @@
+"""Sources, each with data made by the real SDK."""
