@@ -53,7 +53,12 @@ LAYERS = (
     ("analysis.sources.otlp", "analysis.sources.jaeger", "analysis.sources.rows"),
     ("analysis.sources.documents", "analysis.sources.files"),
     ("analysis.sources.lines", "analysis.sources.csv_file", "analysis.sources.parquet_file"),
-    ("analysis.sources.shares",),
+    (
+        "analysis.sources.evaluation_tables",
+        "analysis.sources.jaeger_api",
+        "analysis.sources.shares",
+    ),
+    ("analysis.sources.clickhouse",),
     ("analysis.sources.reading", "analysis.sources"),
     (
         "analysis.attributes",

@@ -29,7 +29,8 @@ def weight_of(threshold: str) -> float:
 
 def threshold(tracestate: ir.StringValue) -> ir.StringValue:
     """The threshold in each tracestate; null or empty where there is none."""
-    return tracestate.re_extract(_THRESHOLD, 1)
+    # ClickHouse cannot match against null.
+    return ibis.coalesce(tracestate, "").re_extract(_THRESHOLD, 1)
 
 
 def weight(column: ir.StringValue, thresholds: Iterable[str]) -> ir.Value:

@@ -9,8 +9,8 @@ Four forms are read:
 * FutureAGI: `eval.<metric>` with the score, beside `eval.<metric>.reason`.
 
 The evaluated span is the one that the attribute `gen_ai.evaluation.target_span_id` names, else the one
-that a link of type `evaluated` points to, else, on an evaluator's span, the only one it links to, else
-the span itself.
+that a link of type `evaluated` points to, else, on an evaluator's span (ours or OpenInference's), the
+only one it links to, else the span itself.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from keras_otel.analysis.sources.telemetry import Attributes, Evaluation, Event,
 from keras_otel.analysis.sources.text import number, span_id
 
 _UPSTREAM: Final = f"{names.UPSTREAM_PREFIX}."
-_EVALUATOR: Final = "EVALUATOR"
+EVALUATOR: Final = "EVALUATOR"
 
 _OPENINFERENCE = re.compile(
     rf"({names.EVALUATIONS_PREFIX}|{names.TRACE_EVALUATIONS_PREFIX})\.(\d+)\.evaluation\.name"
@@ -34,7 +34,7 @@ NOT_A_NUMBER: Final = "score is NaN"
 """The error of an evaluation whose whole verdict is a score that is no number."""
 
 # What FutureAGI and others write beside the scores.
-_NO_METRICS: Final = frozenset(
+NO_METRICS: Final = frozenset(
     {"evaluated_at", "evaluator_version", "id", "model", "name", "sample_rate", "type", "version"}
 )
 _HINTS: Final = ("eval.", "evaluations.", "trace.evaluations.", names.EVALUATION_NAME)
@@ -106,7 +106,7 @@ def _of_attributes(span: Span) -> Iterator[Evaluation]:
                 label=attributes.get(f"{prefix}label"),
                 time_ns=end_ns,
             )
-        elif (metric := _FUTURE_AGI.fullmatch(key)) and metric[1] not in {*_NO_METRICS, name}:
+        elif (metric := _FUTURE_AGI.fullmatch(key)) and metric[1] not in {*NO_METRICS, name}:
             score = number(text)
             if score is not None:
                 yield Evaluation(
@@ -121,7 +121,11 @@ def _evaluated(span: Span) -> tuple[str, str]:
     for link in span.links:
         if link.attributes.get(names.LINK_TYPE) == names.LINK_EVALUATED:
             return link.trace_id, link.span_id
-    is_evaluator = span.attributes.get(names.OPENINFERENCE_SPAN_KIND) == _EVALUATOR
+    # A backend that drops the attributes of links still tells our own spans by their scope.
+    is_evaluator = (
+        span.scope == names.SCOPE_NAME
+        or span.attributes.get(names.OPENINFERENCE_SPAN_KIND) == EVALUATOR
+    )
     if is_evaluator and len(span.links) == 1:
         return span.links[0].trace_id, span.links[0].span_id
     return span.trace_id, span.span_id

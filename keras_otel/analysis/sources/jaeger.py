@@ -78,7 +78,7 @@ def _span(record: Mapping[str, Any], processes: Mapping[str, Any]) -> Span | Non
     return Span(
         trace_id=trace,
         span_id=own,
-        parent_span_id=parent,
+        parent_span_id=span_id(parent.get("spanID")) if parent else None,
         name=record.get("operationName") or "",
         scope=next((tags[key] for key in _SCOPE if key in tags), None),
         service=service,
@@ -89,7 +89,7 @@ def _span(record: Mapping[str, Any], processes: Mapping[str, Any]) -> Span | Non
         attributes={key: text for key, text in tags.items() if key not in _FIELDS},
         resource={"service.name": service or "", **_tags(process.get("tags"))},
         events=[_event(log) for log in record.get("logs") or ()],
-        links=_links(references, trace, parent),
+        links=_links(references, parent),
     )
 
 
@@ -99,20 +99,20 @@ def _status(tags: Mapping[str, str]) -> str:
     return tags.get(_STATUS, "unset").lower()
 
 
-def _parent(references: Sequence[Mapping[str, Any]], trace: str) -> str | None:
+def _parent(references: Sequence[Mapping[str, Any]], trace: str) -> Mapping[str, Any] | None:
     for reference in references:
         is_child = reference.get("refType") == "CHILD_OF"
         if is_child and trace_id(reference.get("traceID")) == trace:
-            return span_id(reference.get("spanID"))
+            return reference
     return None
 
 
-def _links(references: Sequence[Mapping[str, Any]], trace: str, parent: str | None) -> list[Link]:
-    """What a span follows from; Jaeger's JSON keeps no attributes of a link."""
+def _links(references: Sequence[Mapping[str, Any]], parent: Mapping[str, Any] | None) -> list[Link]:
+    """All references but the parent's; Jaeger's JSON keeps no attributes of a link."""
     links = []
     for reference in references:
         other, own = trace_id(reference.get("traceID")), span_id(reference.get("spanID"))
-        if other and own and (other, own) != (trace, parent):
+        if other and own and reference is not parent:
             links.append(Link(other, own, {}))
     return links
 

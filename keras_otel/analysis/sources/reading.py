@@ -8,13 +8,16 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
+from urllib.parse import urlsplit
 
 import ibis
 import ibis.expr.types as ir
 
+from keras_otel.analysis.sources import clickhouse
 from keras_otel.analysis.sources.csv_file import read_csv
 from keras_otel.analysis.sources.files import compression_of, decompress, files_of, kind_of
 from keras_otel.analysis.sources.intake import Intake, Window
+from keras_otel.analysis.sources.jaeger_api import read_jaeger
 from keras_otel.analysis.sources.lines import (
     Range,
     is_one_document,
@@ -22,8 +25,7 @@ from keras_otel.analysis.sources.lines import (
     read_range,
     read_whole,
 )
-from keras_otel.analysis.sources.parquet_file import layout_of, read_rows, scan
-from keras_otel.analysis.sources.schema import EVALUATIONS, SPANS
+from keras_otel.analysis.sources.parquet_file import SCHEMAS, layout_of, read_rows, scan
 from keras_otel.analysis.sources.shares import shares_of
 from keras_otel.analysis.sources.telemetry import Problem
 from keras_otel.errors import SourceError
@@ -41,7 +43,7 @@ class Telemetry:
     """What was read.
 
     Attributes:
-        spans: By `schema.SPANS`.
+        spans: By `schema.SPANS`; in DuckDB, or in ClickHouse where that is the only source.
         evaluations: By `schema.EVALUATIONS`.
         window: Which predictions count.
         problems: What could not be read.
@@ -91,11 +93,23 @@ class _Reader:
         self._ranges: list[Range] = []
         self._parquet: dict[str, list[Path]] = {"spans": [], "evaluations": []}
         self._problems: list[Problem] = []
+        self._engines: list[tuple[ir.Table, ir.Table | None]] = []
         self._parts = 0
         self._done = 0
 
     def take(self, source: str) -> None:
         """Read a source, or note what is to be read of it."""
+        scheme = urlsplit(source).scheme
+        if scheme in ("http", "https"):
+            with self._intake() as intake:
+                read_jaeger(source, intake, self._window)
+            self._problems += intake.problems()
+        elif scheme == "clickhouse":
+            self._engines.append(clickhouse.connect(source))
+        else:
+            self._take_path(source)
+
+    def _take_path(self, source: str) -> None:
         files = files_of(Path(source))
         for path in files:
             try:
@@ -172,15 +186,37 @@ class _Reader:
         """The two tables over all that was read."""
         if self._ranges:
             self._read_lines()
+        if len(self._engines) == 1 and not self._paths("spans") + self._paths("evaluations"):
+            return self._of_engine(*self._engines[0])
+        for traces, logs in self._engines:
+            self._pull(self._of_engine(traces, logs))
         tables = {}
-        for kind, schema in (("spans", SPANS), ("evaluations", EVALUATIONS)):
-            paths = [*sorted(self._folder.glob(f"*.{kind}.parquet")), *self._parquet[kind]]
+        for kind, schema in SCHEMAS.items():
+            paths = self._paths(kind)
             tables[kind] = (
                 scan(connection, paths, schema) if paths else _empty(connection, kind, schema)
             )
+        return self._telemetry(tables["spans"], tables["evaluations"])
+
+    def _paths(self, kind: str) -> list[Path]:
+        return [*sorted(self._folder.glob(f"*.{kind}.parquet")), *self._parquet[kind]]
+
+    def _of_engine(self, traces: ir.Table, logs: ir.Table | None) -> Telemetry:
+        return self._telemetry(
+            clickhouse.spans(traces, self._window),
+            clickhouse.evaluations(traces, logs, self._window),
+        )
+
+    def _pull(self, telemetry: Telemetry) -> None:
+        """Bring an engine's tables here, to join them with what other sources hold."""
+        for kind, table in (("spans", telemetry.spans), ("evaluations", telemetry.evaluations)):
+            path = self._folder / f"part{self._next_part()}.{kind}.parquet"
+            table.to_parquet(path)
+
+    def _telemetry(self, spans: ir.Table, evaluations: ir.Table) -> Telemetry:
         return Telemetry(
-            spans=tables["spans"],
-            evaluations=tables["evaluations"],
+            spans=spans,
+            evaluations=evaluations,
             window=self._window,
             problems=tuple(self._problems),
         )

@@ -1,0 +1,240 @@
+"""The same data through any source gives the same rows and the same counts."""
+
+from __future__ import annotations
+
+import gzip
+import itertools
+import json
+import random
+import subprocess
+import sys
+from pathlib import Path
+from urllib.request import urlopen
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from keras_otel.analysis.fail_rules import FailRule
+from keras_otel.analysis.sources import lines
+from keras_otel.analysis.sources.intake import Window
+from keras_otel.analysis.sources.reading import open_sources
+from keras_otel.analysis.sources.shares import shares_of
+from keras_otel.analysis.tables import Question, build_rows
+from tests.analysis.sources.jaeger_download import download
+from tests.analysis.sources.requests import many, write
+
+QUESTION = Question(
+    rules=(FailRule.parse("faithful: score<0.5"),),
+    by=("gen_ai.request.model", "deployment.environment.name", "keras.batch.size"),
+    cluster="session.id",
+)
+
+
+ROOT = Path(__file__).parents[3]
+
+
+def _order(row):
+    return row["trace_id"], row["model"], row["eval"]
+
+
+def answer(*sources):
+    """All rows in order, and the counts."""
+    with open_sources(sources) as telemetry:
+        built = build_rows(telemetry, QUESTION)
+        rows = built.table.to_pyarrow().to_pylist()
+    assert telemetry.problems == ()
+    return sorted(rows, key=_order), built
+
+
+@pytest.fixture(scope="module")
+def traces(tmp_path_factory):
+    """OTLP JSON lines by the SDK and the official exporter."""
+    path = tmp_path_factory.mktemp("data") / "traces.jsonl"
+    write(path, many(80))
+    return path
+
+
+@pytest.fixture(scope="module")
+def expected(traces):
+    """What the file itself gives; every kind of row is in it."""
+    rows, built = answer(traces)
+    counts = built.accounting.rows
+    assert min(counts.evaluated, counts.errors, counts.not_evaluated, counts.several) > 5
+    assert {row["weight"] for row in rows} == {1.0, 2.0, 4.0}
+    assert {row["failed"] for row in rows} == {True, False, None}
+    return rows, built.accounting
+
+
+def same(expected, *sources):
+    """Assert that sources give the rows and counts that are expected."""
+    rows, built = answer(*sources)
+
+    assert rows == expected[0]
+    assert built.accounting == expected[1]
+
+
+@pytest.mark.parametrize("suffix", ["", ".gz", ".zst"])
+def test_compressed(traces, expected, tmp_path, suffix):
+    """Plain, gzip and zstd, told by their first bytes and not by their names."""
+    path = tmp_path / "traces"
+    content = traces.read_bytes()
+    if suffix == ".gz":
+        content = gzip.compress(content)
+    if suffix == ".zst":
+        content = pa.Codec("zstd").compress(content, asbytes=True)
+    path.write_bytes(content)
+
+    same(expected, path)
+
+
+def test_a_folder_in_any_order(traces, expected, tmp_path):
+    """Lines in any order, over several files of a folder and its folders."""
+    shuffled = traces.read_text(encoding="utf-8").splitlines(keepends=True)
+    random.Random(3).shuffle(shuffled)
+    (tmp_path / "older").mkdir()
+    (tmp_path / "a.jsonl").write_text("".join(shuffled[:100]), encoding="utf-8")
+    (tmp_path / "older" / "b.jsonl").write_text("".join(shuffled[100:]), encoding="utf-8")
+    (tmp_path / ".hidden").write_text("nothing of ours")
+
+    same(expected, tmp_path)
+
+
+def test_one_line_for_a_whole_batch(traces, expected, tmp_path):
+    """The Collector writes many spans into one line, and logs into others."""
+    resources = {"resourceSpans": [], "resourceLogs": []}
+    for line in traces.read_text(encoding="utf-8").splitlines():
+        for key, value in json.loads(line).items():
+            resources[key] += value
+    path = tmp_path / "batch.json"
+    path.write_text("\n".join(json.dumps({key: value}) for key, value in resources.items()) + "\n")
+
+    same(expected, path)
+
+
+def test_by_several_processes(traces, expected, tmp_path):
+    """Ranges of bytes cut lines anywhere; each line is read once."""
+    size = traces.stat().st_size
+    edges = [0, 1, size // 3, size // 3 + 1, size - 1, size]
+    parts = [
+        lines.Range(path=str(traces), source="t", start=start, end=end, is_last=end == size)
+        for start, end in itertools.pairwise(edges)
+    ]
+
+    said = []
+    problems = lines.read_by_processes([parts[::2], parts[1::2]], tmp_path, Window(), said.append)
+
+    assert problems == []
+    assert sum(said) == size
+    same(expected, tmp_path)
+
+
+def test_shares_cover_every_byte(traces):
+    """The shares of a file and of many files add up to all of them."""
+    whole = lines.Range(path="a", source="a", start=0, end=100_000_000)
+    shares = shares_of([whole, whole], count=3)
+
+    assert len(shares) == 3
+    assert sum(part.end - part.start for share in shares for part in share) == 200_000_000
+
+
+def test_parquet(traces, expected, tmp_path):
+    """Our own tables, as Parquet, in two files."""
+    with open_sources([traces]) as telemetry:
+        for name in ("spans", "evaluations"):
+            pq.write_table(getattr(telemetry, name).to_pyarrow(), tmp_path / f"{name}.parquet")
+
+    same(expected, tmp_path / "spans.parquet", tmp_path / "evaluations.parquet")
+
+
+def test_parquet_of_attributes_only(traces, expected, tmp_path):
+    """A table of spans with one map of attributes is enough, and evaluations may be JSON lines."""
+    with open_sources([traces]) as telemetry:
+        spans = telemetry.spans.to_pyarrow().to_pylist()
+        evaluations = telemetry.evaluations.to_pyarrow().to_pylist()
+    table = pa.table(
+        {
+            **{
+                name: [span[name] for span in spans]
+                for name in ("trace_id", "span_id", "start_ns", "duration_ns", "tracestate")
+            },
+            "attributes": pa.array([_all_attributes(span) for span in spans], _MAP),
+            "resource": pa.array([span["resource"] for span in spans], _MAP),
+        }
+    )
+    pq.write_table(table, tmp_path / "spans.parquet")
+    rows = tmp_path / "evals.jsonl"
+    rows.write_text("".join(json.dumps(evaluation) + "\n" for evaluation in evaluations))
+
+    same(expected, tmp_path / "spans.parquet", rows)
+
+
+_MAP = pa.map_(pa.string(), pa.string())
+
+
+def _all_attributes(span):
+    promoted = {
+        key: str(value).lower() if isinstance(value, bool) else str(value)
+        for key, value in span.items()
+        if "." in key and value is not None
+    }
+    return [*span["attributes"], *(span["upstream"] or ()), *promoted.items()]
+
+
+def test_jaeger(traces, expected, tmp_path):
+    """A download from Jaeger's page; what only the log says comes from a file of evaluations."""
+    with open_sources([traces]) as telemetry:
+        logged = telemetry.evaluations.to_pyarrow().to_pylist()
+    path = tmp_path / "download.json"
+    path.write_text(json.dumps(download(traces), indent=2))
+    rows = tmp_path / "evals.csv"
+    rows.write_text(
+        "trace_id,span_id,name,passed\n"
+        + "".join(
+            f"{row['trace_id']},{row['span_id']},{row['name']},{row['passed']}\n"
+            for row in logged
+            if row["passed"] is not None
+        )
+    )
+
+    found, _ = answer(path, rows)
+
+    assert found == expected[0]
+    assert answer(path)[0] == expected[0]
+
+
+@pytest.fixture
+def clickhouse(traces):
+    """The address of a ClickHouse that holds the traces in the Collector's tables."""
+    pytest.importorskip("chdb")
+    pytest.importorskip("clickhouse_connect")
+    command = [sys.executable, "-m", "tests.analysis.sources.clickhouse_server", str(traces)]
+    with subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=ROOT, text=True
+    ) as process:
+        yield f"127.0.0.1:{int(process.stdout.readline())}"
+        process.stdin.close()
+
+
+def test_clickhouse(clickhouse, expected):
+    """The Collector's tables, in ClickHouse's own engine: rows are made there, and stay there."""
+    with open_sources([f"clickhouse://{clickhouse}/otel"]) as telemetry:
+        built = build_rows(telemetry, QUESTION)
+        with urlopen(f"http://{clickhouse}/answered") as answered:
+            largest = max(json.load(answered))
+        rows = built.table.to_pyarrow().to_pylist()
+
+    assert sorted(rows, key=_order) == expected[0]
+    assert built.accounting == expected[1]
+    assert largest < len(rows) / 2
+
+
+def test_clickhouse_beside_a_file(clickhouse, expected, tmp_path):
+    """With evaluations from elsewhere, the spans come here."""
+    more = tmp_path / "more.csv"
+    more.write_text(f"trace_id,name,passed\n{'f' * 32},other,true\n")
+
+    rows, built = answer(f"clickhouse://{clickhouse}/otel", more)
+
+    assert [row for row in rows if row["eval"] != "other"] == expected[0]
+    assert built.accounting.without_prediction == 1
