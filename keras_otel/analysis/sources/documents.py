@@ -12,7 +12,7 @@ from keras_otel.analysis.sources.intake import Intake
 
 _FORMATS: Final = (otlp.read_document, jaeger.read_document, rows.read_document)
 
-_LIST = re.compile(r'\s*(?:\{\s*"data"\s*:\s*)?\[')
+_LIST = re.compile(r'\s*(?:\{\s*"data"\s*:\s*)?\[\s*')
 _COMMA = re.compile(r"\s*,?\s*")
 
 

@@ -16,6 +16,7 @@ _COMPRESSIONS: Final = {b"\x1f\x8b": "gzip", b"\x28\xb5\x2f\xfd": "zstd"}
 _PARQUET: Final = b"PAR1"
 _SNIFFED: Final = 64 * 1024
 _CHUNK: Final = 4 * 1024 * 1024
+_CRUMB: Final = 256
 
 
 def files_of(path: Path) -> list[Path]:
@@ -47,17 +48,23 @@ def compression_of(path: Path) -> str | None:
 def decompress(path: Path, compression: str, target: Path) -> bool:
     """Write what a compressed file holds; False where it is cut off or damaged on the way."""
     with target.open("wb") as plain:
-        try:
-            for chunk in _chunks(path, compression):
-                plain.write(chunk)
-        except OSError:
-            return False
-    return True
+        for size in (_CHUNK, _CRUMB):
+            # A read that fails returns nothing, so the way to the damage is gone again in small steps.
+            done = plain.tell()
+            try:
+                for chunk in _chunks(path, compression, done, size):
+                    plain.write(chunk)
+            except OSError:
+                continue
+            return size == _CHUNK
+    return False
 
 
-def _chunks(path: Path, compression: str) -> Iterator[bytes]:
+def _chunks(path: Path, compression: str, done: int, size: int) -> Iterator[bytes]:
     with pa.OSFile(str(path)) as raw, pa.CompressedInputStream(raw, compression) as stream:
-        while chunk := stream.read(_CHUNK):
+        while done and (skipped := stream.read(min(done, _CHUNK))):
+            done -= len(skipped)
+        while chunk := stream.read(size):
             yield chunk
 
 

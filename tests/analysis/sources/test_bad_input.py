@@ -1,0 +1,215 @@
+"""Bad input: one clear line each, what is readable is used, what is not is counted."""
+
+from __future__ import annotations
+
+import contextlib
+import gzip
+import json
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from keras_otel.analysis.sources.reading import open_sources
+from keras_otel.errors import SourceError
+from tests.analysis.sources.jaeger_download import download
+from tests.analysis.sources.requests import Request, Verdict, write
+
+
+@pytest.fixture
+def traces(tmp_path):
+    """Ten requests with two inferences' worth of spans each."""
+    path = tmp_path / "traces.jsonl"
+    write(path, [Request(verdicts=[Verdict(passed=True)])] * 10)
+    return path
+
+
+def read(*sources):
+    """Number of spans, number of evaluations, and the problems as text."""
+    with open_sources(sources) as telemetry:
+        counts = [
+            table.count().to_pyarrow().as_py() for table in (telemetry.spans, telemetry.evaluations)
+        ]
+    return (*counts, [str(problem) for problem in telemetry.problems])
+
+
+def refusal(*sources):
+    """The one line that says why nothing can be read."""
+    with pytest.raises(SourceError) as error, open_sources(sources):
+        pass
+    text = str(error.value)
+    assert "\n" not in text
+    return text
+
+
+def test_the_last_line_is_cut(traces):
+    """The lines before it are used."""
+    content = traces.read_bytes()
+    traces.write_bytes(content[:-20])
+
+    spans, _, problems = read(traces)
+
+    assert spans == 29
+    assert problems == [f"{traces}: the last line is cut off; the lines before it were read"]
+
+
+@pytest.mark.parametrize("half", [True, False])
+def test_a_compressed_file_is_cut(traces, tmp_path, half):
+    """What can be unpacked is used, and both faults are said."""
+    packed = gzip.compress(traces.read_bytes())
+    path = tmp_path / "traces.gz"
+    path.write_bytes(packed[: len(packed) // 2] if half else packed[:-4])
+
+    spans, _, problems = read(path)
+
+    assert 0 < spans <= 30
+    assert problems[0] == (f"{path}: the gzip file is cut off or damaged; what is whole was read")
+
+
+def test_broken_lines_are_counted(traces):
+    """Lines that are no JSON, and JSON of another kind, are counted by kind."""
+    with traces.open("a", encoding="utf-8") as stream:
+        stream.write('not json\n{"a": 1}\n[1, 2]\n\n{"b": \n')
+
+    spans, _, problems = read(traces)
+
+    assert spans == 30
+    assert problems == [
+        f"{traces}: a line is no JSON (2 times)",
+        f"{traces}: a line is of no format that is known (2 times)",
+    ]
+
+
+def _span(**changes):
+    span = {
+        "traceId": "0" * 31 + "1",
+        "spanId": "0" * 15 + "1",
+        "name": "s",
+        "startTimeUnixNano": "1",
+        "endTimeUnixNano": "2",
+        **changes,
+    }
+    return json.dumps({"resourceSpans": [{"scopeSpans": [{"spans": [span]}]}]})
+
+
+@pytest.mark.parametrize(
+    ("changes", "problem"),
+    [
+        ({"traceId": "W47/95gDgQPSabYzgT/GDA=="}, "ids are not hex digits"),
+        ({"spanId": ""}, "ids are not hex digits"),
+        ({"traceId": "0" * 32}, "ids are not hex digits"),
+        ({"startTimeUnixNano": "-1"}, "time is out of range"),
+        ({"startTimeUnixNano": str(2**70)}, "time is out of range"),
+        ({"startTimeUnixNano": "soon"}, "not shaped as OTLP"),
+        ({"attributes": "none"}, "not shaped as OTLP"),
+        ({"attributes": [{"key": "k", "value": {"intValue": "many"}}]}, "not shaped as OTLP"),
+    ],
+)
+def test_spans_that_cannot_be_used(tmp_path, changes, problem):
+    """Each is counted with its reason; the others are used."""
+    path = tmp_path / "spans.jsonl"
+    path.write_text(f"{_span(**changes)}\n{_span()}\n")
+
+    spans, _, (said,) = read(path)
+
+    assert spans == 1
+    assert problem in said
+
+
+def test_what_otlp_allows(tmp_path):
+    """Unknown keys, numbers as text or not, NaN, half a surrogate pair, and long values."""
+    attributes = [
+        {"key": "a", "value": {"doubleValue": "NaN"}},
+        {"key": "b", "value": {"intValue": 7}},
+        {"key": "c", "value": {"stringValue": "\ud83d"}},
+        {"key": "d", "value": {"stringValue": "x" * 300}},
+        {"key": "e", "value": {"arrayValue": {"values": [{"doubleValue": 1.0}]}}},
+        {"key": "f", "value": {}},
+        {"key": "b", "value": {"intValue": "8"}},
+    ]
+    path = tmp_path / "spans.jsonl"
+    path.write_text(_span(attributes=attributes, unknown={"deep": [1]}, startTimeUnixNano=1) + "\n")
+
+    with open_sources([path]) as telemetry:
+        (span,) = telemetry.spans.to_pyarrow().to_pylist()
+
+    assert dict(span["attributes"]) == {"a": "NaN", "b": "8", "c": "?", "e": "[1]"}
+    assert telemetry.problems == ()
+
+
+def test_a_jaeger_download_is_cut(traces, tmp_path):
+    """The traces that are whole are used."""
+    text = json.dumps(download(traces), indent=1)
+    path = tmp_path / "download.json"
+    path.write_text(text[: len(text) // 2])
+
+    spans, _, problems = read(path)
+
+    assert 0 < spans < 30
+    assert spans % 3 == 0
+    assert problems == [f"{path}: the document is cut off or broken; what is whole was read"]
+
+
+def test_mixed_formats_in_one_folder(traces, tmp_path):
+    """Every file is read as what it is; what is nothing is counted."""
+    (tmp_path / "download.json").write_text(json.dumps(download(traces)))
+    (tmp_path / "evals.csv").write_text(f"trace_id,name,passed\n{'a' * 32},x,true\n")
+    (tmp_path / "empty.jsonl").write_text("")
+    (tmp_path / "notes.txt").write_text("nothing of ours\n")
+    (tmp_path / "other.csv").write_text("a,b\n1,2\n")
+
+    spans, evaluations, problems = read(tmp_path)
+
+    assert (spans, evaluations) == (60, 21)
+    assert [problem.partition(": ")[2].partition(":")[0] for problem in problems] == [
+        "the file is empty",
+        "is of no known format",
+        "has the columns a, b",
+    ]
+
+
+def test_what_is_refused(tmp_path):
+    """A single source that cannot be read at all is an error that says how to mend it."""
+    text, table, parquet = (tmp_path / name for name in ("a.txt", "a.csv", "a.parquet"))
+    text.write_text("nothing of ours\n")
+    table.write_text("a,b\n1,2\n")
+    parquet.write_bytes(b"PAR1 and no more")
+    other = tmp_path / "b.parquet"
+    pq.write_table(pa.table({"x": [1]}), other)
+    (tmp_path / "empty").mkdir()
+
+    assert "does not exist: check the path" in refusal(tmp_path / "none")
+    assert "is a folder without files" in refusal(tmp_path / "empty")
+    assert "is of no known format: OTLP JSON lines" in refusal(text)
+    assert "evaluations need trace_id, name" in refusal(table)
+    assert "damaged or unfinished Parquet" in refusal(parquet)
+    assert "spans need trace_id, span_id" in refusal(other)
+
+
+@pytest.mark.parametrize("url", ["http://127.0.0.1:9", "clickhouse://user:secret@127.0.0.1:9/otel"])
+def test_an_unreachable_server(url):
+    """One line, without the password."""
+    if url.startswith("clickhouse"):
+        pytest.importorskip("clickhouse_connect")
+
+    said = refusal(url)
+
+    assert "127.0.0.1:9" in said
+    assert "secret" not in said
+
+
+@settings(max_examples=60, deadline=None)
+@given(cut=st.integers(min_value=0), junk=st.binary(max_size=40), at=st.integers(min_value=0))
+def test_no_damage_raises(tmp_path_factory, cut, junk, at):
+    """However a file is cut and overwritten, it is read as far as it goes or refused."""
+    path = tmp_path_factory.mktemp("damaged") / "traces.jsonl"
+    write(path, [Request(verdicts=[Verdict(passed=True)])])
+    content = path.read_bytes()
+    content = content[: cut % (len(content) + 1)]
+    at %= len(content) + 1
+    path.write_bytes(content[:at] + junk + content[at + len(junk) :])
+
+    with contextlib.suppress(SourceError), open_sources([path]) as telemetry:
+        assert telemetry.spans.count().to_pyarrow().as_py() <= 3
