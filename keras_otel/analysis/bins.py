@@ -4,25 +4,33 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import pairwise
+from typing import Final
 
 import ibis
 import ibis.expr.types as ir
 
 from keras_otel import semconv as names
 
+_DURATION_EDGES: Final = (0.0, *names.DURATION.boundaries)
+
+CONFIDENCE_BINS: Final = tuple(names.confidence_bin(low) for low in names.CONFIDENCE_EDGES[:-1])
+"""Every range of a confidence, in order."""
+
+DURATION_BINS: Final = (
+    *(f"[{low:g},{high:g})" for low, high in pairwise(_DURATION_EDGES)),
+    f"[{_DURATION_EDGES[-1]:g},inf)",
+)
+"""Every range of a duration in seconds, in order."""
+
 
 def confidence_bin(confidence: ir.NumericValue) -> ir.Value:
     """The range of each confidence, as `semconv.confidence_bin` names it; null where there is none."""
-    edges = names.CONFIDENCE_EDGES
-    labels = [names.confidence_bin(low) for low in edges[:-1]]
-    return _binned(confidence, edges[1:-1], labels)
+    return _binned(confidence, names.CONFIDENCE_EDGES[1:-1], CONFIDENCE_BINS)
 
 
 def duration_bin(seconds: ir.NumericValue) -> ir.Value:
     """The range of each duration, with the edges of the metric; null where there is none."""
-    edges = (0.0, *names.DURATION.boundaries)
-    labels = [f"[{low:g},{high:g})" for low, high in pairwise(edges)]
-    return _binned(seconds, edges[1:], [*labels, f"[{edges[-1]:g},inf)"])
+    return _binned(seconds, _DURATION_EDGES[1:], DURATION_BINS)
 
 
 def _binned(value: ir.NumericValue, edges: Sequence[float], labels: Sequence[str]) -> ir.Value:
