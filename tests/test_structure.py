@@ -74,6 +74,26 @@ LAYERS = (
     ("analysis.answers", "analysis.pairs"),
     ("analysis.accounting",),
     ("analysis.tables", "analysis"),
+    ("analysis.result",),
+    ("analysis.reports.quantities", "analysis.reports.wording", "analysis.reports.mix_and_rate"),
+    ("analysis.reports.readings", "analysis.reports.slice_lines"),
+    ("analysis.reports.contents",),
+    (
+        "analysis.reports.plots",
+        "analysis.reports.plots.labels",
+        "analysis.reports.plots.plot",
+        "analysis.reports.plots.themed",
+    ),
+    (
+        "analysis.reports.plots.decomposition",
+        "analysis.reports.plots.heat_map",
+        "analysis.reports.plots.rates",
+        "analysis.reports.plots.shares",
+    ),
+    ("analysis.reports.plots.comparison",),
+    ("analysis.reports.plots.gallery",),
+    ("analysis.reports.markdown", "analysis.reports.page", "analysis.reports.table"),
+    ("analysis.reports",),
     ("cli",),
 )
 

@@ -1,0 +1,9 @@
+"""The result of slicing for readers: on a terminal, in Markdown, as a page."""
+
+from __future__ import annotations
+
+from keras_otel.analysis.reports.markdown import render_markdown
+from keras_otel.analysis.reports.page import render_html
+from keras_otel.analysis.reports.table import render_table
+
+__all__ = ["render_html", "render_markdown", "render_table"]

@@ -1,0 +1,106 @@
+"""A result as Markdown for a pull request's comment."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from typing import Final
+
+from keras_otel.analysis.reports.contents import CohortTable, Section, contents
+from keras_otel.analysis.reports.slice_lines import SliceLine
+from keras_otel.analysis.result import SliceResult
+
+_MOST: Final = 20
+_SPECIAL: Final = re.compile(r"([\\`*_{}\[\]<>#|~$&])")
+
+
+def render_markdown(result: SliceResult) -> str:
+    """Write totals, warnings, findings and tables; a comment holds the first 20 of each list.
+
+    Values that come from attributes stand in code spans, where nothing is read as a mention, a
+    link, a formula or HTML.
+    """
+    report = contents(result, quoted=code)
+    lines = [f"## {report.title}", "", report.summary, ""]
+    lines += [f"* {name}: {value}" for name, value in report.totals[3:]]
+    lines += [f"* {line}" for line in report.readings]
+    for warning in report.warnings:
+        lines += ["", f"> **Warning:** {_prose(warning)}"]
+    for section in report.sections:
+        lines += ["", *_section(section)]
+    lines += [
+        "",
+        "<details><summary>How to read this</summary>",
+        "",
+        *report.method,
+        "",
+        "</details>",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def code(text: str) -> str:
+    """A code span that holds exactly this text, on one line."""
+    line = " ".join(text.split())
+    longest = max((len(run) for run in re.findall("`+", line)), default=0)
+    fence = "`" * (longest + 1)
+    pad = " " if line.startswith("`") or line.endswith("`") else ""
+    return f"{fence}{pad}{line}{pad}{fence}"
+
+
+def _prose(text: str) -> str:
+    escaped = _SPECIAL.sub(r"\\\1", " ".join(text.split()))
+    return escaped.replace("@", "@<!-- -->")  # no mention of somebody by that name
+
+
+def _section(section: Section) -> Iterator[str]:
+    yield f"### {section.title}"
+    yield ""
+    yield section.summary
+    if section.silence:
+        yield ""
+        yield f"**{section.silence}**"
+    if section.slices:
+        yield ""
+        yield from (
+            f"{rank}. {line.sentence}" for rank, line in enumerate(section.slices[:_MOST], 1)
+        )
+        yield ""
+        yield from _slice_table(section.slices)
+    for cohorts in section.cohorts:
+        yield ""
+        yield from _cohort_table(cohorts)
+
+
+def _slice_table(slices: Sequence[SliceLine]) -> Iterator[str]:
+    titles = [figure.title for figure in slices[0].figures]
+    yield _row(["", "Slice", *titles])
+    yield _row(["--:", ":--", *("--:" for _ in titles)])
+    for rank, line in enumerate(slices[:_MOST], 1):
+        name = "; ".join([line.name, *line.notes])
+        yield _row([str(rank), name, *(_figure(f.text, f.detail) for f in line.figures)])
+    yield from _more(len(slices), "slice")
+
+
+def _cohort_table(cohorts: CohortTable) -> Iterator[str]:
+    yield _row([cohorts.heading, "Rows", "Failed", "Failure rate", "95 % interval"])
+    yield _row([":--", "--:", "--:", "--:", "--:"])
+    for line in cohorts.lines[:_MOST]:
+        yield _row([line.value, line.rows, line.failed, line.rate, line.interval])
+    yield from _more(len(cohorts.lines), "value")
+
+
+def _figure(text: str, detail: str) -> str:
+    return f"{text} ({detail})" if detail else text
+
+
+def _row(cells: Sequence[str]) -> str:
+    # A bar ends a cell even inside a code span.
+    return f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in cells)} |"
+
+
+def _more(total: int, noun: str) -> Iterator[str]:
+    if total > _MOST:
+        rest = total - _MOST
+        yield ""
+        yield f"{rest:,} more {noun}{'s'[: rest > 1]} not shown."

@@ -1,0 +1,133 @@
+"""Which plots an evaluation gets."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Final
+
+from keras_otel import semconv as names
+from keras_otel.analysis.bins import CONFIDENCE_BINS, DURATION_BINS
+from keras_otel.analysis.reports import wording
+from keras_otel.analysis.reports.plots.comparison import comparison
+from keras_otel.analysis.reports.plots.heat_map import heat_map_plot
+from keras_otel.analysis.reports.plots.plot import Cells, Plot, largest, not_shown
+from keras_otel.analysis.reports.plots.rates import rates_plot
+from keras_otel.analysis.reports.plots.shares import SERIES, shares_plot
+from keras_otel.analysis.result import Cohort, EvalResult
+
+_MOST_VALUES: Final = 20
+_MOST_VERSIONS: Final = 6
+_ALWAYS: Final = (names.PREDICTION_CLASS, names.MODEL_VERSION, names.CONFIDENCE_BIN)
+
+
+def plots(family: EvalResult, prefix: str) -> list[Plot]:
+    """Draw what there is something to draw of.
+
+    Args:
+        family: The evaluation of a model's answers.
+        prefix: Unique in the page; every id of the plots starts with it.
+    """
+    if not family.rows:
+        return []
+    return [
+        *_rates(family, prefix),
+        *_heat_map(family, prefix),
+        *_spreads(family, prefix),
+        *comparison(crossed(family, names.PREDICTION_CLASS), prefix),
+    ]
+
+
+def _rates(family: EvalResult, prefix: str) -> Iterator[Plot]:
+    groups: dict[str, list[Cohort]] = {}
+    asked = [cohort for cohort in family.cohorts if cohort.by not in _ALWAYS]
+    for cohort in (*family.plot_cohorts, *asked):
+        groups.setdefault(cohort.by, []).append(cohort)
+    for number, (by, cohorts) in enumerate(groups.items(), 1):
+        shown = cohorts[:_MOST_VALUES]
+        title = f"Failure rate by {wording.noun(by)}"
+        yield Plot(
+            title=title,
+            detail="With 95 % intervals." + not_shown(len(cohorts), len(shown), "value"),
+            svg=rates_plot(f"{prefix}-rates-{number}", title, shown, family.rate),
+        )
+
+
+def _heat_map(family: EvalResult, prefix: str) -> Iterator[Plot]:
+    cells = crossed(family, names.PREDICTION_CLASS)
+    classes, versions = largest(cells, 1), largest(cells, 0)
+    if not classes or not versions:
+        return
+    rows, columns = classes[:_MOST_VALUES], sorted(versions[:_MOST_VERSIONS])
+    hidden = not_shown(len(classes), len(rows), "class", "classes")
+    hidden += not_shown(len(versions), len(columns), "version")
+    yield Plot(
+        title="Failure rate by class and version",
+        detail="The higher the rate, the stronger the colour." + hidden,
+        svg=heat_map_plot(
+            f"{prefix}-heat",
+            "Failure rate of each class (lines) under each version (columns)",
+            [wording.value_text(names.PREDICTION_CLASS, row) for row in rows],
+            [wording.value_text(names.MODEL_VERSION, column) for column in columns],
+            {
+                (
+                    wording.value_text(names.PREDICTION_CLASS, value),
+                    wording.value_text(names.MODEL_VERSION, version),
+                ): cell
+                for (version, value), cell in cells.items()
+            },
+        ),
+    )
+
+
+def _spreads(family: EvalResult, prefix: str) -> Iterator[Plot]:
+    for attribute, word, axis, known in (
+        (
+            names.CONFIDENCE_BIN,
+            "Confidence",
+            "Confidence (probability of the predicted class)",
+            CONFIDENCE_BINS,
+        ),
+        (names.DURATION_BIN, "Latency", "Latency of the inference (s)", DURATION_BINS),
+    ):
+        cells = {key: cell for key, cell in crossed(family, attribute).items() if key[1] in known}
+        versions, bins = largest(cells, 0), _between(known, {value for _, value in cells})
+        if not bins:
+            continue
+        shown = sorted(versions[: len(SERIES)])
+        yield Plot(
+            title=f"{word} by version",
+            detail="Ranges are drawn equally wide."
+            + not_shown(len(versions), len(shown), "version"),
+            svg=shares_plot(
+                f"{prefix}-{word.lower()}",
+                f"Share of each version's rows in each range of {word.lower()}",
+                [_range_label(each) for each in bins],
+                {
+                    wording.value_text(names.MODEL_VERSION, version): [
+                        cells.get((version, each), (0, 0))[0] for each in bins
+                    ]
+                    for version in shown
+                },
+                axis,
+            ),
+        )
+
+
+def _between(bins: Sequence[str], found: set[str]) -> Sequence[str]:
+    """The bins from the first to the last that was found, empty ones between them included."""
+    places = [place for place, each in enumerate(bins) if each in found]
+    return bins[min(places) : max(places) + 1] if places else ()
+
+
+def _range_label(text: str) -> str:
+    low, _, high = text[1:-1].partition(",")
+    return f"{low} or more" if high == "inf" else f"{low} to {high}"
+
+
+def crossed(family: EvalResult, attribute: str) -> Cells:
+    """Rows and failures of each version with each value of an attribute."""
+    return {
+        (cell.version, cell.value): (cell.n, cell.failed)
+        for cell in family.version_cells
+        if cell.attribute == attribute
+    }

@@ -1,0 +1,74 @@
+"""Slices and attributes in words."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from typing import Final
+
+from keras_otel import semconv as names
+
+Quoted = Callable[[str], str]
+"""How an output sets off a text that a user chose."""
+
+OTHER: Final = "__other__"
+MISSING: Final = "__missing__"
+
+_NOUNS: Final[Mapping[str, str]] = {
+    names.MODEL_VERSION: "version",
+    names.PREDICTION_CLASS: "class",
+    names.CONFIDENCE_BIN: "confidence",
+    names.BACKEND_NAME: "backend",
+    names.RUNTIME_NAME: "runtime",
+    names.INFERENCE_COLD: "first call",
+    names.DURATION_BIN: "latency",
+    names.MODEL_NAME: "model",
+}
+_UNITS: Final[Mapping[str, str]] = {names.DURATION_BIN: " s"}
+_SPEAKS_FOR_ITSELF: Final = re.compile(r"v\d[\w.+-]*")
+_CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]+")
+
+
+def noun(attribute: str, quoted: Quoted = str) -> str:
+    """What an attribute is called in a sentence; its key where it has no word of its own."""
+    return _NOUNS.get(attribute) or quoted(visible(attribute))
+
+
+def heading(attribute: str, quoted: Quoted = str) -> str:
+    """An attribute as a heading: its word with the key, so that `--by` can be given it."""
+    word = noun(attribute, quoted)
+    return f"{word[0].upper()}{word[1:]} ({attribute})" if attribute in _NOUNS else word
+
+
+def value_text(attribute: str, value: str, quoted: Quoted = str) -> str:
+    """A value as it stands in a table, with its unit."""
+    if value == OTHER:
+        return "all other values"
+    if value == MISSING:
+        return "not set"
+    return quoted(visible(value)) + _UNITS.get(attribute, "")
+
+
+def predicate_text(attribute: str, value: str, quoted: Quoted = str) -> str:
+    """One predicate, such as "class refund" or "user.tier = pro"."""
+    if attribute == names.INFERENCE_COLD and value in ("true", "false"):
+        return "first call" if value == "true" else "not the first call"
+    word = noun(attribute, quoted)
+    if value == OTHER:
+        return f"any other {word}"
+    if value == MISSING:
+        return f"{word} not set"
+    text = value_text(attribute, value, quoted)
+    if attribute == names.MODEL_VERSION and _SPEAKS_FOR_ITSELF.fullmatch(value):
+        return text
+    return f"{word} {text}" if attribute in _NOUNS else f"{word} = {text}"
+
+
+def visible(text: str) -> str:
+    """Text without characters that would move the cursor or turn the line around."""
+    return _CONTROL.sub("\N{REPLACEMENT CHARACTER}", text) or '""'
+
+
+def listed(parts: Sequence[str]) -> str:
+    """Items as in a sentence: "a, b and c"."""
+    return parts[0] if len(parts) == 1 else f"{', '.join(parts[:-1])} and {parts[-1]}"

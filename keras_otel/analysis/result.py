@@ -1,0 +1,119 @@
+"""What slicing found: plain records, the same behind every output."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from keras_otel.analysis.accounting import Accounting
+
+Interval = tuple[float, float]
+"""Lower and upper end, with 95 % confidence."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Totals:
+    """Everything together; `rate` is 0 without rows, and sums of weights where `weighted`."""
+
+    rows: float
+    failed: float
+    rate: float
+    evaluated_traces: int
+    traces: int
+    errors: int
+    weighted: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cohort:
+    """The rows with one value of one attribute."""
+
+    by: str
+    value: str
+    n: float
+    failed: float
+    rate: float
+    ci: Interval
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Predicate:
+    """One condition of a slice."""
+
+    attribute: str
+    value: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Slice:
+    """A slice compared with all rows outside it.
+
+    Attributes:
+        excess_failures: Failures beyond those expected at the rate elsewhere.
+        excess_failures_lower: The lower end of its interval, at least 0.
+        share_of_failures: Excess failures as a share of all failures.
+        p: None where it could not be tested.
+        q: `p` corrected for the slices tested; None where `p` is.
+        confounded_by: Attributes that change the risk ratio by more than a tenth once held fixed.
+    """
+
+    predicates: tuple[Predicate, ...]
+    n: float
+    failed: float
+    rate: float
+    ci: Interval
+    rate_rest: float
+    risk_difference: float
+    risk_ratio: float
+    risk_ratio_ci: Interval
+    excess_failures: float
+    excess_failures_lower: float
+    share_of_failures: float
+    p: float | None
+    q: float | None
+    significant: bool
+    confounded_by: tuple[str, ...] = ()
+    example_trace_ids: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VersionCell:
+    """The rows of one model version with one value of one attribute: plots are drawn from these."""
+
+    version: str
+    attribute: str
+    value: str
+    n: float
+    failed: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EvalResult:
+    """One evaluation of the answers behind one upstream model.
+
+    Attributes:
+        cohorts: One after the other for each attribute, as asked for.
+        slices: The largest lower end of excess failures first.
+        plot_cohorts: By class, version and confidence, whatever was asked for.
+        version_cells: Of class, confidence and latency; empty where there is no version.
+    """
+
+    eval: str
+    model: str
+    rows: float
+    failed: float
+    rate: float
+    slices_tested: int
+    cohorts: tuple[Cohort, ...]
+    slices: tuple[Slice, ...]
+    plot_cohorts: tuple[Cohort, ...] = ()
+    version_cells: tuple[VersionCell, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SliceResult:
+    """What was found in everything that was read; `accounting` is None for ready rows."""
+
+    totals: Totals
+    evals: tuple[EvalResult, ...]
+    warnings: tuple[str, ...] = ()
+    accounting: Accounting | None = None
