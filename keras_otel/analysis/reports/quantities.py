@@ -34,14 +34,12 @@ def percent_range(interval: tuple[float, float] | None) -> str:
 
 
 def points(difference: float | None) -> str:
-    """A difference of shares in percentage points, with its sign."""
+    """A difference of shares in percentage points: its sign and one decimal, so that parts add up."""
     if difference is None or not math.isfinite(difference):
         return MISSING
-    if 0 < abs(difference) < 0.001:
+    if 0 < abs(difference) < 0.0005:
         return "< +0.1 points" if difference > 0 else "> -0.1 points"
-    text = _number(abs(100 * difference))
-    sign = "" if difference == 0 else "+" if difference > 0 else "-"
-    return f"{sign}{text} {'point' if text == '1' else 'points'}"
+    return f"{100 * difference:{'+' if difference else ''}.1f} points"
 
 
 def count(number: float | None, one: str = "", many: str = "") -> str:

@@ -60,7 +60,7 @@ def slice_line(found: Slice, quoted: Quoted = str) -> SliceLine:
         notes=tuple(_notes(found, quoted)),
         figures=_figures(found),
         ends=(found.ci[0], found.rate, found.ci[1]),
-        trace_ids=tuple(found.example_trace_ids),
+        trace_ids=tuple(wording.visible(each) for each in found.example_trace_ids),
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
@@ -26,12 +27,15 @@ _NOUNS: Final[Mapping[str, str]] = {
 }
 _UNITS: Final[Mapping[str, str]] = {names.DURATION_BIN: " s"}
 _SPEAKS_FOR_ITSELF: Final = re.compile(r"v\d[\w.+-]*")
+_LONGEST: Final = 80
+_TAIL: Final = 20
+_RIGHT_TO_LEFT: Final = frozenset({"R", "AL", "AN"})
 _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]+")
 
 
 def noun(attribute: str, quoted: Quoted = str) -> str:
     """What an attribute is called in a sentence; its key where it has no word of its own."""
-    return _NOUNS.get(attribute) or quoted(visible(attribute))
+    return _NOUNS.get(attribute) or quoted(shown(attribute))
 
 
 def heading(attribute: str, quoted: Quoted = str) -> str:
@@ -46,7 +50,7 @@ def value_text(attribute: str, value: str, quoted: Quoted = str) -> str:
         return "all other values"
     if value == MISSING:
         return "not set"
-    return quoted(visible(value)) + _UNITS.get(attribute, "")
+    return quoted(shown(value)) + _UNITS.get(attribute, "")
 
 
 def predicate_text(attribute: str, value: str, quoted: Quoted = str) -> str:
@@ -66,7 +70,18 @@ def predicate_text(attribute: str, value: str, quoted: Quoted = str) -> str:
 
 def visible(text: str) -> str:
     """Text without characters that would move the cursor or turn the line around."""
-    return _CONTROL.sub("\N{REPLACEMENT CHARACTER}", text) or '""'
+    return _CONTROL.sub("\N{REPLACEMENT CHARACTER}", text)
+
+
+def shown(text: str) -> str:
+    """A user's text inside our own: visible, not too long, and not reordering what is around it."""
+    line = visible(text) or '""'
+    if len(line) > _LONGEST:
+        # Both ends: what tells long names apart is often at the end.
+        line = f"{line[: _LONGEST - _TAIL - 1]}…{line[-_TAIL:]}"
+    if any(unicodedata.bidirectional(each) in _RIGHT_TO_LEFT for each in line):
+        line = f"\N{FIRST STRONG ISOLATE}{line}\N{POP DIRECTIONAL ISOLATE}"
+    return line
 
 
 def listed(parts: Sequence[str]) -> str:

@@ -87,8 +87,8 @@ def test_irregular_plurals_are_given():
 @pytest.mark.parametrize(
     ("difference", "text"),
     [
-        (0, "0 points"),
-        (0.01, "+1 point"),
+        (0, "0.0 points"),
+        (0.01, "+1.0 points"),
         (-0.034, "-3.4 points"),
         (0.0002, "< +0.1 points"),
         (-0.0002, "> -0.1 points"),

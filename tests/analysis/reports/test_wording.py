@@ -44,3 +44,18 @@ def test_control_characters_are_shown(text):
 def test_lists():
     """One, two and three items."""
     assert [wording.listed(list("abc"[:n])) for n in (1, 2, 3)] == ["a", "a and b", "a, b and c"]
+
+
+def test_long_values_keep_both_ends():
+    """At most 80 characters, so that a sentence stays one; what tells names apart is often last."""
+    text = wording.shown(f"prefix-{'x' * 200}-suffix")
+
+    assert len(text) == 80
+    assert (text[:7], text[-7:]) == ("prefix-", "-suffix")
+
+
+def test_values_from_right_to_left_are_isolated():
+    """The numbers behind such a value stay where they are."""
+    text = wording.predicate_text(names.PREDICTION_CLASS, "\u0643\u0644\u0645\u0629")
+
+    assert text == "class \u2068\u0643\u0644\u0645\u0629\u2069"

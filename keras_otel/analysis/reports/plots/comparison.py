@@ -31,6 +31,8 @@ def comparison(cells: Cells, prefix: str) -> Iterator[Plot]:
         {value: cell for (version, value), cell in cells.items() if version == worst},
         _added_up({key: cell for key, cell in cells.items() if key[0] != worst}),
     )
+    if not any(part.mix or part.rate for part in parts):
+        return
     mix, rate = sum(part.mix for part in parts), sum(part.rate for part in parts)
     parts.sort(key=lambda part: (-max(abs(part.mix), abs(part.rate)), part.value))
     name = wording.predicate_text(names.MODEL_VERSION, worst)

@@ -39,7 +39,7 @@ def decomposition_plot(name: str, description: str, parts: Sequence[Part]) -> st
         ax.grid(axis="x", linewidth=0.6)
         ax.set_axisbelow(True)
         ax.tick_params(axis="both", length=0)
-        ax.set_xlabel("Difference of the failure rates (percentage points)")
+        ax.set_xlabel("Difference (percentage points)")
         figure.legend(loc="outside upper left", ncols=2, fontsize=10)
 
     return drawn(name, description, 1.2 + _BAR_IN * 1.4 * len(parts), draw)

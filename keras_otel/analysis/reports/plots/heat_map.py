@@ -13,7 +13,7 @@ from keras_otel.analysis.reports.plots.labels import shortened
 from keras_otel.analysis.reports.plots.themed import COLOURS, WIDTH_IN, drawn
 from keras_otel.analysis.reports.quantities import count, percent
 
-_CELL_IN = 0.42
+_CELL_IN = 0.45
 _STRONGEST = 0.75  # of the accent's opacity: ink stays readable on it
 
 
@@ -64,4 +64,4 @@ def _cell(ax: Axes, at: tuple[int, int], strength: float | None) -> None:
 def _label(ax: Axes, at: tuple[int, int], cell: Cell) -> None:
     n, failed = cell
     ax.text(at[0], at[1] - 0.02, percent(failed / n), ha="center", va="bottom", fontsize=11)
-    ax.text(at[0], at[1] + 0.06, f"of {count(n)}", ha="center", va="top", fontsize=8)
+    ax.text(at[0], at[1] + 0.06, f"of {count(n)}", ha="center", va="top", fontsize=9)

@@ -1,0 +1,22 @@
+"""What was read and what was left out."""
+
+from __future__ import annotations
+
+import re
+
+from keras_otel.analysis.reports.readings import readings
+from tests.analysis.reports.results import family, normal, result
+
+
+def test_numbers_add_up():
+    """In each line, what was used and what was left out are all that was read."""
+    lines = list(readings(normal()))[:3]
+
+    for line in lines:
+        read, *parts = (int(n.replace(",", "")) for n in re.findall(r"\d[\d,]*(?= )", line))
+        assert read == sum(parts)
+
+
+def test_ready_rows_have_no_account():
+    """Rows that came ready were not joined by us."""
+    assert list(readings(result(family()))) == []
