@@ -10,7 +10,9 @@ from keras_otel.analysis.result import SliceResult
 
 
 def readings(result: SliceResult) -> Iterator[str]:
-    """A line for inference spans, one for evaluations, one for rows; none for ready rows."""
+    """A line for inference spans, one for evaluations, one for rows; those only if we joined them."""
+    if result.totals.weighted:
+        yield "Rates are weighted by the sampling probability of each trace."
     accounting: Accounting | None = result.accounting
     if accounting is None:
         return

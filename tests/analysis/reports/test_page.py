@@ -176,3 +176,15 @@ def test_one_version_is_not_compared():
     page = render_html(result(family({("v1", "refund"): (500, 50)})))
 
     assert "differs from the other versions" not in page
+
+
+def test_values_that_are_shortened_alike_stay_apart():
+    """Two classes with the same label in the heat map keep their own cells."""
+    counts = {
+        ("v1", f"{'a' * 60}{middle}{'b' * 60}"): n
+        for middle, n in (("x", (50, 5)), ("y", (80, 40)))
+    }
+    tree = parsed(render_html(result(family(counts))))
+
+    labels = [texts(label) for label in tree.iter(f"{SVG}text")]
+    assert {"10 %", "of 50", "50 %", "of 80"} <= set(labels)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 
 from keras_otel.analysis.reports.readings import readings
 from tests.analysis.reports.results import family, normal, result
@@ -20,3 +21,13 @@ def test_numbers_add_up():
 def test_ready_rows_have_no_account():
     """Rows that came ready were not joined by us."""
     assert list(readings(result(family()))) == []
+
+
+def test_weights_are_mentioned():
+    """A weighted rate is not the quotient of the counts beside it: the report says why."""
+    plain = result(family())
+    weighted = replace(plain, totals=replace(plain.totals, weighted=True))
+
+    assert list(readings(weighted)) == [
+        "Rates are weighted by the sampling probability of each trace."
+    ]

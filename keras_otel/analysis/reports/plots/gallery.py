@@ -17,7 +17,6 @@ from keras_otel.analysis.result import Cohort, EvalResult
 
 _MOST_VALUES: Final = 20
 _MOST_VERSIONS: Final = 6
-_ALWAYS: Final = (names.PREDICTION_CLASS, names.MODEL_VERSION, names.CONFIDENCE_BIN)
 
 
 def plots(family: EvalResult, prefix: str) -> list[Plot]:
@@ -39,7 +38,8 @@ def plots(family: EvalResult, prefix: str) -> list[Plot]:
 
 def _rates(family: EvalResult, prefix: str) -> Iterator[Plot]:
     groups: dict[str, list[Cohort]] = {}
-    asked = [cohort for cohort in family.cohorts if cohort.by not in _ALWAYS]
+    drawn = {cohort.by for cohort in family.plot_cohorts}
+    asked = [cohort for cohort in family.cohorts if cohort.by not in drawn]
     for cohort in (*family.plot_cohorts, *asked):
         groups.setdefault(cohort.by, []).append(cohort)
     for number, (by, cohorts) in enumerate(groups.items(), 1):
@@ -68,13 +68,7 @@ def _heat_map(family: EvalResult, prefix: str) -> Iterator[Plot]:
             "Failure rate of each class (lines) under each version (columns)",
             [wording.value_text(names.PREDICTION_CLASS, row) for row in rows],
             [wording.value_text(names.MODEL_VERSION, column) for column in columns],
-            {
-                (
-                    wording.value_text(names.PREDICTION_CLASS, value),
-                    wording.value_text(names.MODEL_VERSION, version),
-                ): cell
-                for (version, value), cell in cells.items()
-            },
+            [[cells.get((column, row), (0, 0)) for column in columns] for row in rows],
         ),
     )
 
@@ -102,12 +96,13 @@ def _spreads(family: EvalResult, prefix: str) -> Iterator[Plot]:
                 f"{prefix}-{word.lower()}",
                 f"Share of each version's rows in each range of {word.lower()}",
                 [_range_label(each) for each in bins],
-                {
-                    wording.value_text(names.MODEL_VERSION, version): [
-                        cells.get((version, each), (0, 0))[0] for each in bins
-                    ]
+                [
+                    (
+                        wording.value_text(names.MODEL_VERSION, version),
+                        [cells.get((version, each), (0, 0))[0] for each in bins],
+                    )
                     for version in shown
-                },
+                ],
                 axis,
             ),
         )

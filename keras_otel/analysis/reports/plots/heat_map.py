@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -22,17 +22,24 @@ def heat_map_plot(
     description: str,
     rows: Sequence[str],
     columns: Sequence[str],
-    cells: Mapping[tuple[str, str], Cell],
+    cells: Sequence[Sequence[Cell]],
 ) -> str:
-    """Draw a cell for each row and column label; the higher the rate, the stronger its colour."""
-    found = [failed / n for n, failed in cells.values() if n]
+    """Draw a cell for each row and column; the higher the rate, the stronger its colour.
+
+    Args:
+        name: Unique in the page.
+        description: What the plot shows.
+        rows: Labels of the rows.
+        columns: Labels of the columns.
+        cells: Rows and failures, by row and column; an empty cell is an outline.
+    """
+    found = [failed / n for line in cells for n, failed in line if n]
     highest = max(found, default=0.0) or 1.0
 
     def draw(figure: Figure) -> None:
         ax = figure.subplots()
-        for y, row in enumerate(rows):
-            for x, column in enumerate(columns):
-                n, failed = cells.get((row, column), (0, 0))
+        for y, line in enumerate(cells):
+            for x, (n, failed) in enumerate(line):
                 _cell(ax, (x, y), failed / n / highest if n else None)
                 if n:
                     _label(ax, (x, y), (n, failed))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
@@ -19,7 +19,7 @@ def shares_plot(
     name: str,
     description: str,
     bins: Sequence[str],
-    groups: Mapping[str, Sequence[float]],
+    groups: Sequence[tuple[str, Sequence[float]]],
     axis: str,
 ) -> str:
     """Draw the share of each group's rows in each bin.
@@ -28,13 +28,13 @@ def shares_plot(
         name: Unique in the page.
         description: What the plot shows.
         bins: The ranges' labels, in order; all are drawn equally wide.
-        groups: Rows in each bin, for at most four groups.
+        groups: Label and rows in each bin, for at most four groups.
         axis: What the ranges are of, with the unit.
     """
 
     def draw(figure: Figure) -> None:
         ax = figure.subplots()
-        for (group, rows), colour, dashes in zip(groups.items(), SERIES, _DASHES, strict=False):
+        for (group, rows), colour, dashes in zip(groups, SERIES, _DASHES, strict=False):
             total = sum(rows)
             heights = [100 * n / total if total else 0.0 for n in rows]
             label = f"{shortened(group)} ({count(total, 'row')})"
