@@ -63,7 +63,9 @@ def _section(section: Section) -> Iterator[str]:
     if section.slices:
         yield ""
         yield from (
-            f"{rank}. {line.sentence}" for rank, line in enumerate(section.slices[:_MOST], 1)
+            f"{rank}. {line.sentence}"
+            for rank, line in enumerate(section.slices[:_MOST], 1)
+            if line.is_finding
         )
         yield ""
         yield from _slice_table(section.slices)

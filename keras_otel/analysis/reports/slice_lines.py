@@ -34,6 +34,7 @@ class SliceLine:
 
     name: str
     sentence: str
+    is_finding: bool
     notes: tuple[str, ...]
     figures: tuple[Figure, ...]
     ends: tuple[float, float, float]
@@ -57,6 +58,7 @@ def slice_line(found: Slice, quoted: Quoted = str) -> SliceLine:
     return SliceLine(
         name=name,
         sentence=sentence,
+        is_finding=found.significant,
         notes=tuple(_notes(found, quoted)),
         figures=_figures(found),
         ends=(found.ci[0], found.rate, found.ci[1]),
