@@ -252,7 +252,7 @@ FUTUREAGI_TARGET: Final = _attribute(
 )
 
 # What the analysis reads or makes; nothing here is set on a span.
-TRACE_EVALUATIONS_PREFIX: Final = "trace.evaluations"
+TRACE_EVALUATIONS: Final = "trace.evaluations"
 DURATION_BIN: Final = "keras.inference.duration_bin"
 
 EVALUATION_EVENT: Final = _event(

@@ -97,7 +97,7 @@ def _log_binomial(x: Floats, n: Floats, p: Floats, q: Floats) -> Floats:
 
 
 def _stirling_error(n: Floats) -> Floats:
-    """log n! minus Stirling's approximation of it."""
+    """Log of n!, minus Stirling's approximation of it."""
     from scipy.special import gammaln
 
     few = np.minimum(n, _SERIES_FROM)
@@ -129,7 +129,8 @@ def upper_tail(z: npt.ArrayLike, degrees: npt.ArrayLike) -> Floats:
     """P(T >= z) of Student's t distribution with `degrees` degrees of freedom."""
     from scipy.special import stdtr
 
-    return np.asarray(stdtr(degrees, -np.asarray(z, dtype=np.float64)), dtype=np.float64)
+    freedom = np.asarray(degrees, dtype=np.float64)
+    return np.asarray(stdtr(freedom, -np.asarray(z, dtype=np.float64)), dtype=np.float64)
 
 
 def false_discovery_rates(p: Floats, correction: Correction = "bh") -> Floats:

@@ -18,7 +18,7 @@ _TYPES: Final = dict(ibis.Schema.from_pyarrow(EVALUATIONS).items())
 # ClickHouse has no nullable maps; where there is nothing it is empty.
 _MAP: Final = "!map<!string, !string>"
 _NUMBERED: Final = (
-    rf"^(?:{names.TRACE_EVALUATIONS_PREFIX}|{names.EVALUATIONS_PREFIX})\.[0-9]+\.evaluation\.name$"
+    rf"^(?:{names.TRACE_EVALUATIONS}|{names.OPENINFERENCE_EVALUATIONS})\.[0-9]+\.evaluation\.name$"
 )
 _FUTURE_AGI: Final = r"^eval\.[^.]+$"
 _NAME: Final = "name"
@@ -26,13 +26,13 @@ _NAME: Final = "name"
 
 def delivered(table: ir.Table) -> ir.Table:
     """Events and log records `gen_ai.evaluation.result`."""
-    return _evaluations(table, _get(table, names.EVALUATION_TARGET_SPAN), table.span_id)
+    return _evaluations(table, _get(table, names.FUTUREAGI_TARGET), table.span_id)
 
 
 def of_attributes(table: ir.Table, links: ir.Table | None) -> ir.Table:
     """The attributes `gen_ai.evaluation.*` of spans."""
     told = _beside_links(table.filter(_get(table, names.EVALUATION_NAME).notnull()), links)
-    target = _get(told, names.EVALUATION_TARGET_SPAN)
+    target = _get(told, names.FUTUREAGI_TARGET)
     return _evaluations(
         told.mutate(trace_id=ibis.coalesce(told.target_trace, told.trace_id)),
         target,
@@ -58,10 +58,8 @@ def of_numbered_attributes(table: ir.Table, links: ir.Table | None) -> ir.Table:
     found = told.select(
         trace_id=ibis.coalesce(told.target_trace, told.trace_id),
         span_id=ibis.cases(
-            (told.key.startswith(names.TRACE_EVALUATIONS_PREFIX), missing),
-            else_=ibis.coalesce(
-                _get(told, names.EVALUATION_TARGET_SPAN), told.target_span, told.span_id
-            ),
+            (told.key.startswith(names.TRACE_EVALUATIONS), missing),
+            else_=ibis.coalesce(_get(told, names.FUTUREAGI_TARGET), told.target_span, told.span_id),
         ),
         name=ibis.cases(
             (numbered, told.told.get(told.key, missing)), else_=told.key.substr(len("eval."))

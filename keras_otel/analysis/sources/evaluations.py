@@ -27,7 +27,7 @@ _UPSTREAM: Final = f"{names.UPSTREAM_PREFIX}."
 EVALUATOR: Final = "EVALUATOR"
 
 _OPENINFERENCE = re.compile(
-    rf"({names.EVALUATIONS_PREFIX}|{names.TRACE_EVALUATIONS_PREFIX})\.(\d+)\.evaluation\.name"
+    rf"({names.OPENINFERENCE_EVALUATIONS}|{names.TRACE_EVALUATIONS})\.(\d+)\.evaluation\.name"
 )
 _FUTURE_AGI = re.compile(r"eval\.([^.]+)")
 NOT_A_NUMBER: Final = "score is NaN"
@@ -52,7 +52,7 @@ def of_event(event: Event, trace_id: str, span_id_: str | None) -> Iterator[Eval
     """The evaluation that an event or a log record is; nothing if it is another one."""
     name = event.attributes.get(names.EVALUATION_NAME)
     if name and event.name == names.EVALUATION_EVENT.name:
-        target = span_id(event.attributes.get(names.EVALUATION_TARGET_SPAN)) or span_id_
+        target = span_id(event.attributes.get(names.FUTUREAGI_TARGET)) or span_id_
         yield _evaluation(name, event.attributes, trace_id, target, event.time_ns)
 
 
@@ -96,7 +96,7 @@ def _of_attributes(span: Span) -> Iterator[Evaluation]:
         yield found._replace(error=None) if is_own else found
     for key, text in attributes.items():
         if match := _OPENINFERENCE.fullmatch(key):
-            of_trace = match[1] == names.TRACE_EVALUATIONS_PREFIX
+            of_trace = match[1] == names.TRACE_EVALUATIONS
             prefix = key.removesuffix("name")
             yield Evaluation(
                 trace_id=trace,
@@ -116,7 +116,7 @@ def _of_attributes(span: Span) -> Iterator[Evaluation]:
 
 def _evaluated(span: Span) -> tuple[str, str]:
     """Trace and span that the evaluations among a span's attributes are about."""
-    if target := span_id(span.attributes.get(names.EVALUATION_TARGET_SPAN)):
+    if target := span_id(span.attributes.get(names.FUTUREAGI_TARGET)):
         return span.trace_id, target
     for link in span.links:
         if link.attributes.get(names.LINK_TYPE) == names.LINK_EVALUATED:
