@@ -53,6 +53,8 @@ class Slice:
         share_of_failures: Excess failures as a share of all failures.
         p: None where it could not be tested.
         q: `p` corrected for the slices tested; None where `p` is.
+        errors: Rows whose evaluator failed; they are in none of the numbers above.
+        traces: All rows, evaluated or not.
         confounded_by: Attributes that change the risk ratio by more than a tenth once held fixed.
     """
 
@@ -71,6 +73,8 @@ class Slice:
     p: float | None
     q: float | None
     significant: bool
+    errors: int = 0
+    traces: int = 0
     confounded_by: tuple[str, ...] = ()
     example_trace_ids: tuple[str, ...] = ()
 

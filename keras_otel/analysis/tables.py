@@ -69,14 +69,16 @@ class Rows:
             A trace with a prediction and no evaluation of that name has a row with neither.
         features: The columns that are features.
         is_weighted: True if some weight is not 1.
-        accounting: Counts that add up.
+        is_clustered: True if rows with the same `cluster` depend on one another.
+        accounting: Counts that add up; None for ready rows.
         warnings: One clear sentence each.
     """
 
     table: ir.Table
     features: tuple[str, ...]
     is_weighted: bool
-    accounting: Accounting
+    is_clustered: bool
+    accounting: Accounting | None
     warnings: tuple[str, ...]
 
 
@@ -117,6 +119,7 @@ def build_rows(telemetry: Telemetry, question: Question) -> Rows:
         table=rows,
         features=features,
         is_weighted=bool(thresholds) or question.sample_rate not in (None, 1.0),
+        is_clustered=question.cluster is not None,
         accounting=accounting,
         warnings=(
             *lineage_warnings(usable),

@@ -1,0 +1,85 @@
+"""The rows by the values of one attribute, and of the version together with another one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Final
+
+import numpy as np
+
+from keras_otel import semconv as names
+from keras_otel.analysis.bins import CONFIDENCE_BINS, DURATION_BINS
+from keras_otel.analysis.cells import Cells, totals
+from keras_otel.analysis.comparison import Variances
+from keras_otel.analysis.features import MISSING, OTHER
+from keras_otel.analysis.intervals import wilson
+from keras_otel.analysis.result import Cohort, VersionCell
+from keras_otel.analysis.sums import Summing
+
+_BINS: Final = {names.CONFIDENCE_BIN: CONFIDENCE_BINS, names.DURATION_BIN: DURATION_BINS}
+_PLOTTED: Final = (names.PREDICTION_CLASS, names.CONFIDENCE_BIN, names.DURATION_BIN)
+
+
+def cohorts(cells: Cells, by: Sequence[str]) -> Iterator[Cohort]:
+    """The values of each attribute: ranges in their order, others by their rows, the rest last."""
+    for name in dict.fromkeys(by):
+        place = cells.index(name)
+        if place is not None:
+            yield from _cohorts(cells, place)
+
+
+def _cohorts(cells: Cells, place: int) -> Iterator[Cohort]:
+    feature = cells.features[place]
+    summing = Summing(cells)
+    sums = summing.by(cells.codes[:, place], len(feature.values))
+    with np.errstate(divide="ignore", invalid="ignore"):
+        rates = sums.k / sums.n
+        rest = (summing.all.k[0] - sums.k) / (summing.all.n[0] - sums.n)
+    effective, _ = Variances(sums, summing.all).effective_rows(rates, rest)
+    lower, upper = wilson(rates, effective)
+    there = [code for code in range(len(feature.values)) if sums.n[code] > 0]
+    order = {value: index for index, value in enumerate(_BINS.get(feature.name, ()))}
+
+    def key(code: int) -> tuple[bool, int, float, str]:
+        value = feature.values[code]
+        is_rest = value in (MISSING, OTHER)
+        return is_rest, order.get(value, len(order)), -float(sums.n[code]), value
+
+    for code in sorted(there, key=key):
+        yield Cohort(
+            by=feature.name,
+            value=feature.values[code],
+            n=_number(sums.n[code], cells),
+            failed=_number(sums.k[code], cells),
+            rate=float(rates[code]),
+            ci=(float(lower[code]), float(upper[code])),
+        )
+
+
+def version_cells(cells: Cells) -> Iterator[VersionCell]:
+    """The rows of each version by class, confidence and latency."""
+    version = cells.index(names.MODEL_VERSION)
+    if version is None:
+        return
+    versions = cells.features[version].values
+    for name in _PLOTTED:
+        place = cells.index(name)
+        if place is None:
+            continue
+        values = cells.features[place].values
+        groups = cells.codes[:, version] * len(values) + cells.codes[:, place]
+        count = len(versions) * len(values)
+        n = totals(groups, cells.weight, count)
+        k = totals(groups, cells.failed_weight, count)
+        for group in np.flatnonzero(n):
+            yield VersionCell(
+                version=versions[group // len(values)],
+                attribute=name,
+                value=values[group % len(values)],
+                n=_number(n[group], cells),
+                failed=_number(k[group], cells),
+            )
+
+
+def _number(value: float, cells: Cells) -> float:
+    return float(value) if cells.is_weighted else int(value)

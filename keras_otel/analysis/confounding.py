@@ -1,0 +1,102 @@
+"""Does a slice stand out by itself, or by what it happens to come with?"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+
+from keras_otel.analysis.candidates import Predicates
+from keras_otel.analysis.cells import Cells, Mask, totals
+
+_NOTABLE: Final = math.log(1.1)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Confounding:
+    """What holding other attributes fixed does to a slice's risk ratio.
+
+    Attributes:
+        by: The attributes that change it by more than a tenth.
+        reversed_by: Those of them that turn it round.
+    """
+
+    by: tuple[str, ...]
+    reversed_by: tuple[str, ...]
+
+
+def mantel_haenszel_risk_ratio(
+    failed: npt.ArrayLike,
+    n: npt.ArrayLike,
+    failed_rest: npt.ArrayLike,
+    n_rest: npt.ArrayLike,
+) -> float:
+    """The risk ratio of a slice with each stratum compared within itself.
+
+    Args:
+        failed: Failures in the slice, by stratum.
+        n: Rows in the slice.
+        failed_rest: Failures outside it.
+        n_rest: Rows outside it.
+
+    Returns:
+        The ratio; infinite where nothing failed outside in any stratum that has both, and NaN where
+        no stratum has both or nothing failed in those.
+
+    Source:
+        S. Greenland and J. M. Robins, "Estimation of a common effect parameter from sparse follow-up
+        data", Biometrics 41 (1985), 55-68.
+    """
+    k, rows = np.asarray(failed, dtype=np.float64), np.asarray(n, dtype=np.float64)
+    k_rest, rows_rest = (np.asarray(a, dtype=np.float64) for a in (failed_rest, n_rest))
+    total = rows + rows_rest
+    there = total > 0
+    inside = float(np.sum(k[there] * rows_rest[there] / total[there]))
+    outside = float(np.sum(k_rest[there] * rows[there] / total[there]))
+    if not outside:
+        return math.inf if inside else math.nan
+    return inside / outside
+
+
+def confounding(
+    cells: Cells, predicates: Predicates, stratifiers: Sequence[str], ratio: float
+) -> Confounding:
+    """Compare a slice's risk ratio with that adjusted for each stratifier that is no part of it.
+
+    Args:
+        cells: All rows.
+        predicates: The slice.
+        stratifiers: Names of features.
+        ratio: The slice's risk ratio.
+    """
+    inside = np.ones(len(cells.rows), dtype=np.bool_)
+    for place, code in predicates:
+        inside &= cells.codes[:, place] == code
+    by, reversed_by = [], []
+    taken = {place for place, _ in predicates}
+    for name in stratifiers:
+        stratifier = cells.index(name)
+        if stratifier is None or stratifier in taken:
+            continue
+        adjusted = _adjusted(cells, inside, stratifier)
+        if not (0 < adjusted < math.inf and 0 < ratio < math.inf):
+            continue
+        if abs(math.log(adjusted) - math.log(ratio)) > _NOTABLE:
+            by.append(name)
+            if (adjusted - 1) * (ratio - 1) < 0:
+                reversed_by.append(name)
+    return Confounding(by=tuple(by), reversed_by=tuple(reversed_by))
+
+
+def _adjusted(cells: Cells, inside: Mask, place: int) -> float:
+    strata, count = cells.codes[:, place], len(cells.features[place].values)
+    sums = [
+        totals(strata[part], values[part], count)
+        for part in (inside, ~inside)
+        for values in (cells.failed_weight, cells.weight)
+    ]
+    return mantel_haenszel_risk_ratio(*sums)

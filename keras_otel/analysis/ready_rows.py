@@ -1,0 +1,153 @@
+"""Rows that are there already: a data frame, a table, a file."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Final
+
+import ibis
+import ibis.expr.types as ir
+
+from keras_otel.analysis.materialise import materialised
+from keras_otel.analysis.result import SliceResult
+from keras_otel.analysis.slicing import Settings, slice_rows
+from keras_otel.analysis.tables import Rows, nearest_first
+from keras_otel.errors import SourceError
+
+MODEL: Final = "rows"
+"""What stands in the place of a model's name."""
+TRACE_ID: Final = "trace_id"
+
+_SUFFIXES: Final = (".parquet", ".pq", ".csv", ".tsv")
+
+
+def slice_failures(
+    rows: Any,
+    *,
+    failed: str,
+    by: Sequence[str] = (),
+    weight: str | None = None,
+    cluster: str | None = None,
+    settings: Settings | None = None,
+) -> SliceResult:
+    """Find the slices in which failures concentrate.
+
+    Args:
+        rows: An Ibis table, an Arrow table, or a pandas or Polars data frame: one row for each answer. A
+            column `trace_id`, if there is one, gives the examples.
+        failed: The column that is true, or 1, where the answer failed; rows without a value leave the
+            denominator.
+        by: Columns to slice by; all others by default.
+        weight: The column that says how many answers a row stands for.
+        cluster: The column whose values are not independent of one another within, such as a session.
+        settings: How to slice.
+
+    Raises:
+        SourceError: A column is not there, or holds what it cannot.
+    """
+    table = _table(rows)
+    named = [failed, *by, *(name for name in (weight, cluster) if name is not None)]
+    for name in named:
+        if name not in table.columns:
+            there = nearest_first(name, table.columns)
+            raise SourceError(f"the rows have no column {name!r}: there is {there}")
+    settings = settings or Settings()
+    adjusted = [name for name in settings.adjust_for if name in table.columns]
+    taken = {failed, weight, cluster, TRACE_ID}
+    features = (
+        tuple(dict.fromkeys([*by, *adjusted]))
+        if by
+        else tuple(name for name in table.columns if name not in taken)
+    )
+    has_ids = TRACE_ID in table.columns
+    prepared = table.select(
+        trace_id=table[TRACE_ID].cast("string") if has_ids else ibis.row_number().cast("string"),
+        model=ibis.literal(MODEL),
+        eval=ibis.literal(failed),
+        failed=_failed(table, failed),
+        error=ibis.literal(False),  # noqa: FBT003 - SQL
+        weight=_weight(table, weight),
+        cluster=ibis.null("string") if cluster is None else table[cluster].cast("string"),
+        **{name: _text(table[name]) for name in features if name not in _OWN},
+    )
+    return slice_rows(
+        Rows(
+            table=materialised(prepared, "rows"),
+            features=tuple(name for name in features if name not in _OWN),
+            is_weighted=weight is not None,
+            is_clustered=cluster is not None,
+            accounting=None,
+            warnings=(),
+        ),
+        settings,
+    )
+
+
+_OWN: Final = ("trace_id", "model", "eval", "failed", "error", "weight", "cluster")
+
+
+def read_rows(path: Path) -> ir.Table:
+    """Open a file of ready rows, Parquet or CSV.
+
+    Raises:
+        SourceError: It is not there, or neither.
+    """
+    if not path.is_file():
+        raise SourceError(f"{path} is not there: --rows takes a Parquet or CSV file")
+    suffix = path.suffix.lower()
+    if suffix not in _SUFFIXES:
+        raise SourceError(f"{path} is neither .parquet nor .csv: --rows takes one of these")
+    connection: Any = ibis.duckdb.connect()
+    try:
+        read = connection.read_parquet if suffix in (".parquet", ".pq") else connection.read_csv
+        table: ir.Table = read(path)
+    except Exception as error:
+        first = str(error).strip().partition("\n")[0]
+        raise SourceError(f"{path} cannot be read: {first}") from error
+    return table
+
+
+def _table(rows: Any) -> ir.Table:
+    if isinstance(rows, ir.Table):
+        return rows
+    connection: Any = ibis.duckdb.connect()
+    table: ir.Table = connection.create_table("keras_otel_given", rows, temp=True)
+    return table
+
+
+def _failed(table: ir.Table, name: str) -> ir.Value:
+    column = table[name]
+    if column.type().is_boolean():
+        return column
+    if column.type().is_numeric():
+        odd = table.filter(column.notnull() & ~column.isin([0, 1])).limit(1).to_pyarrow()
+        if odd.num_rows:
+            value = odd.column(name)[0].as_py()
+            raise SourceError(
+                f"column {name!r} holds {value!r}, which is neither true nor false: it must hold 0 and 1"
+            )
+        return column == 1
+    raise SourceError(
+        f"column {name!r} is of type {column.type()}: it must hold true and false, or 0 and 1"
+    )
+
+
+def _weight(table: ir.Table, name: str | None) -> ir.Value:
+    if name is None:
+        return ibis.literal(1.0)
+    column = table[name]
+    if not column.type().is_numeric():
+        raise SourceError(f"column {name!r} is of type {column.type()}: weights are numbers")
+    number = column.cast("float64")
+    bad = table.filter(column.isnull() | number.isnan() | number.isinf() | (number < 0))
+    count = bad.count().to_pyarrow().as_py()
+    if count:
+        raise SourceError(
+            f"column {name!r} has {count:,} rows whose weight is no number from 0 on: leave them out"
+        )
+    return number
+
+
+def _text(column: ir.Column) -> ir.Value:
+    return column.cast("string")
