@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
 
+import duckdb
 import ibis
 import ibis.expr.types as ir
 
@@ -102,7 +103,7 @@ def read_rows(path: Path) -> ir.Table:
     try:
         read = connection.read_parquet if suffix in (".parquet", ".pq") else connection.read_csv
         table: ir.Table = read(path)
-    except Exception as error:
+    except (OSError, duckdb.Error) as error:
         first = str(error).strip().partition("\n")[0]
         raise SourceError(f"{path} cannot be read: {first}") from error
     return table

@@ -13,9 +13,10 @@ from collections.abc import Sequence
 from typing import NoReturn
 
 from keras_otel.cli.doctor import DOCTOR
+from keras_otel.cli.slice import SLICE
 from keras_otel.version import __version__
 
-COMMANDS = (DOCTOR,)
+COMMANDS = (SLICE, DOCTOR)
 
 EXIT_WRONG = 2
 _EXIT_INTERRUPTED = 130  # 128 + SIGINT, as shells have it

@@ -3,11 +3,23 @@
 from __future__ import annotations
 
 import argparse
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from datetime import UTC, datetime
+from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TextIO
+
+from keras_otel.cli.command import Command
+from keras_otel.cli.times import point_in_time
+from keras_otel.errors import KerasOtelError, OptionError
 
 if TYPE_CHECKING:
-    pass
+    from keras_otel.analysis.result import SliceResult
+    from keras_otel.analysis.slicing import Settings
+    from keras_otel.analysis.sources.intake import Window
 
 _FORMATS: Final = ("table", "json", "md", "html")
 _SUFFIXES: Final = {

@@ -8,12 +8,10 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
 from keras_otel import semconv as names
+from keras_otel.analysis.features import MISSING, OTHER
 
 Quoted = Callable[[str], str]
 """How an output sets off a text that a user chose."""
-
-OTHER: Final = "__other__"
-MISSING: Final = "__missing__"
 
 _NOUNS: Final[Mapping[str, str]] = {
     names.MODEL_VERSION: "version",
