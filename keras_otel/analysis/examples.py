@@ -40,7 +40,9 @@ def example_traces(table: ir.Table, wanted: Sequence[Wanted]) -> list[list[tuple
             few = few.order_by(few.trace_id).limit(MOST)
             parts.append(
                 few.select(
-                    family=ibis.literal(family), place=ibis.literal(place), trace_id=few.trace_id
+                    family=ibis.literal(family, "int32"),
+                    place=ibis.literal(place, "int32"),
+                    trace_id=few.trace_id,
                 )
             )
     found: dict[tuple[int, int], list[str]] = {}

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
 import duckdb
 import ibis
 import ibis.expr.types as ir
+import pyarrow as pa
 
 from keras_otel.analysis.materialise import materialised
 from keras_otel.analysis.result import SliceResult
@@ -19,6 +21,9 @@ from keras_otel.errors import SourceError
 MODEL: Final = "rows"
 """What stands in the place of a model's name."""
 TRACE_ID: Final = "trace_id"
+
+_OWN: Final = (TRACE_ID, "model", "eval", "failed", "error", "weight", "cluster")
+"""Columns that a row has by these names already."""
 
 _SUFFIXES: Final = (".parquet", ".pq", ".csv", ".tsv")
 
@@ -55,12 +60,9 @@ def slice_failures(
             raise SourceError(f"the rows have no column {name!r}: there is {there}")
     settings = settings or Settings()
     adjusted = [name for name in settings.adjust_for if name in table.columns]
-    taken = {failed, weight, cluster, TRACE_ID}
-    features = (
-        tuple(dict.fromkeys([*by, *adjusted]))
-        if by
-        else tuple(name for name in table.columns if name not in taken)
-    )
+    taken = {failed, weight, cluster, *_OWN}
+    others = [name for name in table.columns if name not in taken]
+    features = tuple(dict.fromkeys([*(by or others), *adjusted]))
     has_ids = TRACE_ID in table.columns
     prepared = table.select(
         trace_id=table[TRACE_ID].cast("string") if has_ids else ibis.row_number().cast("string"),
@@ -70,22 +72,19 @@ def slice_failures(
         error=ibis.literal(False),  # noqa: FBT003 - SQL
         weight=_weight(table, weight),
         cluster=ibis.null("string") if cluster is None else table[cluster].cast("string"),
-        **{name: _text(table[name]) for name in features if name not in _OWN},
+        **{name: _text(table[name]) for name in features},
     )
     return slice_rows(
         Rows(
             table=materialised(prepared, "rows"),
-            features=tuple(name for name in features if name not in _OWN),
+            features=features,
             is_weighted=weight is not None,
             is_clustered=cluster is not None,
             accounting=None,
             warnings=(),
         ),
-        settings,
+        replace(settings, by=tuple(by) or settings.by or features),
     )
-
-
-_OWN: Final = ("trace_id", "model", "eval", "failed", "error", "weight", "cluster")
 
 
 def read_rows(path: Path) -> ir.Table:
@@ -113,7 +112,14 @@ def _table(rows: Any) -> ir.Table:
     if isinstance(rows, ir.Table):
         return rows
     connection: Any = ibis.duckdb.connect()
-    table: ir.Table = connection.create_table("keras_otel_given", rows, temp=True)
+    try:
+        given = pa.table(rows)
+    except (TypeError, ValueError, pa.ArrowException) as error:
+        kind = type(rows).__name__
+        raise SourceError(
+            f"rows of type {kind} cannot be read: give an Ibis table, an Arrow table or a data frame"
+        ) from error
+    table: ir.Table = connection.create_table("keras_otel_given", given, temp=True)
     return table
 
 

@@ -1,0 +1,53 @@
+"""Ready rows as cells and sums, and the independent answers to hold them to."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import ibis
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+
+from keras_otel.analysis.cells import Cells, cells_by_family
+from keras_otel.analysis.features import features_of
+
+
+def frame(rows: int, *, seed: int, features: int = 4, values: int = 3) -> pd.DataFrame:
+    """Random rows: features `f0`..., `failed`, `weight` and `cluster`."""
+    rng = np.random.default_rng(seed)
+    columns = {
+        f"f{n}": np.char.add("v", rng.integers(0, values, rows).astype(str))
+        for n in range(features)
+    }
+    return pd.DataFrame(
+        {
+            **columns,
+            "failed": rng.random(rows) < 0.2,
+            "weight": rng.choice([1.0, 2.0, 4.0, 1.5], rows),
+            "cluster": np.char.add("c", rng.integers(0, max(rows // 6, 1), rows).astype(str)),
+        }
+    )
+
+
+def cells_of(
+    data: pd.DataFrame, features: Sequence[str], *, weighted: bool = False, clustered: bool = False
+) -> Cells:
+    """The cells of rows of one family."""
+    connection = ibis.duckdb.connect()
+    table = connection.create_table(
+        "given",
+        pa.Table.from_pandas(
+            data.assign(
+                model="m",
+                eval="e",
+                error=False,
+                trace_id=[f"{n:08d}" for n in range(len(data))],
+                weight=data["weight"] if weighted else 1.0,
+            ),
+            preserve_index=False,
+        ),
+    )
+    chosen = features_of(table, features, features).features
+    ((_, _, cells),) = cells_by_family(table, chosen, is_clustered=clustered, is_weighted=weighted)
+    return cells
