@@ -8,7 +8,7 @@ from typing import Any, Final
 import ibis
 import ibis.expr.types as ir
 
-from keras_otel.analysis.features import MISSING, OTHER
+from keras_otel.analysis.features import MISSING, OTHER, column_of
 from keras_otel.analysis.result import Predicate
 
 MOST: Final = 3
@@ -56,7 +56,8 @@ def example_traces(table: ir.Table, wanted: Sequence[Wanted]) -> list[list[tuple
 
 def _holds(table: ir.Table, predicate: Predicate) -> ir.BooleanValue:
     holds: ir.BooleanValue = (
-        ibis.coalesce(table[predicate.attribute].cast("string"), MISSING) == predicate.value
+        ibis.coalesce(table[column_of(predicate.attribute)].cast("string"), MISSING)
+        == predicate.value
     )
     return holds
 

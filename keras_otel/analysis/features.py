@@ -14,6 +14,8 @@ OTHER: Final = "__other__"
 MAX_VALUES: Final = 50
 MAX_FEATURES: Final = 12
 
+_TAKEN: Final = frozenset({"trace_id", "model", "eval", "failed", "error", "weight", "cluster"})
+
 _IDENTIFIER_SHARE: Final = 0.5
 """Of the rows that have a value: with more different values than that they name the rows."""
 
@@ -32,11 +34,16 @@ class Feature:
 
     def of(self, table: ir.Table) -> ir.Value:
         """Each row's value: the column's own, `MISSING` where it has none, else `OTHER`."""
-        text = ibis.coalesce(table[self.name].cast("string"), MISSING)
+        text = ibis.coalesce(table[column_of(self.name)].cast("string"), MISSING)
         if OTHER not in self.values:
             return text
         kept = [value for value in self.values if value != OTHER]
         return ibis.cases((text.isin(kept), text), else_=OTHER)
+
+
+def column_of(name: str) -> str:
+    """The column that holds a feature: its own name, unless every row has a column of that name."""
+    return f"{name} of the row" if name in _TAKEN else name
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,7 +84,7 @@ def features_of(table: ir.Table, names: Sequence[str], asked: Sequence[str]) -> 
 
 
 def _feature(table: ir.Table, name: str, *, is_asked: bool, left_out: list[str]) -> Feature | None:
-    column = table.select(value=table[name].cast("string"))
+    column = table.select(value=table[column_of(name)].cast("string"))
     counts = column.group_by("value").aggregate(n=column.count())
     common = counts.order_by(counts.n.desc(), counts["value"]).limit(MAX_VALUES + 1)
     rows = _rows(common)
@@ -87,7 +94,9 @@ def _feature(table: ir.Table, name: str, *, is_asked: bool, left_out: list[str])
         return Feature(name=name, values=tuple(texts)) if texts else None
     told = column.filter(column["value"].notnull())
     (found,) = _rows(told.aggregate(n=told.count(), distinct=told["value"].nunique()))
-    if found["distinct"] > _IDENTIFIER_SHARE * found["n"]:
+    if found["distinct"] > _TAKEN: Final = frozenset({"trace_id", "model", "eval", "failed", "error", "weight", "cluster"})
+
+_IDENTIFIER_SHARE * found["n"]:
         if is_asked:
             left_out.append(
                 f"{name} is not sliced by: it has {found['distinct']:,} values in {found['n']:,} rows"

@@ -12,6 +12,7 @@ import ibis
 import ibis.expr.types as ir
 import pyarrow as pa
 
+from keras_otel.analysis.features import column_of
 from keras_otel.analysis.materialise import materialised
 from keras_otel.analysis.result import SliceResult
 from keras_otel.analysis.slicing import Settings, slice_rows
@@ -21,9 +22,6 @@ from keras_otel.errors import SourceError
 MODEL: Final = "rows"
 """What stands in the place of a model's name."""
 TRACE_ID: Final = "trace_id"
-
-_OWN: Final = (TRACE_ID, "model", "eval", "failed", "error", "weight", "cluster")
-"""Columns that a row has by these names already."""
 
 _SUFFIXES: Final = (".parquet", ".pq", ".csv", ".tsv")
 
@@ -60,7 +58,7 @@ def slice_failures(
             raise SourceError(f"the rows have no column {name!r}: there is {there}")
     settings = settings or Settings()
     adjusted = [name for name in settings.adjust_for if name in table.columns]
-    taken = {failed, weight, cluster, *_OWN}
+    taken = {failed, weight, cluster, TRACE_ID}
     others = [name for name in table.columns if name not in taken]
     features = tuple(dict.fromkeys([*(by or others), *adjusted]))
     has_ids = TRACE_ID in table.columns
@@ -72,7 +70,7 @@ def slice_failures(
         error=ibis.literal(False),  # noqa: FBT003 - SQL
         weight=_weight(table, weight),
         cluster=ibis.null("string") if cluster is None else table[cluster].cast("string"),
-        **{name: _text(table[name]) for name in features},
+        **{column_of(name): table[name].cast("string") for name in features},
     )
     return slice_rows(
         Rows(
@@ -154,7 +152,3 @@ def _weight(table: ir.Table, name: str | None) -> ir.Value:
             f"column {name!r} has {count:,} rows whose weight is no number from 0 on: leave them out"
         )
     return number
-
-
-def _text(column: ir.Column) -> ir.Value:
-    return column.cast("string")

@@ -206,3 +206,11 @@ def test_examples_are_failed_rows_of_the_slice():
     inside = data[(data["f0"] == "1") & (data["f2"] == "3") & data["failed"]]
 
     assert found.example_trace_ids == tuple(sorted(inside["trace_id"])[:3])
+
+
+def test_columns_by_any_name():
+    """A column may have the name of something that a row has itself."""
+    data = planted(0).rename(columns={"f0": "model", "f2": "cluster", "f3": "weight"})
+    first = slice_failures(data, failed="failed").evals[0].slices[0]
+
+    assert {(p.attribute, p.value) for p in first.predicates} == {("model", "1"), ("cluster", "3")}
