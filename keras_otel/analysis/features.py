@@ -94,9 +94,7 @@ def _feature(table: ir.Table, name: str, *, is_asked: bool, left_out: list[str])
         return Feature(name=name, values=tuple(texts)) if texts else None
     told = column.filter(column["value"].notnull())
     (found,) = _rows(told.aggregate(n=told.count(), distinct=told["value"].nunique()))
-    if found["distinct"] > _TAKEN: Final = frozenset({"trace_id", "model", "eval", "failed", "error", "weight", "cluster"})
-
-_IDENTIFIER_SHARE * found["n"]:
+    if found["distinct"] > _IDENTIFIER_SHARE * found["n"]:
         if is_asked:
             left_out.append(
                 f"{name} is not sliced by: it has {found['distinct']:,} values in {found['n']:,} rows"
