@@ -35,7 +35,12 @@ _KEYS: Final = ("trace_id", "model")
 
 
 def paired(
-    predictions: ir.Table, answers: ir.Table, eval_names: Sequence[str], models: Mapping[str, str]
+    predictions: ir.Table,
+    answers: ir.Table,
+    eval_names: Sequence[str],
+    models: Mapping[str, str],
+    *,
+    until_ns: int | None = None,
 ) -> ir.Table:
     """One row for each trace, model and evaluation name.
 
@@ -44,6 +49,7 @@ def paired(
         answers: One for each trace and evaluation name.
         eval_names: All of them; a trace without an evaluation of a name has a row without a verdict.
         models: Each segment that the answers' keys speak of, and the model that it means.
+        until_ns: Keys of answers from then on speak of predictions that do not count.
 
     Returns:
         The columns of both; `family`, the evaluation's name; `tier`; `choices`, the number of inference
@@ -58,6 +64,9 @@ def paired(
     ranked = joined.mutate(tier=_tier(joined))
     best = _corrected(_best(ranked, predictions), predictions.columns)
     parts = [best]
+    if until_ns is not None:
+        at_ns = ibis.coalesce(answers.answer_start_ns, answers.evaluated_ns)
+        answers = answers.filter(at_ns.isnull() | (at_ns < until_ns))
     for segment, model in models.items():
         parts.append(_from_keys(answers, predictions, segment, model, best))
     return ibis.union(*parts) if len(parts) > 1 else best

@@ -103,7 +103,9 @@ def build_rows(telemetry: Telemetry, question: Question) -> Rows:
         usable = usable.filter(usable.model.isin(wanted))
     named = {segment: model for segment, model in models.named.items() if model in wanted}
     thresholds = _thresholds(spans)
-    one = pairs.paired(usable, answered, _values(judged.name), named)
+    one = pairs.paired(
+        usable, answered, _values(judged.name), named, until_ns=telemetry.window.until_ns
+    )
     features = (*FEATURES, *(key for key in dict.fromkeys(question.by) if key not in FEATURES))
     marked = materialised(_columns(one, question, features, thresholds), "rows")
     _require_attributes(marked, question, spans)

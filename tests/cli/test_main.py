@@ -33,7 +33,8 @@ def test_every_command_and_option_has_help_and_documentation(name, command):
     for action in command._actions:
         assert action.help, action.dest
         if not isinstance(action, argparse._HelpAction):
-            assert f"`{action.option_strings[-1]}" in documented
+            name = action.option_strings[-1] if action.option_strings else action.metavar
+            assert f"`{name}" in documented
 
 
 def test_help_names_every_command(capsys):
