@@ -18,10 +18,11 @@ from receivers import (
     Collector,
     Endpoints,
     Sink,
-    build_collector,
     collector_in,
     rotel_into,
 )
+
+from tests.go_binaries import build_collector
 
 
 @pytest.fixture

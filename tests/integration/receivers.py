@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import gzip
-import hashlib
 import os
-import shutil
 import socket
 import subprocess
 import threading
@@ -19,8 +17,6 @@ from pathlib import Path
 
 from received import REQUESTS, Telemetry, from_protobuf, read_json_lines
 
-COLLECTOR_VERSION = "0.155.0"
-_COLLECTOR_SOURCE = Path(__file__).parent / "collector"
 _READY_TIMEOUT_S = 30.0
 
 _COLLECTOR_CONFIG = """
@@ -162,34 +158,6 @@ def collector_in(folder: Path, binary: Path) -> Iterator[Collector]:
     )
     with _running([os.fspath(binary), "--config", os.fspath(config)], ports) as process:
         yield Collector(ports, output, process)
-
-
-def build_collector() -> Path | None:
-    """The Collector's binary, built at its first use; None where there is no Go.
-
-    It lies in the cache folder (`KERAS_OTEL_CACHE`, else `.cache` in the checkout), under its
-    version and a hash of its source.
-    """
-    root = Path(__file__).parents[2]
-    cache = Path(os.environ.get("KERAS_OTEL_CACHE") or root / ".cache").resolve()
-    source = b"".join(path.read_bytes() for path in sorted(_COLLECTOR_SOURCE.iterdir()))
-    key = f"{COLLECTOR_VERSION}-{hashlib.sha256(source).hexdigest()[:12]}"
-    binary = cache / f"collector-{key}" / "collector"
-    if binary.exists():
-        return binary
-    go = shutil.which("go") or shutil.which("go", path="/usr/local/go/bin")
-    if go is None:
-        return None
-    binary.parent.mkdir(parents=True, exist_ok=True)
-    # Built beside its place and moved, so that a build that is cut off leaves nothing to trust.
-    unfinished = binary.with_name(f"collector.{os.getpid()}")
-    subprocess.run(
-        [go, "build", "-trimpath", "-o", os.fspath(unfinished), "."],
-        cwd=_COLLECTOR_SOURCE,
-        check=True,
-    )
-    unfinished.replace(binary)
-    return binary
 
 
 @contextmanager

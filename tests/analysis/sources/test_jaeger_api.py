@@ -100,7 +100,7 @@ def test_the_same_rows(jaeger, traces):
         built = build_rows(telemetry, QUESTION)
         rows = built.table.to_pyarrow().to_pylist()
 
-    expected, _ = answer(traces)
+    expected, _, _ = answer(traces)
     assert telemetry.problems == ()
     assert sorted(rows, key=lambda r: (r["trace_id"], r["model"], r["eval"])) == expected
 

@@ -8,6 +8,8 @@ import json
 import random
 import subprocess
 import sys
+from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from urllib.request import urlopen
 
@@ -16,11 +18,13 @@ import pyarrow.parquet as pq
 import pytest
 
 from keras_otel.analysis.fail_rules import FailRule
+from keras_otel.analysis.reports import render_json
+from keras_otel.analysis.slicing import Settings, slice_rows
 from keras_otel.analysis.sources import lines
 from keras_otel.analysis.sources.intake import Window
 from keras_otel.analysis.sources.reading import open_sources
 from keras_otel.analysis.sources.shares import shares_of
-from keras_otel.analysis.tables import Question, build_rows
+from keras_otel.analysis.tables import FEATURES, Question, build_rows
 from tests.analysis.sources.jaeger_download import download
 from tests.analysis.sources.requests import many, write
 
@@ -30,6 +34,8 @@ QUESTION = Question(
     cluster="session.id",
 )
 
+
+SETTINGS = Settings(by=FEATURES, min_support=3, list_all=True)
 
 ROOT = Path(__file__).parents[3]
 
@@ -43,8 +49,9 @@ def answer(*sources):
     with open_sources(sources) as telemetry:
         built = build_rows(telemetry, QUESTION)
         rows = built.table.to_pyarrow().to_pylist()
+        document = render_json(slice_rows(built, SETTINGS))
     assert telemetry.problems == ()
-    return sorted(rows, key=_order), built
+    return sorted(rows, key=_order), built, document
 
 
 @pytest.fixture(scope="module")
@@ -58,20 +65,22 @@ def traces(tmp_path_factory):
 @pytest.fixture(scope="module")
 def expected(traces):
     """What the file itself gives; every kind of row is in it."""
-    rows, built = answer(traces)
+    rows, built, document = answer(traces)
     counts = built.accounting.rows
     assert min(counts.evaluated, counts.errors, counts.not_evaluated, counts.several) > 5
     assert {row["weight"] for row in rows} == {1.0, 2.0, 4.0}
     assert {row["failed"] for row in rows} == {True, False, None}
-    return rows, built.accounting
+    assert '"risk_ratio"' in document
+    return rows, built.accounting, document
 
 
 def same(expected, *sources):
-    """Assert that sources give the rows and counts that are expected."""
-    rows, built = answer(*sources)
+    """Assert that sources give the rows, counts and JSON that are expected, byte for byte."""
+    rows, built, document = answer(*sources)
 
     assert rows == expected[0]
     assert built.accounting == expected[1]
+    assert document == expected[2]
 
 
 @pytest.mark.parametrize("suffix", ["", ".gz", ".zst"])
@@ -197,15 +206,21 @@ def test_jaeger(traces, expected, tmp_path):
         )
     )
 
-    found, _ = answer(path, rows)
+    found, _, document = answer(path, rows)
 
     assert found == expected[0]
+    assert _told(document) == _told(expected[2])
     assert answer(path)[0] == expected[0]
 
 
-@pytest.fixture
-def clickhouse(traces):
-    """The address of a ClickHouse that holds the traces in the Collector's tables."""
+def _told(document):
+    """Without the counts of deliveries, which evaluations in a file of their own add to."""
+    return {key: value for key, value in json.loads(document).items() if key != "accounting"}
+
+
+@contextmanager
+def clickhouse_with(traces):
+    """The address of a ClickHouse that holds traces in the Collector's tables."""
     pytest.importorskip("chdb")
     pytest.importorskip("clickhouse_connect")
     command = [sys.executable, "-m", "tests.analysis.sources.clickhouse_server", str(traces)]
@@ -216,16 +231,42 @@ def clickhouse(traces):
         process.stdin.close()
 
 
+@pytest.fixture
+def clickhouse(traces):
+    """A ClickHouse with the traces of every kind."""
+    with clickhouse_with(traces) as address:
+        yield address
+
+
+def test_only_cells_come_back(tmp_path):
+    """However many rows an engine joins, it answers with a row for each combination of values."""
+    path = tmp_path / "traces.jsonl"
+    write(path, many(900))
+    question = replace(QUESTION, by=(), cluster=None)
+    with clickhouse_with(path) as address, open_sources([f"clickhouse://{address}/otel"]) as read:
+        built = build_rows(read, question)
+        slice_rows(built, Settings())
+        with urlopen(f"http://{address}/answered") as answered:
+            largest = max(json.load(answered))
+        rows = built.table.to_pyarrow().to_pylist()
+    keys = ("model", "eval", *built.features)
+    cells = {tuple(row[key] for key in keys) for row in rows}
+
+    assert largest == len(cells) < len(rows) / 5
+
+
 def test_clickhouse(clickhouse, expected):
     """The Collector's tables, in ClickHouse's own engine: rows are made there, and stay there."""
     with open_sources([f"clickhouse://{clickhouse}/otel"]) as telemetry:
         built = build_rows(telemetry, QUESTION)
         with urlopen(f"http://{clickhouse}/answered") as answered:
             largest = max(json.load(answered))
+        document = render_json(slice_rows(built, SETTINGS))
         rows = built.table.to_pyarrow().to_pylist()
 
     assert sorted(rows, key=_order) == expected[0]
     assert built.accounting == expected[1]
+    assert document == expected[2]
     assert largest < len(rows) / 2
 
 
@@ -234,7 +275,7 @@ def test_clickhouse_beside_a_file(clickhouse, expected, tmp_path):
     more = tmp_path / "more.csv"
     more.write_text(f"trace_id,name,passed\n{'f' * 32},other,true\n")
 
-    rows, built = answer(f"clickhouse://{clickhouse}/otel", more)
+    rows, built, _ = answer(f"clickhouse://{clickhouse}/otel", more)
 
     assert [row for row in rows if row["eval"] != "other"] == expected[0]
     assert built.accounting.without_prediction == 1
