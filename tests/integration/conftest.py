@@ -6,7 +6,6 @@ import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import NoReturn
 
 import pytest
 
@@ -23,6 +22,7 @@ from receivers import (
 )
 
 from tests.go_binaries import build_collector
+from tests.parts import missing_part
 
 
 @pytest.fixture
@@ -59,10 +59,3 @@ def collector(collector_binary: Path, tmp_path: Path) -> Iterator[Collector]:
 def programs(tmp_path: Path) -> Programs:
     """Runs the programs of `apps/` in the test's own folder."""
     return Programs(tmp_path)
-
-
-def missing_part(reason: str) -> NoReturn:
-    """Skip for want of a part; in CI, where every part must be there, fail."""
-    if os.environ.get("CI"):
-        pytest.fail(reason)
-    pytest.skip(reason)

@@ -12,11 +12,11 @@ from typing import Any
 
 import pytest
 from chat_completions import ChatCompletions
-from conftest import missing_part
 from programs import Programs
 from received import Span, Telemetry, Typed, read_json_lines
 
 from keras_otel import semconv as names
+from tests.parts import missing_part
 
 CALLS = [
     f"{client} {how}" for client in ("sync", "async") for how in ("whole", "stream", "refused")
