@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from keras_otel.analysis.ready_rows import slice_failures
+from keras_otel.analysis import slice_failures
 from keras_otel.analysis.result import EvalResult
 
 FEATURES, VALUES = 8, 2

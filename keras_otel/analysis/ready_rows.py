@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -15,6 +14,7 @@ import pyarrow as pa
 from keras_otel.analysis.features import column_of
 from keras_otel.analysis.materialise import materialised
 from keras_otel.analysis.result import SliceResult
+from keras_otel.analysis.significance import Correction
 from keras_otel.analysis.slicing import Settings, slice_rows
 from keras_otel.analysis.tables import Rows, nearest_first
 from keras_otel.errors import SourceError
@@ -26,14 +26,18 @@ TRACE_ID: Final = "trace_id"
 _SUFFIXES: Final = (".parquet", ".pq", ".csv", ".tsv")
 
 
-def slice_failures(
+def slice_failures(  # noqa: PLR0913 - the options of the command line, by the same names
     rows: Any,
     *,
     failed: str,
     by: Sequence[str] = (),
     weight: str | None = None,
     cluster: str | None = None,
-    settings: Settings | None = None,
+    adjust_for: Sequence[str] = (),
+    min_support: int | None = None,
+    max_level: int = 3,
+    fdr: Correction = "bh",
+    list_all: bool = False,
 ) -> SliceResult:
     """Find the slices in which failures concentrate.
 
@@ -45,22 +49,27 @@ def slice_failures(
         by: Columns to slice by; all others by default.
         weight: The column that says how many answers a row stands for.
         cluster: The column whose values are not independent of one another within, such as a session.
-        settings: How to slice.
+        adjust_for: Columns to hold fixed, to see whether that changes a risk ratio.
+        min_support: Fewest rows of a slice; 30 or 0.5 % of all rows by default.
+        max_level: Most predicates of a slice, 1 to 3.
+        fdr: `bh` (Benjamini-Hochberg) or `by` (Benjamini-Yekutieli).
+        list_all: Whether slices that are not significant are listed too, at most 200 of them.
+
+    Returns:
+        One family of slices; its records are those of `keras_otel.analysis.result`.
 
     Raises:
         SourceError: A column is not there, or holds what it cannot.
     """
     table = _table(rows)
-    named = [failed, *by, *(name for name in (weight, cluster) if name is not None)]
+    named = [failed, *by, *adjust_for, *(name for name in (weight, cluster) if name is not None)]
     for name in named:
         if name not in table.columns:
             there = nearest_first(name, table.columns)
             raise SourceError(f"the rows have no column {name!r}: there is {there}")
-    settings = settings or Settings()
-    adjusted = [name for name in settings.adjust_for if name in table.columns]
     taken = {failed, weight, cluster, TRACE_ID}
     others = [name for name in table.columns if name not in taken]
-    features = tuple(dict.fromkeys([*(by or others), *adjusted]))
+    features = tuple(dict.fromkeys([*(by or others), *adjust_for]))
     has_ids = TRACE_ID in table.columns
     prepared = table.select(
         trace_id=table[TRACE_ID].cast("string") if has_ids else ibis.row_number().cast("string"),
@@ -81,7 +90,14 @@ def slice_failures(
             accounting=None,
             warnings=(),
         ),
-        replace(settings, by=tuple(by) or settings.by or features),
+        Settings(
+            by=tuple(by) or features,
+            adjust_for=tuple(adjust_for),
+            min_support=min_support,
+            max_level=max_level,
+            fdr=fdr,
+            list_all=list_all,
+        ),
     )
 
 

@@ -236,7 +236,11 @@ def _ready_result(parsed: argparse.Namespace) -> SliceResult:
         by=parsed.by,
         weight=parsed.weight,
         cluster=parsed.cluster,
-        settings=_settings(parsed),
+        adjust_for=parsed.adjust_for,
+        min_support=parsed.min_support,
+        max_level=parsed.max_level,
+        fdr=parsed.fdr,
+        list_all=parsed.all,
     )
 
 

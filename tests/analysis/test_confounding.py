@@ -9,9 +9,8 @@ import pandas as pd
 import pytest
 from statsmodels.stats.contingency_tables import StratifiedTable
 
+from keras_otel.analysis import slice_failures
 from keras_otel.analysis.confounding import mantel_haenszel_risk_ratio
-from keras_otel.analysis.ready_rows import slice_failures
-from keras_otel.analysis.slicing import Settings
 
 # Admissions to Berkeley's six largest departments in 1973, by department: men admitted and rejected,
 # women admitted and rejected. P. J. Bickel, E. A. Hammel and J. W. O'Connell, "Sex bias in graduate
@@ -60,7 +59,8 @@ def test_a_reversal_is_said_in_words():
         admissions(),
         failed="rejected",
         by=["gender"],
-        settings=Settings(adjust_for=("department",), max_level=1),
+        adjust_for=("department",),
+        max_level=1,
     )
     (family,) = result.evals
     (women,) = [s for s in family.slices if s.predicates[0].value == "women"]

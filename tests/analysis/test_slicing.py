@@ -6,8 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from keras_otel.analysis.ready_rows import slice_failures
-from keras_otel.analysis.slicing import Settings
+from keras_otel.analysis import slice_failures
 from keras_otel.errors import SourceError
 
 
@@ -89,7 +88,7 @@ def test_ranking_and_all():
     """Findings are ranked by the lower end of their excess; `list_all` adds the others after them."""
     data = planted(0)
     few = slice_failures(data, failed="failed").evals[0].slices
-    everything = slice_failures(data, failed="failed", settings=Settings(list_all=True))
+    everything = slice_failures(data, failed="failed", list_all=True)
     listed = everything.evals[0].slices
 
     lowers = [found.excess_failures_lower for found in few]
@@ -103,7 +102,7 @@ def test_by_is_stricter():
     """Benjamini-Yekutieli leaves fewer slices and greater q."""
     data = planted(3)
     usual = slice_failures(data, failed="failed").evals[0].slices[0]
-    strict = slice_failures(data, failed="failed", settings=Settings(fdr="by")).evals[0].slices[0]
+    strict = slice_failures(data, failed="failed", fdr="by").evals[0].slices[0]
 
     assert strict.p == usual.p
     assert strict.q > usual.q
