@@ -56,6 +56,7 @@ LAYERS = (
     (
         "analysis.sources.evaluation_tables",
         "analysis.sources.jaeger_api",
+        "analysis.sources.phoenix",
         "analysis.sources.shares",
     ),
     ("analysis.sources.clickhouse",),

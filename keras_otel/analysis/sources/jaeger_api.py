@@ -86,6 +86,7 @@ def _answer(url: str) -> dict[str, Any]:
         with urlopen(url, timeout=_TIMEOUT_S) as response:  # noqa: S310 - the user's own URL
             answer = json.load(response)
     except HTTPError as error:
+        error.close()
         raise SourceError(
             f"{host} answers {error.code} to Jaeger's query API: is it the query service's address, "
             "such as http://localhost:16686?"

@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 import ibis
 import ibis.expr.types as ir
 
-from keras_otel.analysis.sources import clickhouse
+from keras_otel.analysis.sources import clickhouse, phoenix
 from keras_otel.analysis.sources.csv_file import read_csv
 from keras_otel.analysis.sources.files import compression_of, decompress, files_of, kind_of
 from keras_otel.analysis.sources.intake import Intake, Window
@@ -103,6 +103,10 @@ class _Reader:
         if scheme in ("http", "https"):
             with self._intake() as intake:
                 read_jaeger(source, intake, self._window)
+            self._problems += intake.problems()
+        elif scheme in phoenix.SCHEMES:
+            with self._intake() as intake:
+                phoenix.read_phoenix(source, intake, self._window)
             self._problems += intake.problems()
         elif scheme == "clickhouse":
             self._engines.append(clickhouse.connect(source))
