@@ -1,7 +1,7 @@
 """A running Phoenix: `phoenix+http://host:6006`, or with one project `phoenix+http://host:6006/default`.
 
 Its REST API gives spans as OTLP, a thousand at a time, and annotations by the ids of their spans. Phoenix
-keeps neither the tracestate nor the resource of a span, and its times only to about 100 ns.
+keeps neither the tracestate nor the resource nor the links of a span, and its times only to about 100 ns.
 """
 
 from __future__ import annotations
