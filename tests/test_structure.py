@@ -55,6 +55,7 @@ LAYERS = (
     ("analysis.sources.lines", "analysis.sources.csv_file", "analysis.sources.parquet_file"),
     (
         "analysis.sources.evaluation_tables",
+        "analysis.sources.engines",
         "analysis.sources.jaeger_api",
         "analysis.sources.phoenix",
         "analysis.sources.shares",

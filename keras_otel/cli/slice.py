@@ -60,6 +60,12 @@ def _add_sources(command: argparse.ArgumentParser) -> None:
         "trace_id, span_id?, name, score?, label?, passed?",
     )
     group.add_argument(
+        "--engine",
+        metavar="URL",
+        help="where rows are joined and grouped: spark://local or spark://host:7077 instead of DuckDB in "
+        "this process; a clickhouse:// source is joined in ClickHouse",
+    )
+    group.add_argument(
         "--since", metavar="TIME", help="only predictions from then on: 2026-11-25, or 36h ago"
     )
     group.add_argument("--until", metavar="TIME", help="only predictions before then")
@@ -226,7 +232,7 @@ def _ready_result(parsed: argparse.Namespace) -> SliceResult:
         raise OptionError("--rows takes the place of SOURCE and --evals: give one or the other")
     if parsed.failed is None:
         raise OptionError("--rows needs --failed COLUMN: the one that says which answers failed")
-    for option in ("model", "eval", "fail", "since", "until", "sample_rate"):
+    for option in ("model", "eval", "fail", "since", "until", "sample_rate", "engine"):
         if getattr(parsed, option):
             name = option.replace("_", "-")
             raise OptionError(f"--{name} is about traces: rows that are ready have been chosen")
@@ -268,7 +274,9 @@ def _joined_result(parsed: argparse.Namespace) -> SliceResult:
     sources = [*parsed.sources, *parsed.evals]
     with (
         _progress() as progress,
-        open_sources(sources, window=_window(parsed), progress=progress) as telemetry,
+        open_sources(
+            sources, window=_window(parsed), progress=progress, engine=parsed.engine
+        ) as telemetry,
     ):
         rows = build_rows(telemetry, question)
         result = slice_rows(rows, _settings(parsed))

@@ -78,11 +78,15 @@ def read_rows(path: Path, source: str, intake: Intake) -> None:
 
 def scan(connection: ibis.backends.BaseBackend, paths: list[Path], schema: pa.Schema) -> ir.Table:
     """One table over files of ours, all of one layout."""
-    tables = [
-        complete(connection.read_parquet([str(path) for path in group]), schema)
-        for group in _alike(paths)
-    ]
+    # Spark takes one path at a time.
+    groups = [[path] for path in paths] if connection.name == "pyspark" else _alike(paths)
+    tables = [complete(_read(connection, group), schema) for group in groups]
     return ibis.union(*tables) if len(tables) > 1 else tables[0]
+
+
+def _read(connection: ibis.backends.BaseBackend, group: list[Path]) -> ir.Table:
+    names = [str(path) for path in group]
+    return connection.read_parquet(names[0] if len(names) == 1 else names)
 
 
 def _alike(paths: list[Path]) -> list[list[Path]]:

@@ -10,10 +10,11 @@ from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlsplit
 
-import ibis
 import ibis.expr.types as ir
+import pyarrow as pa
+import pyarrow.parquet as pq
 
-from keras_otel.analysis.sources import clickhouse, phoenix
+from keras_otel.analysis.sources import clickhouse, engines, phoenix
 from keras_otel.analysis.sources.csv_file import read_csv
 from keras_otel.analysis.sources.files import compression_of, decompress, files_of, kind_of
 from keras_otel.analysis.sources.intake import Intake, Window
@@ -33,8 +34,6 @@ from keras_otel.errors import SourceError
 Progress = Callable[[int, int], None]
 """Called with the bytes read so far and the bytes to read."""
 
-# Beyond this DuckDB goes to disk; the order of rows means nothing here.
-_ENGINE: Final = {"memory_limit": "4GB", "preserve_insertion_order": False}
 _ONE_PROCESS_BYTES: Final = 32 * 1024 * 1024
 
 
@@ -57,7 +56,11 @@ class Telemetry:
 
 @contextmanager
 def open_sources(
-    sources: Sequence[str | Path], *, window: Window | None = None, progress: Progress | None = None
+    sources: Sequence[str | Path],
+    *,
+    window: Window | None = None,
+    progress: Progress | None = None,
+    engine: str | None = None,
 ) -> Iterator[Telemetry]:
     """Read sources of traces and evaluations, in any mixture.
 
@@ -65,18 +68,22 @@ def open_sources(
         sources: Files, folders and URLs.
         window: Which predictions count; all by default.
         progress: Told of the bytes read, from any thread.
+        engine: Where rows are joined, as in `engines.connect`; ClickHouse's own rows where that is
+            the only source.
 
     Yields:
         The tables; they and the temporary files behind them are gone afterwards.
 
     Raises:
         SourceError: A source cannot be read at all.
+        OptionError: The engine is not known or does not start.
     """
+    engines.require_engine(engine)
     with tempfile.TemporaryDirectory(prefix="keras-otel-") as folder:
         reader = _Reader(Path(folder), window or Window(), progress)
         for source in sources:
             reader.take(str(source))
-        connection = ibis.duckdb.connect(temp_directory=folder, **_ENGINE)
+        connection = engines.connect(engine, Path(folder))
         try:
             yield reader.telemetry(connection)
         finally:
@@ -196,14 +203,17 @@ class _Reader:
             self._pull(self._of_engine(traces, logs))
         tables = {}
         for kind, schema in SCHEMAS.items():
-            paths = self._paths(kind)
-            tables[kind] = (
-                scan(connection, paths, schema) if paths else _empty(connection, kind, schema)
-            )
+            paths = self._paths(kind) or [self._empty(kind, schema)]
+            tables[kind] = scan(connection, paths, schema)
         return self._telemetry(tables["spans"], tables["evaluations"])
 
     def _paths(self, kind: str) -> list[Path]:
         return [*sorted(self._folder.glob(f"*.{kind}.parquet")), *self._parquet[kind]]
+
+    def _empty(self, kind: str, schema: pa.Schema) -> Path:
+        path = self._folder / f"none.{kind}.parquet"
+        pq.write_table(schema.empty_table(), path)
+        return path
 
     def _of_engine(self, traces: ir.Table, logs: ir.Table | None) -> Telemetry:
         return self._telemetry(
@@ -224,7 +234,3 @@ class _Reader:
             window=self._window,
             problems=tuple(self._problems),
         )
-
-
-def _empty(connection: Any, name: str, schema: Any) -> ir.Table:
-    return connection.create_table(f"no_{name}", schema=ibis.Schema.from_pyarrow(schema), temp=True)

@@ -1,0 +1,73 @@
+"""The engine that joins and groups: DuckDB in this process, or Spark by its address."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any, Final
+
+import ibis
+
+from keras_otel.errors import OptionError
+
+SPARK: Final = "spark://"
+
+# Beyond this DuckDB goes to disk; the order of rows means nothing here.
+_DUCKDB: Final = {"memory_limit": "4GB", "preserve_insertion_order": False}
+
+
+def require_engine(url: str | None) -> None:
+    """Check an engine's address before anything is read.
+
+    Raises:
+        OptionError: It is none that rows can be joined in.
+    """
+    if url is not None and not url.startswith(SPARK):
+        raise OptionError(
+            f"the engine {url!r} is not known: leave it out for DuckDB, write spark://local or "
+            "spark://host:7077, or name clickhouse://... as the SOURCE, which joins where its rows are"
+        )
+
+
+def connect(url: str | None, folder: Path) -> Any:
+    """Connect to an engine that reads Parquet files.
+
+    Args:
+        url: `spark://local`, or the address of a cluster's master that can read the sources' files; DuckDB
+            by default.
+        folder: Where DuckDB puts what does not fit into memory.
+
+    Raises:
+        OptionError: Spark is not installed, or does not start.
+    """
+    if url is None:
+        return ibis.duckdb.connect(temp_directory=str(folder), **_DUCKDB)
+    return _spark("local[*]" if url == f"{SPARK}local" else url)
+
+
+def _spark(master: str) -> Any:
+    try:
+        from pyspark.errors import PySparkException
+        from pyspark.sql import SparkSession
+    except ImportError as error:
+        raise OptionError(
+            "Spark is not installed: pip install 'keras-otel[spark]' brings it, and it needs Java"
+        ) from error
+    builder = SparkSession.builder.master(master).appName("keras-otel slice")
+    settings = {
+        "spark.ui.enabled": "false",
+        "spark.ui.showConsoleProgress": "false",
+        "spark.sql.session.timeZone": "UTC",
+    }
+    if master.startswith("local"):
+        # By default a shuffle is 200 tasks, which is for clusters.
+        settings["spark.sql.shuffle.partitions"] = str(os.cpu_count() or 1)
+    for name, value in settings.items():
+        builder = builder.config(name, value)
+    try:
+        session = builder.getOrCreate()
+    except (PySparkException, OSError, RuntimeError) as error:
+        first = str(error).strip().partition("\n")[0]
+        raise OptionError(f"Spark does not start at {master} ({first}): is Java there?") from error
+    session.sparkContext.setLogLevel("ERROR")
+    return ibis.pyspark.connect(session)

@@ -1,0 +1,85 @@
+"""Spark as the engine: the same document, and only cells come back."""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import replace
+
+import pyarrow.parquet as pq
+import pytest
+
+from keras_otel.analysis.reports import render_json
+from keras_otel.analysis.slicing import slice_rows
+from keras_otel.analysis.sources.reading import open_sources
+from keras_otel.analysis.tables import build_rows
+from keras_otel.cli import main
+from keras_otel.errors import OptionError
+from tests.analysis.sources.requests import many, write
+from tests.analysis.sources.test_same_rows import QUESTION, SETTINGS
+
+pytest.importorskip("pyspark")
+pytestmark = [
+    pytest.mark.skipif(shutil.which("java") is None, reason="Spark needs Java"),
+    # Its sockets to the JVM are closed when the interpreter ends.
+    pytest.mark.filterwarnings("ignore::ResourceWarning"),
+    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
+    pytest.mark.filterwarnings("ignore::DeprecationWarning"),
+    pytest.mark.filterwarnings("ignore::FutureWarning"),
+]
+
+
+FEW = replace(QUESTION, by=(), cluster=None)
+
+
+@pytest.fixture
+def files(tmp_path):
+    """Requests as Parquet, in two files of each table."""
+    path = tmp_path / "traces.jsonl"
+    write(path, many(120))
+    folder = tmp_path / "parquet"
+    folder.mkdir()
+    with open_sources([path]) as telemetry:
+        document = render_json(slice_rows(build_rows(telemetry, FEW), SETTINGS))
+        for kind in ("spans", "evaluations"):
+            table = getattr(telemetry, kind).to_pyarrow()
+            half = len(table) // 2
+            pq.write_table(table.slice(0, half), folder / f"{kind}1.parquet")
+            pq.write_table(table.slice(half), folder / f"{kind}2.parquet")
+    return folder, document
+
+
+def test_the_same_document(files, monkeypatch):
+    """Spark joins and groups to the same bytes, and answers with less than the rows."""
+    from ibis.backends.pyspark import Backend
+
+    sizes = []
+    to_pyarrow = Backend.to_pyarrow
+
+    def counted(self, *args, **kwargs):
+        found = to_pyarrow(self, *args, **kwargs)
+        sizes.append(getattr(found, "num_rows", 1))
+        return found
+
+    monkeypatch.setattr(Backend, "to_pyarrow", counted)
+    folder, document = files
+    with open_sources([folder], engine="spark://local") as telemetry:
+        built = build_rows(telemetry, FEW)
+        found = render_json(slice_rows(built, SETTINGS))
+        largest = max(sizes)
+        rows = built.table.to_pyarrow().to_pylist()
+    keys = ("model", "eval", *built.features)
+    cells = {tuple(row[key] for key in keys) for row in rows}
+
+    assert found == document
+    assert largest == len(cells) < len(rows)
+
+
+def test_an_engine_that_is_not_known(tmp_path, capsys):
+    """One line says which engines there are."""
+    with (
+        pytest.raises(OptionError, match="spark://local"),
+        open_sources([tmp_path], engine="x://y"),
+    ):
+        pass
+    assert main(["slice", str(tmp_path), "--engine", "flink://h"]) == 2
+    assert capsys.readouterr().err.count("\n") == 1
