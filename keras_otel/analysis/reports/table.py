@@ -56,6 +56,7 @@ def _print_section(console: Console, section: Section) -> None:
     _print(console, Text(section.summary))
     for cohorts in section.cohorts:
         console.print()
+        _print(console, Text(cohorts.heading, style="bold"))
         console.print(_cohort_table(cohorts, console, scale))
     if section.silence:
         console.print()
@@ -74,8 +75,7 @@ def _print(console: Console, text: Text, indent: int = 0) -> None:
 def _cohort_table(cohorts: CohortTable, console: Console, scale: float) -> Table:
     is_wide = console.width >= _WIDE
     table = Table(box=None, pad_edge=False, show_edge=False, header_style="bold")
-    title = cohorts.heading if is_wide else cohorts.noun
-    table.add_column(Text(title), overflow="fold")
+    table.add_column("", overflow="fold")
     for title in ("rows", "failed", "rate"):
         table.add_column(title, justify="right", no_wrap=True)
     if is_wide:
