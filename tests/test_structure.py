@@ -47,7 +47,12 @@ LAYERS = (
     ("feedback.evaluations", "feedback.outcomes", "feedback"),
     ("description", "instrumentor"),
     ("",),
-    ("analysis.sources.telemetry", "analysis.sources.text", "analysis.sources.schema"),
+    (
+        "analysis.sources.telemetry",
+        "analysis.sources.http_json",
+        "analysis.sources.text",
+        "analysis.sources.schema",
+    ),
     ("analysis.sources.columns", "analysis.sources.evaluations"),
     ("analysis.sources.intake",),
     ("analysis.sources.otlp", "analysis.sources.jaeger", "analysis.sources.rows"),

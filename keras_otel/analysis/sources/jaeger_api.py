@@ -6,19 +6,15 @@ time that is full is asked for again in two halves.
 
 from __future__ import annotations
 
-import json
 import time
-from typing import Any, Final
-from urllib.error import HTTPError, URLError
+from typing import Final
 from urllib.parse import quote, urlencode
-from urllib.request import urlopen
 
+from keras_otel.analysis.sources.http_json import Api
 from keras_otel.analysis.sources.intake import Intake, Window
 from keras_otel.analysis.sources.jaeger import read_document
-from keras_otel.errors import SourceError
 
 _PAGE: Final = 500
-_TIMEOUT_S: Final = 60
 _US: Final = 1_000_000
 _DAY_US: Final = 24 * 3600 * _US
 _SHORTEST_US: Final = 1000
@@ -37,20 +33,22 @@ def read_jaeger(url: str, intake: Intake, window: Window, page: int = _PAGE) -> 
     Raises:
         SourceError: It cannot be reached or is no Jaeger.
     """
-    base = url.rstrip("/")
+    api = Api(
+        base=url.rstrip("/"), server="Jaeger's query service", example="http://localhost:16686"
+    )
     end = window.until_ns // 1000 if window.until_ns else int(time.time() * _US) + _US
     start = window.since_ns // 1000 if window.since_ns else end - _DAY_US
     if window.since_ns is None:
         intake.problem(url, "only the last 24 hours were asked for; give a start with --since")
-    reader = _Reader(base, intake, page)
-    for service in _answer(f"{base}/api/services").get("data") or ():
+    reader = _Reader(api, intake, page)
+    for service in api.get("/api/services").get("data") or ():
         if service != _OWN_SERVICE:
             reader.read(service, start, end)
 
 
 class _Reader:
-    def __init__(self, base: str, intake: Intake, page: int) -> None:
-        self._base = base
+    def __init__(self, api: Api, intake: Intake, page: int) -> None:
+        self._api = api
         self._intake = intake
         self._page = page
         self._seen: set[str] = set()
@@ -62,7 +60,7 @@ class _Reader:
             {"service": service, "start": start_us, "end": end_us - 1, "limit": self._page},
             quote_via=quote,
         )
-        answer = _answer(f"{self._base}/api/traces?{asked}")
+        answer = self._api.get(f"/api/traces?{asked}")
         traces = answer.get("data") or []
         if len(traces) >= self._page and end_us - start_us > _SHORTEST_US:
             middle = (start_us + end_us) // 2
@@ -71,35 +69,11 @@ class _Reader:
             return
         if len(traces) >= self._page:
             self._intake.problem(
-                self._base, f"more than {self._page} traces in a millisecond; the rest is not read"
+                self._api.base,
+                f"more than {self._page} traces in a millisecond; the rest is not read",
             )
         for trace in traces:
             # A trace of several services is in the answer for each of them.
             if isinstance(trace, dict) and trace.get("traceID") not in self._seen:
                 self._seen.add(str(trace.get("traceID")))
-                read_document({"data": [trace]}, self._base, self._intake)
-
-
-def _answer(url: str) -> dict[str, Any]:
-    host = url.partition("/api/")[0]
-    try:
-        with urlopen(url, timeout=_TIMEOUT_S) as response:  # noqa: S310 - the user's own URL
-            answer = json.load(response)
-    except HTTPError as error:
-        error.close()
-        raise SourceError(
-            f"{host} answers {error.code} to Jaeger's query API: is it the query service's address, "
-            "such as http://localhost:16686?"
-        ) from error
-    except (URLError, OSError) as error:
-        reason = getattr(error, "reason", error)
-        raise SourceError(
-            f"{host} cannot be reached ({reason}): is Jaeger's query service up there?"
-        ) from error
-    except ValueError as error:
-        raise SourceError(
-            f"{host} does not answer in JSON: it is not Jaeger's query service"
-        ) from error
-    if not isinstance(answer, dict):
-        raise SourceError(f"{host} answers with no object: it is not Jaeger's query service")
-    return answer
+                read_document({"data": [trace]}, self._api.base, self._intake)

@@ -98,7 +98,7 @@ def test_by_its_address(phoenix, monkeypatch):
 def test_since(phoenix, tmp_path):
     """The start of the time asked for is part of what is asked."""
     with (
-        pytest.raises(SourceError, match=r"answers 404 to Phoenix's API"),
+        pytest.raises(SourceError, match=r"answers 404 to /v1/projects"),
         Intake(tmp_path, "part", Window()) as intake,
     ):
         read_phoenix(f"{phoenix}/default", intake, Window(since_ns=START_NS), page=PAGE)
@@ -108,7 +108,7 @@ def test_since(phoenix, tmp_path):
     ("address", "said"),
     [
         ("phoenix+http://127.0.0.1:9", "cannot be reached"),
-        ("{phoenix}/nowhere", "check the address and the project's name"),
+        ("{phoenix}/nowhere", "is it Phoenix with that project"),
     ],
 )
 def test_bad_addresses(phoenix, address, said):
