@@ -6,6 +6,7 @@ that is missing reads as ''.
 
 from __future__ import annotations
 
+import logging
 from typing import Any, Final
 from urllib.parse import parse_qsl, unquote, urlsplit
 
@@ -59,17 +60,18 @@ def connect(url: str) -> tuple[ir.Table, ir.Table | None]:
         The traces, and the logs where there are some.
 
     Raises:
-        SourceError: The server cannot be reached, or has no such table.
-        ImportError: The extra is not installed.
+        SourceError: The extra is not installed, the server cannot be reached, or has no such table.
     """
     parts = urlsplit(url)
     options = dict(parse_qsl(parts.query))
     try:
         from clickhouse_connect.driver.exceptions import ClickHouseError
     except ImportError as error:
-        raise ImportError(
+        raise SourceError(
             "reading ClickHouse needs clickhouse-connect: pip install 'keras-otel[clickhouse]'"
         ) from error
+    # What goes wrong is said once, by us: without a handler the driver writes to standard error.
+    logging.getLogger("clickhouse_connect").addHandler(logging.NullHandler())
     where = f"clickhouse://{parts.hostname}:{parts.port or _PORT}{parts.path}"
     try:
         backend: Any = ibis.clickhouse.connect(
