@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 import numpy as np
@@ -52,7 +52,12 @@ class Redundancy:
 
         A longer slice stays only if it beats the rest of each shorter one around it by the same test.
         A shorter one goes if it is no longer significant once the longer ones that stay are
-        taken out of it and of everything.
+        taken out of it and of everything. Last, a slice goes that only overlaps with those ranked
+        before it: without their rows it is not significant.
+
+        Args:
+            found: The slices.
+            chosen: Places of those to choose from, in their ranking.
         """
         predicates = {index: frozenset(found.predicates[index]) for index in chosen}
         masks = {index: self._mask(found.predicates[index]) for index in chosen}
@@ -70,8 +75,30 @@ class Redundancy:
                 taken_out = np.logical_or.reduce([masks[other] for other in inside])
                 if not self._beats(masks[index] & ~taken_out, ~taken_out):
                     stays.remove(index)
-        kept = set(stays)
-        return [index for index in chosen if index in kept]
+        return self._apart([index for index in chosen if index in stays], predicates, masks)
+
+    def _apart(
+        self,
+        ranked_: Sequence[int],
+        predicates: Mapping[int, frozenset[tuple[int, int]]],
+        masks: Mapping[int, Mask],
+    ) -> list[int]:
+        """Those that are significant without the rows of others ranked before them."""
+        told: list[int] = []
+        everything = np.ones(len(self._cells.rows), dtype=np.bool_)
+        for index in ranked_:
+            around = [other for other in told if predicates[other] < predicates[index]]
+            before = [masks[other] for other in told if other not in around]
+            if before:
+                elsewhere = ~np.logical_or.reduce(before)
+                inside = masks[index] & elsewhere
+                populations = [everything, *(masks[other] for other in around)]
+                # Many are tried here: each may be kept by chance.
+                alpha = _ALPHA / len(ranked_)
+                if not all(self._beats(inside, all_ & elsewhere, alpha) for all_ in populations):
+                    continue
+            told.append(index)
+        return told
 
     def _mask(self, predicates: Predicates) -> Mask:
         mask = np.ones(len(self._cells.rows), dtype=np.bool_)
@@ -79,7 +106,7 @@ class Redundancy:
             mask &= self._cells.codes[:, place] == code
         return mask
 
-    def _beats(self, inside: Mask, around: Mask) -> bool:
+    def _beats(self, inside: Mask, around: Mask, alpha: float = _ALPHA) -> bool:
         """True if a slice has more failures than the rest of what is around it, by test and by size."""
         cells = self._cells.within(around)
         summing = Summing(cells)
@@ -87,4 +114,4 @@ class Redundancy:
         if not sums.rows[0] or sums.rows[0] >= summing.all.rows[0]:
             return False
         comparison = compared(sums, summing.all, is_exact=self._is_exact)
-        return bool(comparison.p[0] <= _ALPHA and comparison.is_large[0])
+        return bool(comparison.p[0] <= alpha and comparison.is_large[0])

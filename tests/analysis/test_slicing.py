@@ -71,7 +71,21 @@ def test_what_is_planted_comes_first(seed):
     assert [(p.attribute, p.value) for p in first.predicates] == [("f0", "1"), ("f2", "3")]
     assert first.significant
     assert first.risk_ratio == pytest.approx(3, rel=0.2)
-    assert all(len(found.predicates) > 1 for found in others)
+    assert len(others) <= 1  # chance among hundreds that have rows in common with the first
+
+
+def test_two_causes_that_overlap():
+    """Each of two causes is told, also where some rows have both."""
+    rng = np.random.default_rng(1)
+    data = null_rows(1, 20_000)
+    rate = 0.08 + 0.2 * ((data["f0"] == "1") & (data["f2"] == "3")) + 0.15 * (data["f5"] == "2")
+    data = data.assign(failed=rng.random(len(data)) < rate)
+    slices = slice_failures(data, failed="failed").evals[0].slices
+    told = [{(p.attribute, p.value) for p in found.predicates} for found in slices]
+
+    assert {("f0", "1"), ("f2", "3")} in told
+    assert {("f5", "2")} in told
+    assert len(told) <= 4
 
 
 def test_a_slice_on_its_own():
