@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -11,21 +12,29 @@ import ibis
 from keras_otel.errors import OptionError
 
 SPARK: Final = "spark://"
+CLICKHOUSE: Final = "clickhouse://"
 
 # Beyond this DuckDB goes to disk; the order of rows means nothing here.
 _DUCKDB: Final = {"memory_limit": "4GB", "preserve_insertion_order": False}
 
 
-def require_engine(url: str | None) -> None:
+def require_engine(url: str | None, sources: Sequence[str]) -> None:
     """Check an engine's address before anything is read.
 
     Raises:
-        OptionError: It is none that rows can be joined in.
+        OptionError: It is none that the rows of these sources can be joined in.
     """
-    if url is not None and not url.startswith(SPARK):
+    if url is None or url.startswith(SPARK):
+        return
+    if not url.startswith(CLICKHOUSE):
         raise OptionError(
-            f"the engine {url!r} is not known: leave it out for DuckDB, write spark://local or "
-            "spark://host:7077, or name clickhouse://... as the SOURCE, which joins where its rows are"
+            f"the engine {url!r} is not known: leave it out for DuckDB, or write spark://local, "
+            "spark://host:7077 or clickhouse://host/database"
+        )
+    if list(sources) != [url]:
+        raise OptionError(
+            "ClickHouse joins its own tables only: name that address as the only SOURCE, or leave the "
+            "engine out"
         )
 
 
@@ -34,13 +43,13 @@ def connect(url: str | None, folder: Path) -> Any:
 
     Args:
         url: `spark://local`, or the address of a cluster's master that can read the sources' files; DuckDB
-            by default.
+            by default. ClickHouse's tables are connected to where they are read.
         folder: Where DuckDB puts what does not fit into memory.
 
     Raises:
         OptionError: Spark is not installed, or does not start.
     """
-    if url is None:
+    if url is None or not url.startswith(SPARK):
         return ibis.duckdb.connect(temp_directory=str(folder), **_DUCKDB)
     return _spark("local[*]" if url == f"{SPARK}local" else url)
 

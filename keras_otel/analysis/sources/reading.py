@@ -78,7 +78,7 @@ def open_sources(
         SourceError: A source cannot be read at all.
         OptionError: The engine is not known or does not start.
     """
-    engines.require_engine(engine)
+    engines.require_engine(engine, [str(source) for source in sources])
     with tempfile.TemporaryDirectory(prefix="keras-otel-") as folder:
         reader = _Reader(Path(folder), window or Window(), progress)
         for source in sources:

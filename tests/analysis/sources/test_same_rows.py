@@ -243,7 +243,10 @@ def test_only_cells_come_back(tmp_path):
     path = tmp_path / "traces.jsonl"
     write(path, many(900))
     question = replace(QUESTION, by=(), cluster=None)
-    with clickhouse_with(path) as address, open_sources([f"clickhouse://{address}/otel"]) as read:
+    with (
+        clickhouse_with(path) as address,
+        open_sources([url := f"clickhouse://{address}/otel"], engine=url) as read,
+    ):
         built = build_rows(read, question)
         slice_rows(built, Settings())
         with urlopen(f"http://{address}/answered") as answered:

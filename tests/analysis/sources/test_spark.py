@@ -81,5 +81,10 @@ def test_an_engine_that_is_not_known(tmp_path, capsys):
         open_sources([tmp_path], engine="x://y"),
     ):
         pass
+    with (
+        pytest.raises(OptionError, match="its own tables only"),
+        open_sources([tmp_path], engine="clickhouse://localhost/otel"),
+    ):
+        pass
     assert main(["slice", str(tmp_path), "--engine", "flink://h"]) == 2
     assert capsys.readouterr().err.count("\n") == 1
