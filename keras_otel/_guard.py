@@ -10,8 +10,9 @@ import contextlib
 import logging
 import os
 import threading
+import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import ParamSpec, TypeVar
 
 _log = logging.getLogger("keras_otel")
@@ -58,6 +59,16 @@ def guarded(site: str, function: Callable[P, R], *args: P.args, **kwargs: P.kwar
     except Exception as error:  # noqa: BLE001 - the one place where telemetry's errors end
         record_failure(site, error)
         return None
+
+
+def guarded_retry(site: str, function: Callable[[], R], *, pauses_s: Iterable[float]) -> R | None:
+    """The same, after as many tries as there are pauses; only the failure of the last one counts."""
+    for pause_s in pauses_s:
+        try:
+            return function()
+        except Exception:  # noqa: BLE001 - the last try tells
+            time.sleep(pause_s)
+    return guarded(site, function)
 
 
 def record_failure(site: str, error: BaseException) -> None:

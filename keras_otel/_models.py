@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from keras_otel._guard import guarded
+from keras_otel._guard import guarded, guarded_retry
 from keras_otel.cards import Card, find_card, read_card
 from keras_otel.decoding.heads import Head
 from keras_otel.emission import CallFacts
@@ -31,6 +31,9 @@ _log = logging.getLogger("keras_otel")
 
 INLINE_FINGERPRINT_BYTES = 64 * 1024 * 1024
 """Weights up to this size are hashed at the first inference, larger ones in the background."""
+
+_RETRY_PAUSES_S = (0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0)
+"""Between tries to hash in the background."""
 
 
 class KnownModel:
@@ -130,7 +133,10 @@ class KnownModel:
         return self._fingerprint
 
     def _hash_in_background(self, model: Any, adapter: Adapter, epoch: int) -> None:
-        digest = guarded("fingerprint", compute_fingerprint, model, adapter)
+        # While `predict` runs on JAX, the weights' buffers are given away to it.
+        digest = guarded_retry(
+            "fingerprint", lambda: compute_fingerprint(model, adapter), pauses_s=_RETRY_PAUSES_S
+        )
         with self.lock:
             if self._epoch == epoch:  # else the weights changed meanwhile
                 self._fingerprint = digest

@@ -7,6 +7,7 @@ import logging
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import keras
@@ -167,7 +168,31 @@ def test_a_large_model_is_hashed_in_the_background(telemetry, monkeypatch):
         version = telemetry.span().attributes.get("keras.model.version")
         if version is not None:
             break
+        time.sleep(0.002)
     assert version.startswith("sha256:")
+
+
+def test_weights_that_cannot_be_read_for_a_while(telemetry, monkeypatch):
+    """Hashing in the background is tried again, as on JAX, where `predict` has the weights meanwhile."""
+    monkeypatch.setattr(_models, "INLINE_FINGERPRINT_BYTES", 8)
+    compute, tries = _models.compute_fingerprint, []
+
+    def unreadable_at_first(model, adapter):
+        tries.append(model)
+        if len(tries) <= 3:
+            raise RuntimeError("Array has been deleted")
+        return compute(model, adapter)
+
+    monkeypatch.setattr(_models, "compute_fingerprint", unreadable_at_first)
+    model = classifier()
+    for _ in range(500):
+        model.predict_on_batch(rows())
+        version = telemetry.span().attributes.get("keras.model.version")
+        if version is not None:
+            break
+        time.sleep(0.01)
+    assert version.startswith("sha256:")
+    assert len(tries) >= 4
 
 
 def test_a_retrain_under_the_same_label_is_a_conflict(telemetry, caplog):
