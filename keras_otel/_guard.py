@@ -1,6 +1,6 @@
 """Telemetry may fail, predictions may not.
 
-This module holds the package's only `except Exception`. What raises behind it is logged once for
+No other module of the package holds an `except Exception`. What raises behind it is logged once for
 each site and counted always; the caller gets a default and goes on.
 """
 

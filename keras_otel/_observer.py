@@ -97,9 +97,9 @@ class Observer:
             return made[0]
 
         span = self._emit(call, known, facts, read)
-        rows = _rows_of(facts, [name for name, _, _ in leaves])
-        if rows is not None:
-            with rows:
+        shared = current_batch()
+        if shared is not None:
+            with Rows(shared, facts.identity, [name for name, _, _ in leaves]) as rows:
                 self._emit_rows(call, known, facts, span, (rows, leaves))
         elif is_in_request(call.context):
             guarded("publish", publish, call.context, facts.identity, read(), span)
@@ -111,9 +111,9 @@ class Observer:
         known, facts = self._facts(call)
         outputs = undecoded(call, known)
         span = self._emit(call, known, facts, lambda: outputs, error)
-        rows = _rows_of(facts, [decoded.output for decoded in outputs])
-        if rows is not None:
-            rows.close()
+        shared = current_batch()
+        if shared is not None:
+            Rows(shared, facts.identity, [decoded.output for decoded in outputs]).close()
         elif is_in_request(call.context):
             nothing = [decoded._replace(rows=0) for decoded in outputs]
             guarded("publish", publish, call.context, facts.identity, nothing, span)
@@ -219,9 +219,12 @@ class Observer:
         ]
         call.args, call.kwargs = (), {}  # the queue must not keep the inputs alive
         outputs = [name for name, _, _ in leaves]
-        rows = _rows_of(facts, outputs, is_pending=True)
+        rows: Rows | None = None
         announced: Announced | None = None
-        if rows is None and is_in_request(call.context):
+        shared = current_batch()
+        if shared is not None:
+            rows = Rows(shared, facts.identity, outputs, is_pending=True)
+        elif is_in_request(call.context):
             announced = guarded("publish", announce, call.context, facts.identity, outputs)
 
         def finish() -> None:
@@ -286,16 +289,6 @@ def _inference(
         outputs=outputs,
         error=error,
     )
-
-
-def _rows_of(
-    facts: CallFacts, outputs: Sequence[str | None], *, is_pending: bool = False
-) -> Rows | None:
-    """The rows of a call that several requests share; None for any other call."""
-    shared = current_batch()
-    if shared is None:
-        return None
-    return Rows(shared, facts.identity, outputs, is_pending=is_pending)
 
 
 def _columns(leaves: Sequence[Leaf]) -> list[tuple[str | None, Array]]:

@@ -10,7 +10,7 @@ import uuid
 
 import pytest
 
-from keras_otel._guard import SiteCounts, failure_counts, guarded, record_failure
+from keras_otel._guard import SiteCounts, failure_counts, guarded, guarded_retry, record_failure
 
 
 @pytest.fixture
@@ -169,3 +169,20 @@ assert _guard.failure_counts() == {"before": 1}
 def test_a_forked_child_counts_anew():
     """A lock held at the fork does not stop the child, and it counts its own failures only."""
     subprocess.run([sys.executable, "-c", FORK], check=True, timeout=60)
+
+
+def test_only_the_last_try_counts():
+    """What fails for a while is tried again, and what fails to the end counts once."""
+    tries = []
+
+    def fails_twice() -> str:
+        tries.append(len(tries))
+        if len(tries) <= 2:
+            raise ValueError
+        return "done"
+
+    before = failure_counts()
+    assert guarded_retry("retried", fails_twice, pauses_s=(0, 0)) == "done"
+    assert failure_counts() == before
+    assert guarded_retry("retried", lambda: 1 / 0, pauses_s=(0, 0)) is None
+    assert failure_counts()["retried"] == 1

@@ -10,7 +10,7 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from keras_otel.analysis.cells import Cells, Codes, Floats, totals
+from keras_otel.analysis.cells import Cells, Codes, Floats, Predicates, totals
 from keras_otel.analysis.sums import Summing, Sums
 
 MIN_ROWS: Final = 30
@@ -20,9 +20,6 @@ MIN_EXPECTED_FAILURES: Final = 5.0
 _SEED: Final = 20_261_125
 _DENSE: Final = 4
 """Groups up to so many times the cells are counted in an array of all that could be."""
-
-Predicates = tuple[tuple[int, int], ...]
-"""The place of a feature and the index of a value of it, for each predicate."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -20,6 +20,9 @@ Floats = npt.NDArray[np.float64]
 Codes = npt.NDArray[np.int64]
 Mask = npt.NDArray[np.bool_]
 
+Predicates = tuple[tuple[int, int], ...]
+"""The place of a feature and the index of a value of it, for each predicate of a slice."""
+
 
 def totals(groups: Codes, values: Floats, count: int) -> Floats:
     """The sum of the values in each of `count` groups; the sum over nothing is 0."""
@@ -63,6 +66,17 @@ class Cells:
         taken = {name: getattr(self, name)[mask] for name in ("codes", *_SUMS)}
         clusters = None if self.clusters is None else self.clusters[mask]
         return replace(self, clusters=clusters, **taken)
+
+    def where(self, predicates: Predicates) -> Mask:
+        """The cells of a slice, [C]."""
+        mask = np.ones(len(self.rows), dtype=np.bool_)
+        for place, code in predicates:
+            mask &= self.codes[:, place] == code
+        return mask
+
+    def number(self, value: float) -> float:
+        """A count as it is told: whole, unless it is a sum of weights."""
+        return float(value) if self.is_weighted else int(value)
 
     def index(self, name: str) -> int | None:
         """The place of a feature; None if it is none of the cells'."""

@@ -49,8 +49,8 @@ def _cohorts(cells: Cells, place: int) -> Iterator[Cohort]:
         yield Cohort(
             by=feature.name,
             value=feature.values[code],
-            n=_number(sums.n[code], cells),
-            failed=_number(sums.k[code], cells),
+            n=cells.number(sums.n[code]),
+            failed=cells.number(sums.k[code]),
             rate=float(rates[code]),
             ci=(float(lower[code]), float(upper[code])),
         )
@@ -76,10 +76,6 @@ def version_cells(cells: Cells) -> Iterator[VersionCell]:
                 version=versions[group // len(values)],
                 attribute=name,
                 value=values[group % len(values)],
-                n=_number(n[group], cells),
-                failed=_number(k[group], cells),
+                n=cells.number(n[group]),
+                failed=cells.number(k[group]),
             )
-
-
-def _number(value: float, cells: Cells) -> float:
-    return float(value) if cells.is_weighted else int(value)

@@ -77,7 +77,7 @@ def compared(slices: Sums, everything: Sums, *, is_exact: bool) -> Comparison:
     p = (
         hypergeometric_tail(slices.failed, slices.rows, everything.failed[0], everything.rows[0])
         if is_exact
-        else _score_test(slices, variances, difference, total_k / max(total_n, 1e-300))
+        else _score_test(slices, variances, difference, total_k / total_n if total_n else 0.0)
     )
     return Comparison(
         rate=rate,

@@ -10,8 +10,7 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from keras_otel.analysis.candidates import Predicates
-from keras_otel.analysis.cells import Cells, Mask, totals
+from keras_otel.analysis.cells import Cells, Mask, Predicates, totals
 
 _NOTABLE: Final = math.log(1.1)
 
@@ -73,9 +72,7 @@ def confounding(
         stratifiers: Names of features.
         ratio: The slice's risk ratio.
     """
-    inside = np.ones(len(cells.rows), dtype=np.bool_)
-    for place, code in predicates:
-        inside &= cells.codes[:, place] == code
+    inside = cells.where(predicates)
     by, reversed_by = [], []
     taken = {place for place, _ in predicates}
     for name in stratifiers:

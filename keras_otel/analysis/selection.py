@@ -8,8 +8,8 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from keras_otel.analysis.candidates import Candidates, Predicates
-from keras_otel.analysis.cells import Cells, Mask
+from keras_otel.analysis.candidates import Candidates
+from keras_otel.analysis.cells import Cells, Mask, Predicates
 from keras_otel.analysis.comparison import MIN_SHARE, Comparison, compared
 from keras_otel.analysis.sums import Summing
 
@@ -60,7 +60,7 @@ class Redundancy:
             chosen: Places of those to choose from, in their ranking.
         """
         predicates = {index: frozenset(found.predicates[index]) for index in chosen}
-        masks = {index: self._mask(found.predicates[index]) for index in chosen}
+        masks = {index: self._cells.where(found.predicates[index]) for index in chosen}
         by_length = sorted(chosen, key=lambda index: len(predicates[index]))
         stays: list[int] = []
         for index in by_length:
@@ -99,12 +99,6 @@ class Redundancy:
                     continue
             told.append(index)
         return told
-
-    def _mask(self, predicates: Predicates) -> Mask:
-        mask = np.ones(len(self._cells.rows), dtype=np.bool_)
-        for place, code in predicates:
-            mask &= self._cells.codes[:, place] == code
-        return mask
 
     def _beats(self, inside: Mask, around: Mask, alpha: float = _ALPHA) -> bool:
         """True if a slice has more failures than the rest of what is around it, by test and by size."""

@@ -10,8 +10,8 @@ from typing import Final
 import numpy as np
 
 from keras_otel import semconv as names
-from keras_otel.analysis.candidates import Candidates, Predicates, candidates
-from keras_otel.analysis.cells import Cells, cells_by_family
+from keras_otel.analysis.candidates import Candidates, candidates
+from keras_otel.analysis.cells import Cells, Predicates, cells_by_family
 from keras_otel.analysis.cohorts import cohorts, version_cells
 from keras_otel.analysis.comparison import Comparison, compared
 from keras_otel.analysis.confounding import Confounding, confounding
@@ -130,8 +130,8 @@ class _Family:
         return EvalResult(
             eval=self.eval_name,
             model=self.model,
-            rows=_number(self.everything.n[0], self.cells),
-            failed=_number(self.everything.k[0], self.cells),
+            rows=self.cells.number(self.everything.n[0]),
+            failed=self.cells.number(self.everything.k[0]),
             rate=_rate(self.everything),
             slices_tested=self.tested,
             cohorts=tuple(cohorts(self.cells, by)),
@@ -156,8 +156,8 @@ class _Family:
         p, q = float(of.p[index]), float(self._q[index])
         return Slice(
             predicates=self._named(index),
-            n=_number(sums.n[index], self.cells),
-            failed=_number(sums.k[index], self.cells),
+            n=self.cells.number(sums.n[index]),
+            failed=self.cells.number(sums.k[index]),
             rate=float(of.rate[index]),
             ci=_ends(of.rate_ci, index),
             rate_rest=float(of.rate_rest[index]),
@@ -190,10 +190,6 @@ def _named(cells: Cells, predicates: Predicates) -> tuple[Predicate, ...]:
         Predicate(attribute=features[place].name, value=features[place].values[code])
         for place, code in predicates
     )
-
-
-def _number(value: float, cells: Cells) -> float:
-    return float(value) if cells.is_weighted else int(value)
 
 
 def _ends(interval: tuple[np.ndarray, np.ndarray], index: int) -> tuple[float, float]:

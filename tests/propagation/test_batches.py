@@ -346,7 +346,7 @@ def test_an_older_label_while_rows_are_computed(service, accelerator, held):
             assert label_of(span) in (None, ("refund", pytest.approx(0.9647, abs=1e-3)))
 
 
-def test_rows_that_turn_out_not_to_fit(service, accelerator, caplog):
+def test_rows_that_turn_out_not_to_fit(service, accelerator):
     """A wrong number of rows on an accelerator leaves nobody with a label."""
     with service.span():
         context = otel_context.get_current()

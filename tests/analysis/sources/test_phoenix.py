@@ -21,6 +21,7 @@ from tests.analysis.sources.test_same_rows import QUESTION
 # Recorded with pages of 10: `many(8)` sent over OTLP, and four annotations named `helpful`.
 ANSWERS = json.loads(Path(__file__).with_name("phoenix_answers.json").read_text(encoding="utf-8"))
 PAGE = 10
+ASKED: list[str] = []
 
 
 @pytest.fixture
@@ -29,6 +30,7 @@ def phoenix() -> Iterator[str]:
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
+            ASKED.append(self.path)
             answer = ANSWERS.get(self.path)
             body = b"not found" if answer is None else json.dumps(answer).encode()
             self.send_response(404 if answer is None else 200)
@@ -102,6 +104,7 @@ def test_since(phoenix, tmp_path):
         Intake(tmp_path, "part", Window()) as intake,
     ):
         read_phoenix(f"{phoenix}/default", intake, Window(since_ns=START_NS), page=PAGE)
+    assert "start_time=2026-05-28T20%3A26%3A40%2B00%3A00" in ASKED[-1]
 
 
 @pytest.mark.parametrize(
