@@ -4,7 +4,7 @@
 
 Parquet: an inference span, an LLM span that carries its prediction, and an evaluation for each of 5 million
 traces. OTLP JSON lines: a million spans as the SDK's file exporter writes them, the evaluation as an event. Each
-is sliced by the command itself, in a process of its own; the memory is the peak of it and its children.
+is sliced by the command itself, in a process of its own; the memory is the peak of its largest process.
 All slices: every slice of up to three of 14 features over 32 000 ready rows, tested, from cells that are there.
 """
 
@@ -160,7 +160,7 @@ def _attribute(key: str, value: object) -> dict[str, Any]:
 
 
 def timed(paths: Sequence[Path], runs: int) -> dict[str, Any]:
-    """Slice the files by the command: seconds (median) and peak memory."""
+    """Slice the files by the command: seconds (median) and the largest process's peak memory so far."""
     command = [sys.executable, "-m", "keras_otel.cli", "slice", *map(str, paths)]
     seconds = []
     for _ in range(runs):

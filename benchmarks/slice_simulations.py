@@ -18,11 +18,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import ibis
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 
 from keras_otel.analysis import slice_failures
 from keras_otel.analysis.result import EvalResult
+from keras_otel.analysis.slicing import Settings, slice_rows
+from keras_otel.analysis.tables import Rows
 
 FEATURES, VALUES = 8, 2
 BASE_RATE = 0.1
@@ -69,7 +73,7 @@ def null_sessions(seed: int, *, is_clustered: bool) -> Finding:
 
 
 def planted(seed: int) -> Finding:
-    """20 000 traces of sessions; half of them sampled at a half or a quarter; some not evaluated."""
+    """20 000 traces of sessions that were kept with a probability of 1, a half or a quarter each."""
     rng = np.random.default_rng(seed)
     rows = 20_000
     session = rng.integers(0, rows // SESSION, rows)
@@ -77,13 +81,29 @@ def planted(seed: int) -> Finding:
     inside = np.logical_and.reduce([data[name] == value for name, value in PLANTED.items()])
     level = rng.beta(5, 45, rows // SESSION + 1)[session]
     rate = np.where(inside, RISK_RATIO, 1.0) * level
+    is_evaluated, is_error = rng.random(rows) >= 0.3, rng.random(rows) < 0.02
     failed = pd.Series(rng.random(rows) < rate).astype("boolean")
-    failed[rng.random(rows) < 0.3] = pd.NA  # not evaluated
-    failed[rng.random(rows) < 0.02] = pd.NA  # the evaluator failed
-    data = data.assign(
-        failed=failed, weight=rng.choice([1.0, 2.0, 4.0], rows), session=session.astype(str)
+    failed[~is_evaluated | is_error] = pd.NA
+    table = data.assign(
+        trace_id=[f"{number:032x}" for number in range(rows)],
+        model="model",
+        eval="planted",
+        failed=failed,
+        error=is_evaluated & is_error,
+        weight=rng.choice([1.0, 2.0, 4.0], rows),
+        cluster=session.astype(str),
     )
-    result = slice_failures(data, failed="failed", weight="weight", cluster="session")
+    connection = ibis.duckdb.connect()
+    made = Rows(
+        table=connection.create_table("rows", pa.Table.from_pandas(table, preserve_index=False)),
+        features=tuple(data.columns),
+        is_weighted=True,
+        is_clustered=True,
+        accounting=None,
+        warnings=(),
+    )
+    result = slice_rows(made, Settings())
+    assert result.totals.errors == int((is_evaluated & is_error).sum())
     return finding(result.evals[0])
 
 
