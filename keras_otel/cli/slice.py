@@ -9,10 +9,10 @@ from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
 from importlib.util import find_spec
-from pathlib import Path
 from typing import TYPE_CHECKING, Final, TextIO
 
 from keras_otel.cli.command import Command
+from keras_otel.cli.slice_options import add_options
 from keras_otel.cli.times import point_in_time
 from keras_otel.errors import KerasOtelError, OptionError
 
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from keras_otel.analysis.slicing import Settings
     from keras_otel.analysis.sources.intake import Window
 
-_FORMATS: Final = ("table", "json", "md", "html")
 _SUFFIXES: Final = {
     ".json": "json",
     ".md": "md",
@@ -30,168 +29,6 @@ _SUFFIXES: Final = {
     ".htm": "html",
 }
 _EXTRA: Final = ("ibis", "duckdb", "pyarrow", "scipy", "rich", "jinja2", "matplotlib")
-
-
-def add_options(command: argparse.ArgumentParser) -> None:
-    """The options of `keras-otel slice`."""
-    _add_sources(command)
-    _add_rows(command)
-    _add_questions(command)
-    _add_statistics(command)
-    _add_output(command)
-
-
-def _add_sources(command: argparse.ArgumentParser) -> None:
-    group = command.add_argument_group("where traces and evaluations are")
-    group.add_argument(
-        "sources",
-        metavar="SOURCE",
-        nargs="*",
-        help="OTLP JSON lines (files or folders, also gzip or zstd), a Jaeger JSON download, "
-        "http://host:16686 (Jaeger), clickhouse://user@host/database, phoenix+http://host:6006, "
-        "or Parquet",
-    )
-    group.add_argument(
-        "--evals",
-        metavar="SOURCE",
-        action="append",
-        default=[],
-        help="evaluations that are elsewhere: a source as above, or CSV, JSON lines or Parquet with "
-        "trace_id, span_id?, name, score?, label?, passed?",
-    )
-    group.add_argument(
-        "--engine",
-        metavar="URL",
-        help="where rows are joined and grouped: spark://local or spark://host:7077 instead of DuckDB in "
-        "this process; a clickhouse:// source is joined in ClickHouse",
-    )
-    group.add_argument(
-        "--since", metavar="TIME", help="only predictions from then on: 2026-11-25, or 36h ago"
-    )
-    group.add_argument("--until", metavar="TIME", help="only predictions before then")
-
-
-def _add_rows(command: argparse.ArgumentParser) -> None:
-    group = command.add_argument_group("ready rows instead of sources")
-    group.add_argument(
-        "--rows", metavar="FILE", type=Path, help="Parquet or CSV with one row for each answer"
-    )
-    group.add_argument("--failed", metavar="COLUMN", help="true or 1 where the answer failed")
-    group.add_argument("--weight", metavar="COLUMN", help="how many answers a row stands for")
-
-
-def _add_questions(command: argparse.ArgumentParser) -> None:
-    group = command.add_argument_group("what is asked")
-    group.add_argument(
-        "--model", metavar="NAME", action="append", default=[], help="only this upstream model"
-    )
-    group.add_argument(
-        "--eval", metavar="NAME", action="append", default=[], help="only this evaluation"
-    )
-    group.add_argument(
-        "--by",
-        metavar="ATTR[,ATTR...]",
-        type=_names,
-        action="extend",
-        default=[],
-        help="attributes to list and to slice by, of the inference, the evaluated span or a resource",
-    )
-    group.add_argument(
-        "--fail",
-        metavar="RULE",
-        action="append",
-        default=[],
-        help="when an evaluation failed that does not say so itself: 'faithfulness: score<0.5' or "
-        "'verdict: label=no'",
-    )
-
-
-def _add_statistics(command: argparse.ArgumentParser) -> None:
-    group = command.add_argument_group("statistics")
-    group.add_argument(
-        "--cluster",
-        metavar="ATTR",
-        help="attribute, or column, whose rows depend on one another, such as session.id",
-    )
-    group.add_argument(
-        "--adjust-for",
-        metavar="ATTR[,ATTR...]",
-        type=_names,
-        action="extend",
-        default=[],
-        help="tell where holding this fixed changes a risk ratio; the model's version always is",
-    )
-    group.add_argument(
-        "--sample-rate",
-        metavar="SHARE",
-        type=_share,
-        help="share of traces that was kept, where their tracestate does not say",
-    )
-    group.add_argument(
-        "--min-support",
-        metavar="N",
-        type=_positive,
-        help="fewest rows of a slice (default: 30, or 0.5 %% of all)",
-    )
-    group.add_argument(
-        "--max-level",
-        metavar="N",
-        type=int,
-        choices=(1, 2, 3),
-        default=3,
-        help="most predicates of a slice (default: 3)",
-    )
-    group.add_argument(
-        "--fdr",
-        choices=("bh", "by"),
-        default="bh",
-        help="correction for many tests: Benjamini-Hochberg, or Benjamini-Yekutieli, which is "
-        "stricter (default: bh)",
-    )
-    group.add_argument(
-        "--all", action="store_true", help="list slices that are not significant too"
-    )
-
-
-def _add_output(command: argparse.ArgumentParser) -> None:
-    group = command.add_argument_group("output")
-    group.add_argument(
-        "--format",
-        choices=_FORMATS,
-        help="default: that of the output file's name, else table",
-    )
-    group.add_argument(
-        "-o", "--output", metavar="FILE", type=Path, help="write there instead of printing"
-    )
-    group.add_argument(
-        "--trace-url",
-        metavar="URL",
-        help="link example traces in the page: http://localhost:16686/trace/{trace_id}",
-    )
-
-
-def _names(text: str) -> list[str]:
-    return [name.strip() for name in text.split(",") if name.strip()]
-
-
-def _share(text: str) -> float:
-    share = _number(text)
-    if not 0 < share <= 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is no share: write a number over 0 and up to 1")
-    return share
-
-
-def _number(text: str) -> float:
-    try:
-        return float(text)
-    except ValueError:
-        raise argparse.ArgumentTypeError(f"{text!r} is no number") from None
-
-
-def _positive(text: str) -> int:
-    if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is no whole number over 0")
-    return int(text)
 
 
 def run(parsed: argparse.Namespace) -> int:
