@@ -42,7 +42,7 @@ judge: .venv/.package
 .venv/.dependencies: pyproject.toml tests/foreign-models.txt tests/exact-pins.txt
 	$(PYTHON) -m venv .venv
 	.venv/$(PIP) install --upgrade pip hatchling
-	.venv/$(PIP) install '.[tensorflow,jax,openvino,tf-keras,analysis,clickhouse,spark,demo,dev]'
+	.venv/$(PIP) install '.[tensorflow,jax,openvino,tf-keras,analysis,clickhouse,spark,dashboards,demo,dev]'
 	.venv/$(PIP) install --no-deps --requirement tests/foreign-models.txt
 	.venv/$(PIP) install --no-deps --requirement tests/exact-pins.txt
 	touch $@

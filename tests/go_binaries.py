@@ -17,6 +17,9 @@ COLLECTOR_SOURCE = Path(__file__).parent / "integration" / "collector"
 JAEGER_MODULE = "github.com/jaegertracing/jaeger"
 JAEGER_VERSION = "v1.76.0"  # holds Jaeger 2.13
 
+PROMETHEUS_MODULE = "github.com/prometheus/prometheus"
+PROMETHEUS_VERSION = "v0.315.0"  # holds Prometheus 3.15
+
 
 def build_collector() -> Path | None:
     """The Collector, of the components that tests need; None where there is no Go."""
@@ -39,6 +42,25 @@ def build_jaeger() -> Path | None:
     return _built("jaeger", JAEGER_VERSION, build)
 
 
+def build_prometheus() -> Path | None:
+    """Prometheus, without service discovery and its web page; None where there is no Go."""
+    return _built_of_prometheus("prometheus")
+
+
+def build_promtool() -> Path | None:
+    """What checks Prometheus's rules and tests them; None where there is no Go."""
+    return _built_of_prometheus("promtool")
+
+
+def _built_of_prometheus(name: str) -> Path | None:
+    def build(go: str, binary: Path) -> None:
+        _build_module(
+            go, binary, PROMETHEUS_MODULE, PROMETHEUS_VERSION, f"cmd/{name}", tags="remove_all_sd"
+        )
+
+    return _built(name, PROMETHEUS_VERSION, build)
+
+
 def _built(name: str, key: str, build: Callable[[str, Path], None]) -> Path | None:
     """A binary in the cache folder (`KERAS_OTEL_CACHE`, else `.cache` in the checkout)."""
     root = Path(__file__).parents[1]
@@ -57,7 +79,9 @@ def _built(name: str, key: str, build: Callable[[str, Path], None]) -> Path | No
     return binary
 
 
-def _build_module(go: str, binary: Path, module: str, version: str, package: str) -> None:
+def _build_module(
+    go: str, binary: Path, module: str, version: str, package: str, *, tags: str = ""
+) -> None:
     """Build a package of a module that `go install` refuses for its `replace` lines.
 
     A module of our own requires what that one requires, and has its checksums.
@@ -81,7 +105,8 @@ def _build_module(go: str, binary: Path, module: str, version: str, package: str
     own = f"{module} {version} {downloaded['Sum']}\n{module} {version}/go.mod {downloaded['GoModSum']}\n"
     (folder / "go.sum").write_text(sums + own)
     subprocess.run(
-        [go, "build", "-trimpath", "-mod=mod", "-o", os.fspath(binary), f"{module}/{package}"],
+        [go, "build", "-trimpath", "-mod=mod", f"-tags={tags}", "-o", os.fspath(binary)]
+        + [f"{module}/{package}"],
         cwd=folder,
         check=True,
     )

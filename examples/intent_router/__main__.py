@@ -1,18 +1,17 @@
-"""Train a small intent classifier, serve it in another process, show what was exported.
+"""A chat service whose LLM fails because of its upstream Keras model, and how to see it.
 
     python examples/intent_router
-    python examples/intent_router --seed 7
+    python examples/intent_router --otlp http://localhost:4318
 
-Spans go to a file of OTLP JSON lines, or to OTEL_EXPORTER_OTLP_ENDPOINT where that is set.
+Everything runs on this machine; no server is needed. The traces go to a file of OTLP JSON lines,
+and with `--otlp` to a Collector or backend too.
 """
 
 from __future__ import annotations
 
 import argparse
 import importlib.util
-import json
 import os
-import re
 import shlex
 import socket
 import subprocess
@@ -23,19 +22,25 @@ from typing import Any
 from urllib.parse import urlsplit
 
 HERE = Path(__file__).parent
+TRACES = "traces.jsonl"
+REPORT = "report.html"
+
+FEW = ("emotion", "trivia")
+"""Topics that v2 has hardly any data of."""
 
 _PACKAGES = {
     "keras_otel": "keras-otel",
     "keras": "keras",
-    "tensorflow": "tensorflow",
     "chatterbot_corpus": "chatterbot-corpus",
-    "yaml": "pyyaml",
+    "duckdb": "duckdb",
+    "fastapi": "fastapi",
+    "httpx": "httpx",
+    "openai": "openai",
     "rich": "rich",
+    "uvicorn": "uvicorn",
+    "yaml": "pyyaml",
 }
 """What the demo imports, and the package that has it."""
-
-# TensorFlow's C++ log lines on processors and drivers, which no setting silences.
-_TENSORFLOW_LOG = re.compile(r"[IWE]\d{4} \d\d:\d\d:\d+|WARNING: All log messages before absl")
 
 
 class DemoError(Exception):
@@ -43,31 +48,45 @@ class DemoError(Exception):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Target:
-    """Where the spans go, and the file of OTLP JSON lines that the table is read from."""
+class Demo:
+    """What was asked for.
 
-    export: str
-    file: Path
+    Attributes:
+        out: The folder for models, traces and the report.
+        otlp: Where the telemetry goes too, such as `http://localhost:4318`.
+        requests: How many questions the users ask.
+        seed: Decides the models' first weights, and who asks what.
+    """
+
+    out: Path
+    otlp: str
+    requests: int
+    seed: int
 
     @property
-    def is_file(self) -> bool:
-        """True if the spans go to the file only."""
-        return self.export.startswith("file:")
+    def traces(self) -> Path:
+        """The file of OTLP JSON lines."""
+        return self.out / TRACES
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Trained:
-    """What the card of a saved model says of its training."""
-
-    version: str
-    seed: int
+    @property
+    def report(self) -> Path:
+        """The page with the slices."""
+        return self.out / REPORT
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Run the demo and return its exit status."""
     args = _arguments(arguments)
     try:
-        run(args)
+        _check_packages()
+        # These are imported once it is known that what they need is installed.
+        from load import LoadError
+        from processes import ProgramError
+
+        try:
+            run(Demo(out=_folder(args.out), otlp=args.otlp, requests=args.requests, seed=args.seed))
+        except (LoadError, ProgramError) as error:
+            raise DemoError(str(error)) from error
     except DemoError as error:
         print(f"intent_router: {error}", file=sys.stderr)
         return 2
@@ -77,45 +96,48 @@ def main(arguments: list[str] | None = None) -> int:
     return 0
 
 
-def run(args: argparse.Namespace) -> None:
-    """Train, serve, show."""
-    _check_packages()
-    out = _folder(args.out)
-    target = _target(out / "traces.jsonl")
-    # The name `models` cannot be taken for a version, as a folder named `7` would be.
-    model = out / "models" / "intent.keras"
-    before = _trained(model)
-
-    print("Loading Keras and TensorFlow ...", flush=True)
-    options = ["--seed", str(args.seed), "--epochs", str(args.epochs)]
-    _process("train.py", model, *options)
-    print("\nServing it from a new process ...\n", flush=True)
-    target.file.unlink(missing_ok=True)
-    copy = [] if target.is_file else ["--copy", target.file]
-    _process("serve.py", model, "--export", target.export, *copy)
-    _show(target, before, args)
+def run(demo: Demo) -> None:
+    """Train, serve, ask, slice."""
+    if demo.otlp:
+        _check_answers(demo.otlp)
+    demo.traces.unlink(missing_ok=True)
+    print(f"1. Training two versions of the intent model; v2 lost data of {' and '.join(FEW)} ...")
+    _train(demo)
+    print(f"2. {demo.requests} questions to the chat service; half-way, v2 is deployed ...")
+    _serve(demo)
+    print("3. Which upstream predictions do the wrong answers come from?\n", flush=True)
+    _slice(demo)
+    _say_where(demo)
 
 
 def _arguments(arguments: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="intent_router",
-        description="Train a small intent classifier, serve it, and show the spans it exported.",
-        epilog="Set OTEL_EXPORTER_OTLP_ENDPOINT to send the spans to a server.",
+        description="Run a chat service behind a Keras intent model, and slice its failures.",
+    )
+    parser.add_argument(
+        "--otlp",
+        metavar="URL",
+        default="",
+        help="send the telemetry there too, such as http://localhost:4318",
+    )
+    parser.add_argument(
+        "--requests",
+        type=_whole_number(20, 1_000_000),
+        default=1600,
+        help="how many questions the users ask (default: 1600)",
     )
     parser.add_argument(
         "--seed",
-        type=_whole_number(0, 2**32 - 1),
+        type=_whole_number(0, 2**31 - 1),
         default=1,
-        help="another seed trains another model (default: 1)",
+        help="another seed trains other models and asks other questions (default: 1)",
     )
     parser.add_argument(
         "--out",
         type=Path,
         default=Path("demo-output"),
-        help="folder for the model and the spans (default: demo-output)",
-    )
-    parser.add_argument(
-        "--epochs", type=_whole_number(1, 1000), default=8, help="rounds of training (default: 8)"
+        help="folder for the models, the traces and the report (default: demo-output)",
     )
     return parser.parse_args(arguments)
 
@@ -147,16 +169,6 @@ def _folder(path: Path) -> Path:
     return path.resolve()
 
 
-def _target(file: Path) -> Target:
-    endpoint = os.environ.get("OTEL_EXPORTER_OTLP_ENDPOINT", "").strip()
-    if not endpoint:
-        return Target(export=f"file:{file}", file=file)
-    _check_answers(endpoint)
-    if os.environ.get("OTEL_EXPORTER_OTLP_PROTOCOL") == "grpc":
-        endpoint = endpoint.replace("http", "grpc", 1)
-    return Target(export=endpoint, file=file)
-
-
 def _check_answers(endpoint: str) -> None:
     """Say now that nothing listens there, and not after the training."""
     try:
@@ -164,98 +176,83 @@ def _check_answers(endpoint: str) -> None:
         address = parts.hostname, parts.port or (443 if parts.scheme == "https" else 80)
     except ValueError:
         address = None, 0
-    if address[0] is None or parts.scheme not in ("http", "https"):
-        raise DemoError(
-            f"OTEL_EXPORTER_OTLP_ENDPOINT cannot be {endpoint!r}: write http://localhost:4318"
-        )
+    if address[0] is None or parts.scheme not in ("http", "https", "grpc", "grpcs"):
+        raise DemoError(f"--otlp cannot be {endpoint!r}: write http://localhost:4318")
     try:
         socket.create_connection(address, timeout=3).close()
     except OSError as error:
         raise DemoError(
-            f"nothing answers at OTEL_EXPORTER_OTLP_ENDPOINT={endpoint} ({error}): "
-            "start the receiver, or unset the variable to write a file"
+            f"nothing answers at --otlp {endpoint} ({error}): start the receiver, or leave --otlp "
+            "out to write a file only"
         ) from error
 
 
-def _process(script: str, *arguments: str | Path) -> None:
-    """Run one of the demo's programs, without TensorFlow's log lines unless it fails."""
-    environment = {
-        "OTEL_SERVICE_NAME": "intent-router",
-        **os.environ,
-        # Text goes into the model, and only TensorFlow has text tensors.
-        "KERAS_BACKEND": "tensorflow",
-        "TF_CPP_MIN_LOG_LEVEL": "3",
-    }
-    command = [sys.executable, str(HERE / script), *map(str, arguments)]
-    held_back = []
-    with subprocess.Popen(
-        command, env=environment, stderr=subprocess.PIPE, text=True, errors="replace"
-    ) as process:
-        for line in process.stderr or ():
-            if _TENSORFLOW_LOG.match(line):
-                held_back.append(line)
-            else:
-                sys.stderr.write(line)
-    if process.returncode != 0:
-        sys.stderr.writelines(held_back)
-        raise DemoError(f"{script} failed with exit status {process.returncode}, see above")
+def _train(demo: Demo) -> None:
+    from processes import run as run_program
+
+    for version, few in (("v1", ()), ("v2", FEW)):
+        # A folder for each version, as models are laid out for a server.
+        model = demo.out / "models" / version / "intent.keras"
+        options = ["--version", version, "--seed", str(demo.seed)]
+        run_program("train.py", model, *options, *(["--few", *few] if few else []))
 
 
-def _trained(model: Path) -> Trained | None:
-    """What the card beside a model says, if there is one."""
-    card = model.with_name(f"{model.name}.card.json")
-    try:
-        content = json.loads(card.read_text(encoding="utf-8"))
-        return Trained(version=content["fingerprint"], seed=content["lineage"]["seed"])
-    except (OSError, ValueError, KeyError, TypeError):
-        return None
+def _serve(demo: Demo) -> None:
+    from load import put_load
+    from processes import serving
+    from progress import counting
+
+    own_llm = {} if os.environ.get("OPENAI_API_KEY") else {"OPENAI_API_KEY": "none"}
+    with serving("llm:app", demo.out / "llm.log", {}) as llm:
+        environment = {
+            "OTEL_SERVICE_NAME": "chat",
+            "OTEL_METRIC_EXPORT_INTERVAL": "5000",
+            "OTEL_PYTHON_KERAS_EXPORT": demo.otlp or f"file:{demo.traces}",
+            "MODELS": str(demo.out / "models"),
+        }
+        if demo.otlp:
+            environment["TRACES_COPY"] = str(demo.traces)
+        if own_llm:
+            environment |= own_llm | {"OPENAI_BASE_URL": f"{llm}/v1"}
+        with (
+            serving("service:app", demo.out / "service.log", environment) as service,
+            counting(demo.requests) as progress,
+        ):
+            failed = put_load(
+                service, demo.requests, deploy="v2", seed=demo.seed, progress=progress
+            )
+    if failed:
+        print(f"   {failed} requests got no answer: {demo.out / 'service.log'} may say why")
 
 
-def _show(target: Target, before: Trained | None, args: argparse.Namespace) -> None:
-    # Rich and the corpus are imported once it is known that they are installed.
-    import report
-    from rich.console import Console
-
-    # A pipe has no width: make it wide enough for whole questions.
-    console = Console(highlight=False, width=None if sys.stdout.isatty() else 120)
-    try:
-        rows = report.read_rows(target.file)
-    except (OSError, ValueError) as error:
-        raise DemoError(str(error)) from error
-    report.show(rows, console)
-
-    right = sum(row.is_right for row in rows)
-    versions = sorted({row.version for row in rows})
-    shown = ", ".join(versions)
-    print(f"\n{len(rows)} inferences, {right} right; version {shown}, seed {args.seed}.")
-    if before is not None:
-        print(_comparison(before, versions[0]))
-    print(_whereabouts(target))
-    print(f"Next: {_next_command(args)} retrains it: other weights, another version.")
+def _slice(demo: Demo) -> None:
+    command = [sys.executable, "-m", "keras_otel.cli", "slice", str(demo.traces)]
+    command += ["--cluster", "session.id"]
+    for output in ([], ["-o", str(demo.report)]):
+        done = subprocess.run([*command, *output], check=False)
+        if done.returncode != 0:
+            raise DemoError(f"keras-otel slice failed with exit status {done.returncode}")
 
 
-def _comparison(before: Trained, version: str) -> str:
-    if before.version == version:
-        return f"The run before had seed {before.seed} and the same weights: the same version."
-    return f"The run before had seed {before.seed} and version {before.version}: a retrain shows."
+def _say_where(demo: Demo) -> None:
+    traces, report = _short(demo.traces), _short(demo.report)
+    python = _short(Path(sys.executable))
+    here = _short(HERE)
+    print(f"\nTraces and logs are in {traces} (OTLP JSON lines), the page is {report}.")
+    if demo.otlp:
+        print(f"They went to {demo.otlp} too, with the metrics.")
+    print("Next:")
+    keras_otel = _short(Path(sys.executable).with_name("keras-otel"))
+    print(f"  {keras_otel} slice {shlex.quote(traces)} --by session.id --all    other questions")
+    print(f"  {python} {here} --seed {demo.seed + 1}    other models and users")
+    if not demo.otlp:
+        print("  docker compose up    the same in Jaeger, Prometheus and Grafana")
 
 
-def _whereabouts(target: Target) -> str:
-    file = os.path.relpath(target.file)
-    shown = file if len(file) < len(str(target.file)) else str(target.file)
-    if target.is_file:
-        return f"Spans and metrics are in {shown} (OTLP JSON lines)."
-    return f"Spans and metrics went to {target.export}; the spans above are also in {shown}."
-
-
-def _next_command(args: argparse.Namespace) -> str:
-    # Under `make demo` the interpreter is that of .venv, which no shell has activated.
-    inside = os.path.relpath(sys.executable)
-    python = "python" if inside.startswith(os.pardir) else inside
-    command = [python, os.path.relpath(HERE), "--seed", str(args.seed + 1)]
-    if args.out != Path("demo-output"):
-        command += ["--out", str(args.out)]
-    return shlex.join(command)
+def _short(path: Path) -> str:
+    """A path as one types it from here, where that is shorter."""
+    below = os.path.relpath(path)
+    return below if len(below) < len(str(path)) else str(path)
 
 
 if __name__ == "__main__":

@@ -56,9 +56,13 @@ def attribute(row: ir.Table, key: str) -> ir.Value:
     return ibis.coalesce(row[f"{OWN}{key}"], row[f"{ANSWER}{key}"])
 
 
+def in_map(table: ir.Table, column: str, key: str) -> ir.Value:
+    """An attribute out of one of the maps, as text; null where it is not there or empty."""
+    return table[column].get(key, ibis.null("string")).nullif("")
+
+
 def _first(table: ir.Table, columns: tuple[str, ...], key: str) -> ir.Value:
-    missing = ibis.null("string")
-    return ibis.coalesce(*(table[column].get(key, missing).nullif("") for column in columns))
+    return ibis.coalesce(*(in_map(table, column, key) for column in columns))
 
 
 def attribute_names(spans: ir.Table) -> set[str]:

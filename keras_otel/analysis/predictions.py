@@ -10,6 +10,7 @@ import ibis
 import ibis.expr.types as ir
 
 from keras_otel import semconv as names
+from keras_otel.analysis.attributes import in_map
 from keras_otel.analysis.sources.intake import Window
 from keras_otel.analysis.sources.schema import OUTPUTS
 
@@ -46,7 +47,9 @@ class PredictionCounts:
 
 def inferences(spans: ir.Table, window: Window) -> ir.Table:
     """The inference spans, each with `is_failed` and `is_batch`."""
-    table = spans.filter(spans[names.MODEL_NAME].notnull())
+    # The span of an outcome names the model and the class that it is the truth of.
+    is_outcome = in_map(spans, "attributes", names.OUTCOME_CLASS).notnull()
+    table = spans.filter(spans[names.MODEL_NAME].notnull(), ~is_outcome)
     if window.since_ns is not None:
         table = table.filter(table.start_ns >= window.since_ns)
     if window.until_ns is not None:

@@ -145,6 +145,21 @@ def test_the_nearest_prediction_before_the_answer(rows):
     assert built.accounting.rows.several == 1
 
 
+def test_the_span_of_an_outcome_is_no_inference(rows):
+    """It names a model and a class too, and yet nothing was predicted there."""
+    outcome = {
+        names.MODEL_NAME: "intent",
+        names.PREDICTION_CLASS: "refund",
+        names.OUTCOME_CLASS: "order",
+    }
+
+    (row,), built = rows(Request(verdicts=[Verdict(passed=True)], outcome=outcome))
+
+    assert row[names.PREDICTION_CLASS] == "refund"
+    assert built.accounting.predictions.spans == 1
+    assert built.accounting.rows.several == 0
+
+
 def test_the_stamp_decides(rows):
     """Keys on the evaluated span name the prediction, also where another one is nearer."""
     request = Request(

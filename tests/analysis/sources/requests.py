@@ -103,6 +103,7 @@ class Request:
     llm_at: int = 10
     llm_more: dict[str, Any] = field(default_factory=dict)
     tracestate: dict[str, str] = field(default_factory=dict)
+    outcome: dict[str, Any] = field(default_factory=dict)
 
 
 def stamp(class_name: str, confidence: float, version: str = "v1", model: str = "intent"):
@@ -168,6 +169,14 @@ class _Writer:
         for verdict in request.verdicts:
             self._evaluate(verdict, llm, start + verdict.at * MS)
         llm.end(llm_start + 5 * MS)
+        if request.outcome:
+            told = self._keras.start_span(
+                "outcome intent",
+                context=trace.set_span_in_context(llm),
+                start_time=start + 25 * MS,
+                attributes=request.outcome,
+            )
+            told.end(start + 25 * MS)
         root.end(start + 30 * MS)
         return f"{root.get_span_context().trace_id:032x}"
 
