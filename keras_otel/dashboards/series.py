@@ -1,0 +1,62 @@
+"""What OpenTelemetry's names become in Prometheus.
+
+As its OTLP receiver (`translation_strategy: UnderscoreEscapingWithSuffixes`, the default) and the
+Collector's Prometheus exporters have them:
+https://opentelemetry.io/docs/specs/otel/compatibility/prometheus_and_openmetrics/
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+from keras_otel import semconv as names
+
+# An annotation such as `{prediction}` adds nothing, and neither does `1` to what is no gauge.
+_UNITS: Final = {"s": "_seconds", "1": ""}
+
+
+def label(key: str) -> str:
+    """The label of an attribute: `keras.model.name` is `keras_model_name`."""
+    return re.sub(r"\W", "_", key)
+
+
+def series(metric: names.Metric) -> str:
+    """The name of a counter's series, or of a histogram's without `_bucket`, `_sum` or `_count`.
+
+    Raises:
+        KeyError: The metric has a unit that none of the package's own has.
+    """
+    unit = "" if metric.unit.startswith("{") else _UNITS[metric.unit]
+    return f"{label(metric.name)}{unit}{'_total' if metric.kind == 'counter' else ''}"
+
+
+MODEL: Final = label(names.MODEL_NAME)
+VERSION: Final = label(names.MODEL_VERSION)
+FINGERPRINT: Final = label(names.MODEL_FINGERPRINT)
+CONFLICT: Final = label(names.MODEL_VERSION_CONFLICT)
+CLASS: Final = label(names.PREDICTION_CLASS)
+BIN: Final = label(names.CONFIDENCE_BIN)
+OPERATION: Final = label(names.OPERATION_NAME)
+EVALUATION: Final = label(names.EVALUATION_NAME)
+PASSED: Final = label(names.EVALUATION_PASSED)
+ERROR: Final = label(names.ERROR_TYPE)
+SITE: Final = label(names.TELEMETRY_SITE)
+
+EVALUATIONS: Final = series(names.EVALUATIONS)
+PREDICTIONS: Final = series(names.PREDICTIONS)
+CONFIDENCE: Final = series(names.CONFIDENCE)
+DURATION: Final = series(names.DURATION)
+TELEMETRY_ERRORS: Final = series(names.TELEMETRY_ERRORS)
+TELEMETRY_DROPPED: Final = series(names.TELEMETRY_DROPPED)
+
+SPAN_CALLS: Final = "traces_span_metrics_calls_total"
+"""The Collector's count of spans, by the attributes in `SPAN_DIMENSIONS`."""
+
+SPAN_DIMENSIONS: Final = (
+    names.MODEL_NAME,
+    names.MODEL_VERSION,
+    names.MODEL_FINGERPRINT,
+    names.MODEL_VERSION_CONFLICT,
+)
+"""What the span metrics connector has to count by, for the alert on silent retrains."""
