@@ -25,3 +25,7 @@ class FeedbackError(KerasOtelError, ValueError):
 
 class SourceError(KerasOtelError, ValueError):
     """A source of traces or evaluations cannot be read, or does not say what slicing needs."""
+
+
+class DashboardError(KerasOtelError, ValueError):
+    """Dashboards cannot be made or written."""

@@ -106,6 +106,11 @@ LAYERS = (
     ("analysis.reports.plots.gallery",),
     ("analysis.reports.markdown", "analysis.reports.page", "analysis.reports.table"),
     ("analysis.reports",),
+    ("dashboards.jaeger", "dashboards.series"),
+    ("dashboards.expressions", "dashboards.panels"),
+    ("dashboards.rules",),
+    ("dashboards.grafana",),
+    ("dashboards.files", "dashboards"),
     ("cli",),
 )
 

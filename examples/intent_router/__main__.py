@@ -25,9 +25,6 @@ HERE = Path(__file__).parent
 TRACES = "traces.jsonl"
 REPORT = "report.html"
 
-FEW = ("emotion", "trivia")
-"""Topics that v2 has hardly any data of."""
-
 _PACKAGES = {
     "keras_otel": "keras-otel",
     "keras": "keras",
@@ -98,11 +95,13 @@ def main(arguments: list[str] | None = None) -> int:
 
 def run(demo: Demo) -> None:
     """Train, serve, ask, slice."""
+    from processes import run as run_program
+
     if demo.otlp:
         _check_answers(demo.otlp)
     demo.traces.unlink(missing_ok=True)
-    print(f"1. Training two versions of the intent model; v2 lost data of {' and '.join(FEW)} ...")
-    _train(demo)
+    print("1. Training two versions of the intent model; v2 lost data of emotion and trivia ...")
+    run_program("train.py", demo.out / "models", "--seed", str(demo.seed))
     print(f"2. {demo.requests} questions to the chat service; half-way, v2 is deployed ...")
     _serve(demo)
     print("3. Which upstream predictions do the wrong answers come from?\n", flush=True)
@@ -185,16 +184,6 @@ def _check_answers(endpoint: str) -> None:
             f"nothing answers at --otlp {endpoint} ({error}): start the receiver, or leave --otlp "
             "out to write a file only"
         ) from error
-
-
-def _train(demo: Demo) -> None:
-    from processes import run as run_program
-
-    for version, few in (("v1", ()), ("v2", FEW)):
-        # A folder for each version, as models are laid out for a server.
-        model = demo.out / "models" / version / "intent.keras"
-        options = ["--version", version, "--seed", str(demo.seed)]
-        run_program("train.py", model, *options, *(["--few", *few] if few else []))
 
 
 def _serve(demo: Demo) -> None:

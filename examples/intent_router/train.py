@@ -1,4 +1,4 @@
-"""Train one version of the intent classifier and save it with its card."""
+"""Train two versions of the intent classifier and save them with their cards."""
 
 from __future__ import annotations
 
@@ -14,8 +14,11 @@ from users import typed
 
 import keras_otel
 
+LOST = {"v1": (), "v2": ("emotion", "trivia")}
+"""Each version, and the topics whose data were lost when it was trained."""
+
 FEW = 4
-"""Questions that are left of a topic whose data was lost."""
+"""Questions that are left of such a topic."""
 
 _EPOCHS = 40
 _TYPED = 2  # times that each question is learnt as a user might type it
@@ -77,37 +80,35 @@ def _weights(topics: np.ndarray) -> dict[int, float]:
     return {topic: len(topics) / len(counts) / count for topic, count in enumerate(counts)}
 
 
-def main() -> None:
-    """Run from the command line."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("model", type=Path, help="where to save it, such as models/v1/intent.keras")
-    parser.add_argument("--version", required=True, help="its version, such as v1")
-    parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument(
-        "--few",
-        nargs="*",
-        default=[],
-        choices=corpus.TOPICS,
-        help=f"topics of which only {FEW} questions are left to learn from",
-    )
-    args = parser.parse_args()
-
+def save(version: str, seed: int, folder: Path) -> None:
+    """Train a version and save it with its card, in a folder of its own as for a server."""
     questions = [
         question
         for topic in corpus.TOPICS
-        for question in corpus.train_questions(topic)[: FEW if topic in args.few else None]
+        for question in corpus.train_questions(topic)[: FEW if topic in LOST[version] else None]
     ]
-    model = train(questions, args.seed)
-    args.model.parent.mkdir(parents=True, exist_ok=True)
-    model.save(args.model)
-    keras_otel.describe(model, name="intent", version=args.version, labels=corpus.TOPICS)
-    lineage = {"seed": args.seed, "few": args.few, "data": corpus.DATA}
-    keras_otel.save_card(model, args.model, lineage=lineage)
+    model = train(questions, seed)
+    path = folder / version / "intent.keras"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    model.save(path)
+    keras_otel.describe(model, name="intent", version=version, labels=corpus.TOPICS)
+    lineage = {"seed": seed, "lost": list(LOST[version]), "data": corpus.DATA}
+    keras_otel.save_card(model, path, lineage=lineage)
     print(
-        f"  {args.version}: trained on {len(questions)} questions, "
+        f"   {version}: trained on {len(questions)} questions, "
         f"{accuracy(model):.0%} of held-out ones right",
         flush=True,
     )
+
+
+def main() -> None:
+    """Run from the command line."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("folder", type=Path, help="gets v1/intent.keras and v2/intent.keras")
+    parser.add_argument("--seed", type=int, default=1)
+    args = parser.parse_args()
+    for version in LOST:
+        save(version, args.seed, args.folder)
 
 
 if __name__ == "__main__":

@@ -12,11 +12,12 @@ import sys
 from collections.abc import Sequence
 from typing import NoReturn
 
+from keras_otel.cli.dashboards import DASHBOARDS
 from keras_otel.cli.doctor import DOCTOR
 from keras_otel.cli.slice import SLICE
 from keras_otel.version import __version__
 
-COMMANDS = (SLICE, DOCTOR)
+COMMANDS = (SLICE, DASHBOARDS, DOCTOR)
 
 EXIT_WRONG = 2
 _EXIT_INTERRUPTED = 130  # 128 + SIGINT, as shells have it

@@ -96,8 +96,8 @@ def groups() -> tuple[Group, ...]:
     )
 
 
-def as_document() -> dict[str, Any]:
-    """A rule file's content."""
+def rule_file() -> dict[str, Any]:
+    """What Prometheus's `rule_files` hold."""
     return {"groups": [group.as_dict() for group in groups()]}
 
 
@@ -165,8 +165,8 @@ def _confidence() -> Group:
                 name="KerasConfidenceShift",
                 expression=f"{shift} > {limit} and {shift} > {LEAST_SHIFT}",
                 holds_for="10m",
-                summary=f"{{{{ $labels.{MODEL} }}}} {{{{ $labels.{VERSION} }}}} is not as sure as the "
-                "model's other versions",
+                summary=f"{{{{ $labels.{MODEL} }}}} {{{{ $labels.{VERSION} }}}} is not as sure, or surer, "
+                "than the model's other versions",
                 description="The distributions of confidence of the last day are "
                 "{{ $value | humanizePercentage }} apart (Kolmogorov-Smirnov distance), more than chance.",
             ),

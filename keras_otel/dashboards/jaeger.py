@@ -1,0 +1,79 @@
+"""Jaeger's web page: links from a span to what it is about."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import Any, Final
+from urllib.parse import quote
+
+from keras_otel import semconv as names
+
+DASHBOARD_UID: Final = "keras-upstream"
+
+_SINCE: Final = "from=#{startTime | epoch_micros_to_date_iso}&to=now"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Places:
+    """Where the pages are that link to each other.
+
+    Attributes:
+        grafana: Grafana, such as `http://localhost:3000`.
+        jaeger: Jaeger, such as `http://localhost:16686`.
+        service: The service to look for other traces of; Jaeger searches in one, and its links
+            cannot take the name from a span.
+    """
+
+    grafana: str = "http://localhost:3000"
+    jaeger: str = "http://localhost:16686"
+    service: str = ""
+
+
+def page_configuration(places: Places) -> dict[str, Any]:
+    """What `jaeger_query.ui.config_file` holds."""
+    dashboard = f"{places.grafana}/d/{DASHBOARD_UID}"
+    patterns = [
+        {"type": "traces", "url": f"{dashboard}?{_SINCE}", "text": "Fail rates since this trace"},
+        _dashboard(dashboard, names.MODEL_NAME, "model", "All versions of"),
+        _dashboard(dashboard, names.MODEL_VERSION, "version", "Fail rate, confidence, latency of"),
+        _dashboard(dashboard, names.EVALUATION_NAME, "evaluation", "By upstream prediction:"),
+    ]
+    if places.service:
+        patterns += [
+            _search(places.service, key)
+            for key in (
+                names.PREDICTION_CLASS,
+                names.OUTCOME_CLASS,
+                names.MODEL_FINGERPRINT,
+                names.ERROR_TYPE,
+            )
+        ]
+    menu = [{"label": "Fail rates in Grafana", "url": dashboard}]
+    return {"menu": [{"label": "Keras", "items": menu}], "linkPatterns": patterns}
+
+
+def _dashboard(dashboard: str, key: str, variable: str, text: str) -> dict[str, Any]:
+    """From a tag, or a field of an event, to the dashboard with one of its variables set."""
+    return {
+        "type": ["tags", "logs"],
+        "key": key,
+        "url": f"{dashboard}?var-{variable}=#{{{key}}}",
+        "text": f"{text} #{{{key}}}",
+    }
+
+
+def _search(service: str, key: str) -> dict[str, Any]:
+    """From a tag to the traces of a service that have the same value."""
+    return {
+        "type": ["tags", "logs"],
+        "key": key,
+        "url": f"/search?service={quote(service)}&tags={search_tags({key: f'#{{{key}}}'})}",
+        "text": f"Other traces with #{{{key}}}",
+    }
+
+
+def search_tags(tags: dict[str, str]) -> str:
+    """The `tags` of a search in Jaeger, quoted but for templates such as `#{key}` or `${name}`."""
+    pairs = (f"{quote(json.dumps(key))}:%22{value}%22" for key, value in tags.items())
+    return f"%7B{','.join(pairs)}%7D"

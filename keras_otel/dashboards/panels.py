@@ -1,0 +1,225 @@
+"""The kinds of panels that the Grafana dashboard is made of."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from grafana_foundation_sdk.builders import (
+    barchart,
+    common,
+    dashboard,
+    heatmap,
+    prometheus,
+    stat,
+    table,
+    timeseries,
+)
+from grafana_foundation_sdk.cog.builder import Builder
+from grafana_foundation_sdk.models import common as common_models
+from grafana_foundation_sdk.models import dashboard as models
+from grafana_foundation_sdk.models import heatmap as heatmap_models
+from grafana_foundation_sdk.models.prometheus import PromQueryFormat
+
+Panel = Builder[models.Panel]
+
+DATA_SOURCE: Final = models.DataSourceRef(type_val="prometheus", uid="${datasource}")
+
+SHARE: Final = "percentunit"
+SECONDS: Final = "s"
+PER_SECOND: Final = "cps"
+COUNT: Final = "short"
+
+_HEIGHT: Final = 8
+_WIDTH: Final = 12  # of 24
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Query:
+    """One expression of a panel, and how its series are called, such as `{{keras_model_version}}`."""
+
+    expression: str
+    legend: str
+    has_exemplars: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Text:
+    """What a panel is called, and the sentence behind its `i`."""
+
+    title: str
+    description: str
+
+
+def lines(text: Text, queries: Sequence[Query], unit: str, *, stacked: bool = False) -> Panel:
+    """Lines over time; shares run from 0 to 1."""
+    panel = (
+        timeseries.Panel()
+        .title(text.title)
+        .description(text.description)
+        .datasource(DATA_SOURCE)
+        .unit(unit)
+        .min(0)
+        .height(_HEIGHT)
+        .span(_WIDTH)
+        .legend(
+            common.VizLegendOptions()
+            .display_mode(common_models.LegendDisplayMode.TABLE)
+            .placement(common_models.LegendPlacement.RIGHT)
+            .calcs(["mean", "lastNotNull"])
+        )
+        .tooltip(
+            common.VizTooltipOptions()
+            .mode(common_models.TooltipDisplayMode.MULTI)
+            .sort(common_models.SortOrder.DESCENDING)
+        )
+    )
+    if unit == SHARE:
+        panel = panel.axis_soft_max(1)
+    if stacked:
+        panel = panel.fill_opacity(40).stacking(
+            common.StackingConfig().mode(common_models.StackingMode.NORMAL)
+        )
+    for query in queries:
+        panel = panel.with_target(_over_time(query))
+    return panel
+
+
+def number(text: Text, query: Query, unit: str) -> Panel:
+    """One number, of the whole time range."""
+    return (
+        stat.Panel()
+        .title(text.title)
+        .description(text.description)
+        .datasource(DATA_SOURCE)
+        .unit(unit)
+        .no_value("none")
+        .height(4)
+        .span(6)
+        .with_target(_now(query))
+    )
+
+
+def bars(text: Text, query: Query, along: str, unit: str) -> Panel:
+    """One bar for each value of the label `along`, in its order."""
+    return (
+        barchart.Panel()
+        .title(text.title)
+        .description(text.description)
+        .datasource(DATA_SOURCE)
+        .unit(unit)
+        .min(0)
+        .height(_HEIGHT)
+        .span(_WIDTH)
+        .x_field(along)
+        .legend(common.VizLegendOptions().show_legend(False))
+        .with_target(_now(query))
+        .transformations([_sorted_by(along), _renamed({"Value": query.legend})])
+    )
+
+
+def heat_map(text: Text, query: Query, *, repeated_for: str) -> Panel:
+    """Counts by bucket over time, a panel for each value of a variable."""
+    return (
+        heatmap.Panel()
+        .title(text.title)
+        .description(text.description)
+        .datasource(DATA_SOURCE)
+        .height(_HEIGHT)
+        .span(_WIDTH)
+        .repeat(repeated_for)
+        .repeat_direction("h")
+        .calculate(False)
+        .color(
+            heatmap.HeatmapColorOptions()
+            .mode(heatmap_models.HeatmapColorMode.SCHEME)
+            .scheme("Blues")
+        )
+        .y_axis(heatmap.YAxisConfig().unit(SHARE))
+        .with_target(_over_time(query).format(PromQueryFormat.HEATMAP))
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Column:
+    """One column of a table that holds numbers.
+
+    Attributes:
+        title: Its heading.
+        expression: What it shows; all columns of a table have the same labels.
+        unit: Its unit.
+    """
+
+    title: str
+    expression: str
+    unit: str
+
+
+def rows(
+    text: Text, columns: Sequence[Column], labels: Mapping[str, str], link: tuple[str, str]
+) -> Panel:
+    """A table with a row for each combination of labels, the highest number of the last column first.
+
+    Args:
+        text: Title and description.
+        columns: The numbers.
+        labels: The labels to show, and their headings.
+        link: Title and address of what a row links to.
+    """
+    title, url = link
+    panel = (
+        table.Panel()
+        .title(text.title)
+        .description(text.description)
+        .datasource(DATA_SOURCE)
+        .height(_HEIGHT)
+        .span(24)
+        .data_links([dashboard.DashboardLink(title).url(url).target_blank(True)])
+    )
+    headings = dict(labels)
+    for letter, column in zip("ABCDEF", columns, strict=False):
+        query = Query(expression=column.expression, legend=column.title)
+        panel = panel.with_target(_now(query).ref_id(letter))
+        panel = panel.override_by_name(
+            column.title, [models.DynamicConfigValue(id_val="unit", value=column.unit)]
+        )
+        headings[f"Value #{letter}"] = column.title
+    return panel.transformations(
+        [
+            models.DataTransformerConfig(id_val="merge", options={}),
+            _renamed(headings),
+            _sorted_by(columns[-1].title, descending=True),
+        ]
+    )
+
+
+def _over_time(query: Query) -> prometheus.Dataquery:
+    return (
+        prometheus.Dataquery()
+        .expr(query.expression)
+        .legend_format(query.legend)
+        .exemplar(query.has_exemplars)
+        .range()
+    )
+
+
+def _now(query: Query) -> prometheus.Dataquery:
+    return (
+        prometheus.Dataquery()
+        .expr(query.expression)
+        .legend_format(query.legend)
+        .format(PromQueryFormat.TABLE)
+        .instant()
+    )
+
+
+def _sorted_by(field: str, *, descending: bool = False) -> models.DataTransformerConfig:
+    options: dict[str, Any] = {"sort": [{"field": field, "desc": descending}]}
+    return models.DataTransformerConfig(id_val="sortBy", options=options)
+
+
+def _renamed(headings: Mapping[str, str]) -> models.DataTransformerConfig:
+    """Give fields their headings, and leave the time of the query out."""
+    options = {"excludeByName": {"Time": True}, "renameByName": dict(headings)}
+    return models.DataTransformerConfig(id_val="organize", options=options)
