@@ -176,26 +176,33 @@ def _confidence() -> Group:
 
 def _latency() -> Group:
     by = (MODEL, VERSION, OPERATION)
-    now = f"model_version_operation:{DURATION}:p99_{_LATENCY_WINDOW}"
     calls = f"model_version_operation:{DURATION}_count:increase{_LATENCY_WINDOW}"
-    base = f"model_operation:{DURATION}:p99_{_LATENCY_BASE}"
+    now = f"model_version_operation:{DURATION}:p99_{_LATENCY_WINDOW}"
+    usual = f"model_operation:{DURATION}:p99_usual{_LATENCY_BASE}"
     return Group(
         name="keras_latency",
         rules=(
-            Recording(name=now, expression=promql.latency(0.99, by, "", _LATENCY_WINDOW)),
-            Recording(
-                name=base, expression=promql.latency(0.99, (MODEL, OPERATION), "", _LATENCY_BASE)
-            ),
             Recording(name=calls, expression=promql.completed(by, "", _LATENCY_WINDOW)),
+            Recording(
+                name=now,
+                expression=f"{promql.latency(0.99, by, '', _LATENCY_WINDOW)} and {calls} > 0",
+            ),
+            # The median over a day, of the version where it is least: a slow hour does not become
+            # what is usual, and neither does a new version that has always been slow.
+            Recording(
+                name=usual,
+                expression=f"min by ({MODEL}, {OPERATION}) "
+                f"(quantile_over_time(0.5, {now}[{_LATENCY_BASE}]))",
+            ),
             Alert(
                 name="KerasInferenceSlow",
-                expression=f"{now} > on ({MODEL}, {OPERATION}) group_left () ({SLOWER} * {base})"
+                expression=f"{now} > on ({MODEL}, {OPERATION}) group_left () ({SLOWER} * {usual})"
                 f" and {calls} >= {LEAST_CALLS}",
                 holds_for="10m",
                 summary=f"{{{{ $labels.{OPERATION} }}}} of {{{{ $labels.{MODEL} }}}} "
                 f"{{{{ $labels.{VERSION} }}}} is slow",
                 description="One call in a hundred takes {{ $value | humanizeDuration }} or longer, more "
-                f"than {SLOWER} times as long as over the last day.",
+                f"than {SLOWER} times as long as is usual.",
             ),
         ),
     )
