@@ -1,12 +1,12 @@
 # make demo and make test need Python 3.11 or later, make and a network: they make their own
-# virtual environments. Everything installed lies in .venv, .venv-torch, .venv-traceai and .cache.
+# virtual environments. Everything installed lies in .venv, .venv-* and .cache.
 
 PYTHON ?= python3
 PIP := bin/pip --disable-pip-version-check --quiet
 SOURCES := $(shell find keras_otel -name '*.py' -o -name py.typed) pyproject.toml README.md LICENSE
 export TF_CPP_MIN_LOG_LEVEL := 3
 
-.PHONY: demo test test-torch lint bench judge clean
+.PHONY: demo test test-torch test-stack stack-servers dashboards lint bench judge clean
 
 demo: .venv/.package
 	.venv/bin/python examples/intent_router $(ARGS)
@@ -20,6 +20,18 @@ test: .venv/.package .venv-traceai/.package
 
 test-torch: .venv-torch/.package
 	KERAS_BACKEND=torch .venv-torch/bin/pytest tests/backends $(ARGS)
+
+# The configuration that docker-compose.yml mounts, in real servers fed by the demo.
+test-stack: stack-servers
+	.venv/bin/pytest tests/stack $(ARGS)
+
+# Jaeger, Prometheus and the Collector are built with Go into .cache, once; without Go they are left out.
+stack-servers: .venv/.package .venv-phoenix/.dependencies .venv-mlflow/.dependencies
+	.venv/bin/python -m tests.go_binaries
+
+# The files that docker-compose.yml mounts into Grafana, Prometheus and Jaeger.
+dashboards: .venv/.package
+	.venv/bin/keras-otel dashboards export stack/dashboards --service chat
 
 lint: .venv/.package
 	.venv/bin/ruff check .
@@ -69,5 +81,15 @@ judge: .venv/.package
 	.venv-traceai/$(PIP) install '.[jax]' 'openai>=2.8' --requirement tests/traceai.txt
 	touch $@
 
+.venv-phoenix/.dependencies: tests/stack/phoenix.txt
+	$(PYTHON) -m venv .venv-phoenix
+	.venv-phoenix/$(PIP) install --requirement tests/stack/phoenix.txt
+	touch $@
+
+.venv-mlflow/.dependencies: tests/stack/mlflow.txt
+	$(PYTHON) -m venv .venv-mlflow
+	.venv-mlflow/$(PIP) install --requirement tests/stack/mlflow.txt
+	touch $@
+
 clean:
-	rm -rf .venv .venv-torch .venv-traceai .cache build dist
+	rm -rf .venv .venv-torch .venv-traceai .venv-phoenix .venv-mlflow .cache build dist

@@ -105,9 +105,22 @@ def _build_module(
     own = f"{module} {version} {downloaded['Sum']}\n{module} {version}/go.mod {downloaded['GoModSum']}\n"
     (folder / "go.sum").write_text(sums + own)
     subprocess.run(
-        [go, "build", "-trimpath", "-mod=mod", f"-tags={tags}", "-o", os.fspath(binary)]
-        + [f"{module}/{package}"],
+        [
+            go,
+            "build",
+            "-trimpath",
+            "-mod=mod",
+            f"-tags={tags}",
+            "-o",
+            os.fspath(binary),
+            f"{module}/{package}",
+        ],
         cwd=folder,
         check=True,
     )
     shutil.rmtree(folder)
+
+
+if __name__ == "__main__":
+    for built in (build_collector(), build_jaeger(), build_prometheus(), build_promtool()):
+        print(built or "Go is not installed: nothing is built")

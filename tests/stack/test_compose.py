@@ -1,0 +1,178 @@
+"""The Compose file, by Compose's own binary, and the image that it builds."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.stack.servers import COMPOSE, ROOT
+
+BIN = Path(sys.executable).parent
+DOCKERFILE = ROOT / "stack" / "Dockerfile"
+PUBLISHED = {"chat", "collector", "jaeger", "prometheus", "grafana", "phoenix"}
+
+
+@pytest.fixture(scope="module")
+def resolved() -> dict[str, Any]:
+    """What Compose makes of the file, with all profiles."""
+    done = subprocess.run(
+        [BIN / "docker-compose", "--profile", "*", "config", "--format", "json"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stderr == ""
+    services: dict[str, Any] = json.loads(done.stdout)["services"]
+    return services
+
+
+def test_phoenix_is_a_profile() -> None:
+    """`docker compose up` starts the stack, and `--profile phoenix` two services more."""
+
+    def services(*options: str) -> set[str]:
+        command = [BIN / "docker-compose", *options, "config", "--services"]
+        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+        return set(done.stdout.split())
+
+    usual = services()
+    assert usual == {"chat", "llm", "load", "collector", "jaeger", "prometheus", "grafana"}
+    assert services("--profile", "phoenix") - usual == {"phoenix", "forward"}
+
+
+def test_only_this_machine_can_connect(resolved: dict[str, Any]) -> None:
+    """Every published port is one of the loopback address."""
+    ports = {name: service["ports"] for name, service in resolved.items() if "ports" in service}
+
+    assert set(ports) == PUBLISHED
+    assert {port["host_ip"] for of_one in ports.values() for port in of_one} == {"127.0.0.1"}
+
+
+def test_versions_are_pinned(resolved: dict[str, Any]) -> None:
+    """Each image has the tag of one version, but for the one that is built here."""
+    images = {service["image"] for service in resolved.values()} - {"keras-otel-demo"}
+
+    assert [
+        image for image in images if not re.search(r":(version-)?v?\d+\.\d+\.\d+$", image)
+    ] == []
+
+
+def test_what_is_mounted_is_there(resolved: dict[str, Any]) -> None:
+    """Each file that Compose mounts is in the repository: for a missing one it makes a folder."""
+    binds = [
+        Path(volume["source"])
+        for service in resolved.values()
+        for volume in service.get("volumes", ())
+        if volume["type"] == "bind"
+    ]
+
+    assert binds
+    assert [path for path in binds if not path.exists()] == []
+
+
+def test_a_service_waits_for_what_it_needs(resolved: dict[str, Any]) -> None:
+    """Whom another one waits for has a health check, but for the image that cannot ask itself."""
+    for name, service in resolved.items():
+        for needed, how in (service.get("depends_on") or {}).items():
+            if how["condition"] == "service_healthy":
+                assert "healthcheck" in resolved[needed], (name, needed)
+            else:
+                assert needed in {"collector", "phoenix"}, (name, needed)
+
+
+def test_hadolint_accepts_the_dockerfile() -> None:
+    """The Dockerfile follows hadolint's rules."""
+    done = subprocess.run(
+        [BIN / "hadolint", DOCKERFILE], capture_output=True, text=True, check=False
+    )
+
+    assert done.returncode == 0, done.stdout
+
+
+def test_the_image_does_not_run_as_root() -> None:
+    """The last user that the Dockerfile names is not root."""
+    users = re.findall(r"^USER (\S+)$", DOCKERFILE.read_text(encoding="utf-8"), re.MULTILINE)
+
+    assert users == ["10001:10001"]
+
+
+def test_grafana_finds_what_is_provisioned() -> None:
+    """The folder that the dashboards come from, and the source that points lead to, are there."""
+    volumes = dict(v.split(":")[:2][::-1] for v in COMPOSE["services"]["grafana"]["volumes"])
+    folder = ROOT / volumes["/etc/grafana/dashboards"]
+    home = COMPOSE["services"]["grafana"]["environment"][
+        "GF_DASHBOARDS_DEFAULT_HOME_DASHBOARD_PATH"
+    ]
+
+    assert (folder / Path(home).name).exists()
+
+
+@pytest.fixture(scope="module")
+def image(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """The image's install steps, run in a folder in the place of `/`."""
+    root = tmp_path_factory.mktemp("image")
+    text = DOCKERFILE.read_text(encoding="utf-8")
+    stage = text.split("FROM ")[1]
+    for line in re.findall(r"^(?:COPY|RUN) .*$", stage, re.MULTILINE):
+        kind, _, rest = line.partition(" ")
+        if kind == "COPY":
+            *sources, target = rest.split()
+            _copy(sources, root / "source" / target if target[0] != "/" else root / target[1:])
+        else:
+            _run(rest, root)
+    yield root
+    shutil.rmtree(root)
+
+
+def _copy(sources: list[str], target: Path) -> None:
+    target.mkdir(parents=True, exist_ok=True)
+    for source in sources:
+        if (ROOT / source).is_dir():
+            ignored = shutil.ignore_patterns("__pycache__")
+            shutil.copytree(ROOT / source, target, dirs_exist_ok=True, ignore=ignored)
+        else:
+            shutil.copy(ROOT / source, target)
+
+
+def _run(command: str, root: Path) -> None:
+    (root / "source").mkdir(exist_ok=True)
+    placed = re.sub(r"(?<=\s)/(?=\w)", f"{root}/", command)
+    done = subprocess.run(
+        ["bash", "-ec", placed],
+        cwd=root / "source",
+        env={"PATH": f"{root}/venv/bin:/usr/bin:/bin:{BIN}", "KERAS_BACKEND": "jax"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+
+
+def test_the_image_s_steps(image: Path) -> None:
+    """In a clean environment, both models are trained, and every program of the image starts."""
+    python = image / "venv" / "bin" / "python"
+
+    assert (image / "models" / "v1" / "intent.keras.card.json").exists()
+    assert (image / "models" / "v2" / "intent.keras.card.json").exists()
+    for program in ("load.py", "forward.py"):
+        command = [python, image / "app" / program, "--help"]
+        subprocess.run(command, capture_output=True, check=True)
+    imported = subprocess.run(
+        [python, "-c", "import llm, service; print(service.health())"],
+        cwd=image / "app",
+        env={"MODELS": str(image / "models"), "OPENAI_API_KEY": "none", "KERAS_BACKEND": "jax"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert imported.returncode == 0, imported.stderr
+    assert imported.stdout.strip() == "{'status': 'ok', 'version': 'v1'}"
