@@ -407,6 +407,11 @@ def openinference_evaluation_key(index: int, key: str) -> str:
     return f"{OPENINFERENCE_EVALUATIONS}.{index}.evaluation.{part}"
 
 
+def evaluation_span_name(name: str) -> str:
+    """The name of the short span below an evaluated one that has ended."""
+    return f"evaluate {name}"
+
+
 def futureagi_score_key(name: str) -> str:
     """FutureAGI's key of an evaluation's score, such as `eval.faithfulness`."""
     return f"{FUTUREAGI_SCORES}.{name}"

@@ -196,6 +196,7 @@ def _serve(demo: Demo) -> None:
         environment = {
             "OTEL_SERVICE_NAME": "chat",
             "OTEL_METRIC_EXPORT_INTERVAL": "5000",
+            "OTEL_PYTHON_KERAS_OPENINFERENCE": "true",
             "OTEL_PYTHON_KERAS_EXPORT": demo.otlp or f"file:{demo.traces}",
             "MODELS": str(demo.out / "models"),
         }

@@ -99,7 +99,7 @@ def _record(
     entry = Entry(
         event=names.EVALUATION_EVENT.name,
         attributes={**evaluation_attributes(evaluation), **upstream_attributes(predictions)},
-        span_name=f"evaluate {evaluation.name}",
+        span_name=names.evaluation_span_name(evaluation.name),
         links=((subject.span_context, names.LINK_EVALUATED),),
         more=(lambda present: _in_forms(evaluation, forms, present)) if forms else None,
         own=_on_a_span_of_its_own(subject, forms),

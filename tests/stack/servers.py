@@ -57,10 +57,11 @@ class Stack:
         return found
 
 
-def ask(url: str, **question: Any) -> Any:
-    """The `data` of an answer in JSON."""
+def ask(url: str, *, whole: bool = False, **question: Any) -> Any:
+    """The `data` of an answer in JSON, or all of it."""
     with urlopen(f"{url}?{urlencode(question)}", timeout=30) as answer:
-        return json.load(answer)["data"]
+        content = json.load(answer)
+    return content if whole else content["data"]
 
 
 def wait_until(find: Callable[[], T], timeout_s: float = 60) -> T:
@@ -95,9 +96,9 @@ def running(binaries: Binaries, folder: Path) -> Iterator[Stack]:
         traces=folder / "traces.jsonl",
     )
     mounted = {name: mounts(name, folder / name) for name in ("jaeger", "collector", "prometheus")}
-    with ExitStack() as started:
-        started.enter_context(
-            _process(
+    with ExitStack() as servers:
+        servers.enter_context(
+            process(
                 [binaries.jaeger, f"--config={mounted['jaeger'] / 'etc/jaeger/jaeger.yaml'}"],
                 f"http://{at['jaeger_health']}/status",
                 folder / "jaeger.log",
@@ -114,8 +115,8 @@ def running(binaries: Binaries, folder: Path) -> Iterator[Stack]:
             for option in COMPOSE["services"]["prometheus"]["command"]
             if not option.startswith(("--config.file", "--storage.tsdb.path"))
         ]
-        started.enter_context(
-            _process(
+        servers.enter_context(
+            process(
                 [
                     binaries.prometheus,
                     f"--config.file={mounted['prometheus'] / 'etc/prometheus/prometheus.yaml'}",
@@ -127,8 +128,8 @@ def running(binaries: Binaries, folder: Path) -> Iterator[Stack]:
                 folder / "prometheus.log",
             )
         )
-        started.enter_context(
-            _process(
+        servers.enter_context(
+            process(
                 [
                     binaries.collector,
                     f"--config={mounted['collector'] / 'etc/otelcol/collector.yaml'}",
@@ -174,24 +175,31 @@ def free_port() -> int:
 
 
 @contextmanager
-def _process(
-    command: list[str | Path], health: str, log: Path, **environment: str
+def process(
+    command: list[str | Path],
+    health: str,
+    log: Path,
+    *,
+    cwd: Path | None = None,
+    **environment: str,
 ) -> Iterator[None]:
+    """A server that answers at `health`, until the block ends."""
     with log.open("w", encoding="utf-8") as out:
-        process = subprocess.Popen(
+        started = subprocess.Popen(
             list(map(str, command)),
+            cwd=cwd,
             env={**os.environ, **environment},
             stdout=out,
             stderr=subprocess.STDOUT,
         )
     try:
-        is_ready = wait_until(lambda: process.poll() is not None or answers(health))
+        is_ready = wait_until(lambda: started.poll() is not None or answers(health))
         assert is_ready, log.read_text()[-2000:]
-        assert process.poll() is None, log.read_text()[-2000:]
+        assert started.poll() is None, log.read_text()[-2000:]
         yield
     finally:
-        process.terminate()
-        process.wait(30)
+        started.terminate()
+        started.wait(30)
 
 
 def answers(url: str) -> bool:

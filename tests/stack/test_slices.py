@@ -2,36 +2,19 @@
 
 from __future__ import annotations
 
-import json
-import subprocess
-import sys
 from typing import Any
 
 import pytest
 
 from tests.stack.conftest import REQUESTS, DemoRun
 from tests.stack.servers import wait_until
-
-
-def slice_of(*arguments: str) -> dict[str, Any]:
-    """What `keras-otel slice --format json` says."""
-    command = [sys.executable, "-m", "keras_otel.cli", "slice", *arguments]
-    command += ["--cluster", "session.id", "--format", "json"]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    document: dict[str, Any] = json.loads(done.stdout)
-    return document
+from tests.stack.slices import same, slice_of
 
 
 @pytest.fixture(scope="module")
 def own(demo: DemoRun) -> dict[str, Any]:
     """From the service's own file."""
     return slice_of(str(demo.out / "traces.jsonl"))
-
-
-def same(document: dict[str, Any]) -> dict[str, Any]:
-    """A document without what depends on its source."""
-    return {key: document[key] for key in ("totals", "evals", "warnings")}
 
 
 def test_the_collectors_file(demo: DemoRun, own: dict[str, Any]) -> None:

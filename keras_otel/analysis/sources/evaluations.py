@@ -10,7 +10,7 @@ Four forms are read:
 
 The evaluated span is the one that the attribute `gen_ai.evaluation.target_span_id` names, else the one
 that a link of type `evaluated` points to, else, on an evaluator's span (ours or OpenInference's), the
-only one it links to, else the span itself.
+only one it links to, else, on a span `evaluate {name}`, its parent, else the span itself.
 """
 
 from __future__ import annotations
@@ -128,4 +128,8 @@ def _evaluated(span: Span) -> tuple[str, str]:
     )
     if is_evaluator and len(span.links) == 1:
         return span.links[0].trace_id, span.links[0].span_id
+    # Phoenix drops links, and the scope too.
+    name = names.evaluation_span_name(span.attributes.get(names.EVALUATION_NAME, ""))
+    if span.name == name and not span.links and span.parent_span_id is not None:
+        return span.trace_id, span.parent_span_id
     return span.trace_id, span.span_id

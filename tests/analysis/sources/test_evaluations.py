@@ -36,6 +36,24 @@ def on_span(tmp_path, **attributes):
     return found
 
 
+def test_an_evaluation_s_own_span_without_its_link(tmp_path):
+    """Phoenix drops links and scopes: a span `evaluate {name}` is about its parent."""
+    path = tmp_path / "traces.jsonl"
+    told = {"gen_ai.evaluation.name": "tone", "gen_ai.evaluation.score.label": "fail"}
+    attributes = [{"key": key, "value": {"stringValue": text}} for key, text in told.items()]
+    times = {"startTimeUnixNano": "1000", "endTimeUnixNano": "1001"}
+    below = [
+        {"traceId": TRACE, "spanId": f"{number:016x}", "parentSpanId": SPAN, "name": name, **times}
+        | {"attributes": attributes}
+        for number, name in enumerate(("evaluate tone", "chat m"), 1)
+    ]
+    path.write_text(json.dumps({"resourceSpans": [{"scopeSpans": [{"spans": below}]}]}) + "\n")
+
+    found, _ = read(path)
+
+    assert [row["span_id"] for row in found] == [SPAN, f"{2:016x}"]
+
+
 def test_openinference(tmp_path):
     """`evaluations.<i>.evaluation.*` is about its span, `trace.evaluations…` about the trace."""
     found = on_span(
