@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import keras
-import numpy as np
 from corpus import TOPICS
 from features import features
 
@@ -47,6 +46,7 @@ class Router:
 
     def route(self, question: str) -> Route:
         """Ask the model. That this becomes a span is keras_otel's doing."""
-        probabilities = np.asarray(self._models[self.version](features([question])))[0]
+        output = self._models[self.version](features([question]))
+        probabilities = keras.ops.convert_to_numpy(output)[0]
         best = int(probabilities.argmax())
         return Route(topic=TOPICS[best], confidence=float(probabilities[best]))

@@ -18,7 +18,7 @@ _DEFAULT: Final = Places()
 def add_options(command: argparse.ArgumentParser) -> None:
     """The options of `keras-otel dashboards`."""
     command.add_argument(
-        "action", choices=("export",), help="export: write the files into a folder"
+        "action", metavar="export", choices=("export",), help="write the files into a folder"
     )
     command.add_argument(
         "folder",
