@@ -233,7 +233,7 @@ def _say_where(demo: Demo) -> None:
         print(f"They went to {demo.otlp} too, with the metrics.")
     print("Next:")
     keras_otel = _short(Path(sys.executable).with_name("keras-otel"))
-    print(f"  {keras_otel} slice {shlex.quote(traces)} --by session.id --all    other questions")
+    print(f"  {keras_otel} slice {shlex.quote(traces)} --all    every slice that was tested")
     print(f"  {python} {here} --seed {demo.seed + 1}    other models and users")
     if not demo.otlp:
         print("  docker compose up    the same in Jaeger, Prometheus and Grafana")

@@ -75,7 +75,8 @@ def _variables(jaeger: str) -> list[Any]:
         )
         .multi(True)
         .include_all(True)
-        .all_value(".*"),
+        .all_value(".*")
+        .current(models.VariableOption(selected=True, text="All", value="$__all")),
         _labels_of("evaluation", "Evaluation", f"label_values({EVALUATIONS}, {EVALUATION})"),
         _labels_of("service", "Service", f"label_values({PREDICTIONS}, job)"),
         dashboard.TextBoxVariable("jaeger").label("Jaeger").default_value(jaeger),

@@ -31,6 +31,7 @@ SECONDS: Final = "s"
 PER_SECOND: Final = "cps"
 COUNT: Final = "short"
 
+_LETTERS: Final = "ABCDEFGH"  # how Grafana names the queries of a panel
 _HEIGHT: Final = 8
 _WIDTH: Final = 12  # of 24
 
@@ -81,8 +82,8 @@ def lines(text: Text, queries: Sequence[Query], unit: str, *, stacked: bool = Fa
         panel = panel.fill_opacity(40).stacking(
             common.StackingConfig().mode(common_models.StackingMode.NORMAL)
         )
-    for query in queries:
-        panel = panel.with_target(_over_time(query))
+    for letter, query in zip(_LETTERS, queries, strict=False):
+        panel = panel.with_target(_over_time(query).ref_id(letter))
     return panel
 
 
@@ -97,7 +98,7 @@ def number(text: Text, query: Query, unit: str) -> Panel:
         .no_value("none")
         .height(4)
         .span(6)
-        .with_target(_now(query))
+        .with_target(_now(query).ref_id("A"))
     )
 
 
@@ -114,7 +115,7 @@ def bars(text: Text, query: Query, along: str, unit: str) -> Panel:
         .span(_WIDTH)
         .x_field(along)
         .legend(common.VizLegendOptions().show_legend(False))
-        .with_target(_now(query))
+        .with_target(_now(query).ref_id("A"))
         .transformations([_sorted_by(along), _renamed({"Value": query.legend})])
     )
 
@@ -135,9 +136,12 @@ def heat_map(text: Text, query: Query, *, repeated_for: str) -> Panel:
             heatmap.HeatmapColorOptions()
             .mode(heatmap_models.HeatmapColorMode.SCHEME)
             .scheme("Blues")
+            .scale(heatmap_models.HeatmapColorScale.EXPONENTIAL)
+            .exponent(0.5)
+            .steps(64)
         )
         .y_axis(heatmap.YAxisConfig().unit(SHARE))
-        .with_target(_over_time(query).format(PromQueryFormat.HEATMAP))
+        .with_target(_over_time(query).format(PromQueryFormat.HEATMAP).ref_id("A"))
     )
 
 
@@ -178,7 +182,7 @@ def rows(
         .data_links([dashboard.DashboardLink(title).url(url).target_blank(True)])
     )
     headings = dict(labels)
-    for letter, column in zip("ABCDEF", columns, strict=False):
+    for letter, column in zip(_LETTERS, columns, strict=False):
         query = Query(expression=column.expression, legend=column.title)
         panel = panel.with_target(_now(query).ref_id(letter))
         panel = panel.override_by_name(

@@ -104,6 +104,14 @@ def test_every_panel_says_what_it_shows() -> None:
     assert max(x for x, _ in places) < 24
 
 
+def test_every_query_has_its_letter() -> None:
+    """Grafana tells the queries of a panel apart by them."""
+    for panel in json.loads(DOCUMENTS[GRAFANA])["panels"]:
+        letters = [target["refId"] for target in panel.get("targets", ())]
+
+        assert letters == list("ABCDEFGH"[: len(letters)])
+
+
 def test_points_and_rows_lead_to_traces() -> None:
     """Panels of fail rate, confidence and latency ask for exemplars; the table links to Jaeger."""
     panels = {panel["title"]: panel for panel in json.loads(DOCUMENTS[GRAFANA])["panels"]}
