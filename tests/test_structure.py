@@ -126,6 +126,7 @@ STRANGERS = {
     "emission": {"numpy"},
     "metrics": {"numpy"},
     "feedback": {"keras", "tf_keras", "numpy"},
+    "dashboards": {"opentelemetry", "keras", "tf_keras", "numpy"},
 }
 
 FRAMEWORKS = {"keras", "tf_keras", "tensorflow", "jax", "jaxlib", "torch", "openvino"}

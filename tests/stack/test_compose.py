@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from tests.stack.servers import COMPOSE, ROOT
+from tests.stack.servers import COMPOSE, ROOT, ask, free_port, process
 
 BIN = Path(sys.executable).parent
 DOCKERFILE = ROOT / "stack" / "Dockerfile"
@@ -158,21 +158,47 @@ def _run(command: str, root: Path) -> None:
 
 
 def test_the_image_s_steps(image: Path) -> None:
-    """In a clean environment, both models are trained, and every program of the image starts."""
-    python = image / "venv" / "bin" / "python"
+    """In a clean environment, both versions of the model are trained, and have their cards."""
+    for version in ("v1", "v2"):
+        card = json.loads((image / "models" / version / "intent.keras.card.json").read_text())
+        assert (card["name"], card["version"]) == ("intent", version)
 
-    assert (image / "models" / "v1" / "intent.keras.card.json").exists()
-    assert (image / "models" / "v2" / "intent.keras.card.json").exists()
-    for program in ("load.py", "forward.py"):
-        command = [python, image / "app" / program, "--help"]
-        subprocess.run(command, capture_output=True, check=True)
-    imported = subprocess.run(
-        [python, "-c", "import llm, service; print(service.health())"],
-        cwd=image / "app",
-        env={"MODELS": str(image / "models"), "OPENAI_API_KEY": "none", "KERAS_BACKEND": "jax"},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert imported.returncode == 0, imported.stderr
-    assert imported.stdout.strip() == "{'status': 'ok', 'version': 'v1'}"
+
+def test_what_the_image_s_containers_do(image: Path, tmp_path: Path) -> None:
+    """The LLM, the service and the users, by the commands and variables that Compose gives them."""
+    ports = {"llm": free_port(), "chat": free_port()}
+
+    def placed(words: list[str], service: str = "") -> list[str | Path]:
+        here = {"0.0.0.0": "127.0.0.1", "8000": str(ports.get(service))}
+        text = [here.get(word, word).replace("/app", f"{image}/app") for word in words]
+        return [image / "venv" / "bin" / text[0], *text[1:]]
+
+    start = json.loads(re.search(r"^CMD (\[.*\])$", DOCKERFILE.read_text(), re.MULTILINE)[1])
+    variables = {
+        **COMPOSE["services"]["chat"]["environment"],
+        "KERAS_BACKEND": "jax",
+        "MODELS": str(image / "models"),
+        "OTEL_PYTHON_KERAS_EXPORT": f"file:{tmp_path / 'traces.jsonl'}",
+        "OPENAI_BASE_URL": f"http://127.0.0.1:{ports['llm']}/v1",
+        "OPENAI_API_KEY": "none",
+        "OPENAI_MODEL": "corpus-reader",
+    }
+    asking = [
+        word.replace("http://chat:8000", f"http://127.0.0.1:{ports['chat']}")
+        for word in placed(COMPOSE["services"]["load"]["command"])
+        for word in [str(word)]
+        if word != "--keep-on"
+    ]
+    llm, chat = (f"http://127.0.0.1:{ports[name]}/health" for name in ("llm", "chat"))
+    with (
+        process(placed(COMPOSE["services"]["llm"]["command"], "llm"), llm, tmp_path / "llm.log"),
+        process(placed(start, "chat"), chat, tmp_path / "chat.log", **variables),
+    ):
+        done = subprocess.run(
+            [*asking, "--requests", "40"], capture_output=True, text=True, check=False
+        )
+        assert (done.returncode, done.stderr) == (0, "")
+        assert done.stdout == "40 questions asked, 0 without an answer\n"
+        assert ask(chat, whole=True) == {"status": "ok", "version": "v2"}
+
+    assert '"intent"' in (tmp_path / "traces.jsonl").read_text(encoding="utf-8")
