@@ -43,7 +43,9 @@ def beside_each_other(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 def run_demo(*arguments: str | Path, **environment: str) -> subprocess.CompletedProcess[str]:
     """Run the demo without this process's own OpenTelemetry and Keras settings."""
-    inherited = {k: v for k, v in os.environ.items() if not k.startswith(("OTEL_", "KERAS_"))}
+    inherited = {
+        k: v for k, v in os.environ.items() if not k.startswith(("OTEL_", "KERAS_", "OPENAI_"))
+    }
     return subprocess.run(
         [sys.executable, str(DEMO), *map(str, arguments)],
         env=inherited | {"PYTHONIOENCODING": "utf-8"} | environment,
@@ -58,7 +60,8 @@ def run_demo(*arguments: str | Path, **environment: str) -> subprocess.Completed
 def outcome(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
     """The demo's folder and screen after a short run without any server."""
     out = tmp_path_factory.mktemp("demo")
-    done = run_demo("--out", out, "--requests", "60")
+    # A key alone is not to send anything to its owner's LLM.
+    done = run_demo("--out", out, "--requests", "60", OPENAI_API_KEY="sk-real")
     assert done.returncode == 0, done.stderr
     assert done.stderr == ""
     return out, done.stdout

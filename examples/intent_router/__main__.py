@@ -191,7 +191,6 @@ def _serve(demo: Demo) -> None:
     from processes import serving
     from progress import counting
 
-    own_llm = {} if os.environ.get("OPENAI_API_KEY") else {"OPENAI_API_KEY": "none"}
     with serving("llm:app", demo.out / "llm.log", {}) as llm:
         environment = {
             "OTEL_SERVICE_NAME": "chat",
@@ -202,8 +201,13 @@ def _serve(demo: Demo) -> None:
         }
         if demo.otlp:
             environment["TRACES_COPY"] = str(demo.traces)
-        if own_llm:
-            environment |= own_llm | {"OPENAI_BASE_URL": f"{llm}/v1"}
+        if not os.environ.get("OPENAI_BASE_URL"):
+            # A key alone, as many have in their environment, is not meant for 1600 questions.
+            environment |= {
+                "OPENAI_BASE_URL": f"{llm}/v1",
+                "OPENAI_API_KEY": "none",
+                "OPENAI_MODEL": "corpus-reader",
+            }
         with (
             serving("service:app", demo.out / "service.log", environment) as service,
             counting(demo.requests) as progress,

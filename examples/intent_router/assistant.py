@@ -23,7 +23,7 @@ class Assistant:
 
     def __init__(self) -> None:
         self._client = OpenAI()
-        self._model = os.environ.get("OPENAI_MODEL", "corpus-reader")
+        self._model = os.environ.get("OPENAI_MODEL", "gpt-4o-mini")
 
     def answer(self, question: str, notes: Sequence[Note]) -> str:
         """Ask for an answer."""
