@@ -109,6 +109,7 @@ LAYERS = (
     ("dashboards.jaeger", "dashboards.series"),
     ("dashboards.expressions", "dashboards.panels"),
     ("dashboards.rules",),
+    ("dashboards.rows",),
     ("dashboards.grafana",),
     ("dashboards.files", "dashboards"),
     ("cli",),

@@ -160,7 +160,7 @@ class Column:
     unit: str
 
 
-def rows(
+def ranking(
     text: Text, columns: Sequence[Column], labels: Mapping[str, str], link: tuple[str, str]
 ) -> Panel:
     """A table with a row for each combination of labels, the highest number of the last column first.

@@ -71,6 +71,25 @@ def test_every_recording_has_data(demo: DemoRun, rule: Recording) -> None:
     assert all(math.isfinite(float(series["value"][1])) for series in found)
 
 
+def test_every_variable_has_values(demo: DemoRun) -> None:
+    """What can be chosen at the top of the dashboard is there to be chosen."""
+    found = {}
+    for variable in json.loads(documents(Places())[GRAFANA])["templating"]["list"]:
+        if variable["type"] == "query":
+            series, label = re.fullmatch(
+                r"label_values\((.+), (\w+)\)", variable["query"].replace("$model", "intent")
+            ).groups()
+            url = f"{demo.stack.prometheus}/api/v1/label/{label}/values"
+            found[variable["name"]] = ask(url, **{"match[]": series})
+
+    assert found == {
+        "model": ["intent"],
+        "version": ["v1", "v2"],
+        "evaluation": ["answer_correct"],
+        "service": ["chat"],
+    }
+
+
 def test_the_rules_are_healthy(demo: DemoRun) -> None:
     """No rule ended with an error, and all that the package makes are there."""
     loaded = ask(f"{demo.stack.prometheus}/api/v1/rules")["groups"]
