@@ -6,7 +6,7 @@ PIP := bin/pip --disable-pip-version-check --quiet
 SOURCES := $(shell find keras_otel -name '*.py' -o -name py.typed) pyproject.toml README.md LICENSE
 export TF_CPP_MIN_LOG_LEVEL := 3
 
-.PHONY: demo test test-torch test-stack stack-servers dashboards lint bench judge clean
+.PHONY: demo test test-torch test-stack stack-servers environments dashboards lint bench judge clean
 
 demo: .venv/.package
 	.venv/bin/python examples/intent_router $(ARGS)
@@ -45,6 +45,10 @@ bench: .venv/.package
 # All of Keras's own model, trainer and core layer tests, with and without keras_otel.
 judge: .venv/.package
 	.venv/bin/python tests/keras_suite/run.py $(ARGS)
+
+# All virtual environments at once: `make --jobs=2 environments`.
+environments: .venv/.package .venv-traceai/.package .venv-torch/.package
+environments: .venv-phoenix/.dependencies .venv-mlflow/.dependencies
 
 # Tests run against the installed package, never against the source folder.
 .venv/.package: .venv/.dependencies $(SOURCES)
