@@ -1,7 +1,7 @@
 """The chat service: route a question, retrieve within its topic, ask the LLM, judge the answer.
 
-    MODELS=demo-output/models OPENAI_BASE_URL=http://localhost:8001/v1 OPENAI_API_KEY=none \
-        uvicorn --app-dir examples/intent_router service:app
+    KERAS_BACKEND=jax MODELS=demo-output/models OPENAI_BASE_URL=http://localhost:8001/v1 \
+        OPENAI_API_KEY=none uvicorn --app-dir examples/intent_router service:app
 
 `keras_otel.instrument()` is all that the upstream model's telemetry needs; where it goes is said
 by `OTEL_PYTHON_KERAS_EXPORT`.
