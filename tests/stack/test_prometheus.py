@@ -14,9 +14,10 @@ from scipy import stats
 from statsmodels.stats.proportion import proportions_ztest
 
 from keras_otel.dashboards import Places, documents
+from keras_otel.dashboards.expressions import fail_rate
 from keras_otel.dashboards.files import GRAFANA
 from keras_otel.dashboards.rules import Alert, Recording, groups
-from keras_otel.dashboards.series import SPAN_DIMENSIONS
+from keras_otel.dashboards.series import BIN, CLASS, SPAN_DIMENSIONS, VERSION
 from tests.stack.conftest import DemoRun
 from tests.stack.servers import COMPOSE, ROOT, ask, pinned
 
@@ -101,28 +102,28 @@ def test_the_rules_are_healthy(demo: DemoRun) -> None:
     }
 
 
-def test_a_class_that_never_fails_shows_as_0(demo: DemoRun) -> None:
-    """Each class has a fail rate, also one that has no series of failures."""
-    rates = {
-        series["metric"]["keras_prediction_class"]: float(series["value"][1])
-        for series in demo.stack.query(
-            f"min by (keras_prediction_class) ({BY_CLASS}_failed:ratio1h)", demo.end_s
-        )
-    }
-    failed = {
-        (series["metric"]["keras_prediction_class"], series["metric"]["keras_model_version"])
-        for series in demo.stack.query('keras_evaluations_total{keras_evaluation_passed="false"}')
-    }
-    evaluated = {
-        (series["metric"]["keras_prediction_class"], series["metric"]["keras_model_version"])
-        for series in demo.stack.query("keras_evaluations_total")
-    }
-    never_failed = evaluated - failed
+def test_what_never_fails_shows_as_0(demo: DemoRun) -> None:
+    """Each class of a version, in each bin of confidence, has a fail rate: also without failures."""
+    by = (VERSION, CLASS, BIN)
 
-    assert set(rates) == CLASSES
-    assert never_failed, "the demo's answers all fail somewhere: another one has to show this"
-    for class_name, _ in never_failed:
-        assert rates[class_name] == 0
+    def cells(expression: str) -> dict[tuple[str, ...], float]:
+        return {
+            tuple(series["metric"][label] for label in by): float(series["value"][1])
+            for series in demo.stack.query(expression, demo.end_s)
+        }
+
+    rates = cells(fail_rate(by, "", "1h"))
+    evaluated = cells(f"sum by ({', '.join(by)}) (keras_evaluations_total)")
+    failed = cells(
+        f'sum by ({", ".join(by)}) (keras_evaluations_total{{keras_evaluation_passed="false"}})'
+    )
+    never_failed = set(evaluated) - set(failed)
+
+    assert set(rates) == set(evaluated)
+    assert {class_name for _, class_name, _ in rates} == CLASSES
+    assert len(never_failed) > 10
+    assert {rates[cell] for cell in never_failed} == {0.0}
+    assert all(rates[cell] > 0 for cell in failed)
 
 
 def test_the_alert_compares_as_statistics_do(demo: DemoRun) -> None:
