@@ -30,7 +30,7 @@ _LATENCY_WINDOW: Final = "30m"
 _LATENCY_BASE: Final = "1d"
 
 Z_LIMIT: Final = 4
-"""Standard errors above the rest: one comparison in 30 000 by chance, for many are made each minute."""
+"""Standard errors above the rest: one comparison in 30 000 by chance, for many are made."""
 
 LEAST_EVALUATIONS: Final = 30
 LEAST_DIFFERENCE: Final = 0.05

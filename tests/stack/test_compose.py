@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from tests.stack.servers import COMPOSE, ROOT, ask, free_port, process
 
@@ -106,14 +107,27 @@ def test_the_image_does_not_run_as_root() -> None:
 
 
 def test_grafana_finds_what_is_provisioned() -> None:
-    """The folder that the dashboards come from, and the source that points lead to, are there."""
+    """Dashboards come from the folder that is mounted, and points lead to a source that is there."""
     volumes = dict(v.split(":")[:2][::-1] for v in COMPOSE["services"]["grafana"]["volumes"])
     folder = ROOT / volumes["/etc/grafana/dashboards"]
     home = COMPOSE["services"]["grafana"]["environment"][
         "GF_DASHBOARDS_DEFAULT_HOME_DASHBOARD_PATH"
     ]
 
+    def provisioned(kind: str) -> dict[str, Any]:
+        place = f"/etc/grafana/provisioning/{kind}/keras.yaml"
+        content: dict[str, Any] = yaml.safe_load((ROOT / volumes[place]).read_text())
+        return content
+
+    (provider,) = provisioned("dashboards")["providers"]
+    sources = {source["uid"]: source for source in provisioned("datasources")["datasources"]}
+    (lead,) = sources["prometheus"]["jsonData"]["exemplarTraceIdDestinations"]
+
     assert (folder / Path(home).name).exists()
+    assert provider["options"]["path"] == "/etc/grafana/dashboards"
+    assert sources[lead["datasourceUid"]]["type"] == "jaeger"
+    for source in sources.values():
+        assert re.fullmatch(r"http://(\w+):\d+", source["url"])[1] in COMPOSE["services"]
 
 
 @pytest.fixture(scope="module")
