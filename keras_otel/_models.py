@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import logging
 import os
 import threading
@@ -35,12 +36,20 @@ INLINE_FINGERPRINT_BYTES = 64 * 1024 * 1024
 _RETRY_PAUSES_S = (0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0)
 """Between tries to hash in the background."""
 
+_numbers = itertools.count(1)
+
 
 class KnownModel:
-    """One model: what was said of it, where it was loaded from, and what was found out."""
+    """One model: what was said of it, where it was loaded from, and what was found out.
+
+    Attributes:
+        number: Counts the models of this process. It tells two that share a name apart, also
+            after one is gone, when its `id` is another's.
+    """
 
     def __init__(self, model: Any, forget: Callable[[int], None]) -> None:
         key = id(model)
+        self.number = next(_numbers)
         self.ref = weakref.ref(model, lambda _: forget(key))
         # Re-entrant: asking a model for its configuration runs the user's code.
         self.lock = threading.RLock()

@@ -229,6 +229,17 @@ def test_a_loaded_model_is_named_by_its_path(telemetry, tmp_path, path, name, ve
     assert attributes["keras.model.version"].startswith(version)
 
 
+def test_every_model_has_a_number_of_its_own():
+    """Two models of one process never share a number, and a model keeps its own."""
+    first, second = classifier(name="twin"), classifier(name="twin")
+
+    numbers = [_models.models.of(model).number for model in (first, second, first)]
+
+    assert numbers[0] == numbers[2] != numbers[1]
+    del first
+    assert _models.models.of(classifier(name="twin")).number not in numbers
+
+
 def test_names_without_a_path(telemetry):
     """A chosen `model.name` counts, a made-up one gives way to the class."""
     classifier(name="router").predict_on_batch(rows())
