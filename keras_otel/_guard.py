@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import os
 import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable
 from typing import ParamSpec, TypeVar
+
+from keras_otel._forks import run_in_child
 
 _log = logging.getLogger("keras_otel")
 
@@ -28,7 +29,7 @@ class SiteCounts:
         self._lock = threading.Lock()
         self._counts: Counter[str] = Counter()
         # Another thread may hold the lock at the moment of a fork; the child must not wait for it.
-        os.register_at_fork(after_in_child=self._start_over)
+        run_in_child(self._start_over)
 
     def add(self, site: str) -> bool:
         """Count once more; True if it was the site's first."""

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from keras_otel._forks import run_in_child
 from keras_otel._guard import guarded, guarded_retry
 from keras_otel.cards import Card, find_card, read_card
 from keras_otel.decoding.heads import Head
@@ -226,4 +227,4 @@ def _card_beside(artefact: Path) -> Card | None:
 
 
 models = KnownModels()
-os.register_at_fork(after_in_child=models.reset_locks)
+run_in_child(models.reset_locks)

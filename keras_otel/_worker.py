@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import atexit
-import os
 import queue
 import threading
 import weakref
 from collections.abc import Callable
 
+from keras_otel._forks import run_in_child
 from keras_otel._guard import guarded
 
 Job = Callable[[], object]
@@ -87,4 +87,4 @@ def _after_fork() -> None:
         worker.reset()
 
 
-os.register_at_fork(after_in_child=_after_fork)
+run_in_child(_after_fork)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePath, PurePosixPath, PureWindowsPath
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
@@ -80,10 +81,18 @@ def _is_set() -> dict[str, bool]:
 def _exporters(target: str) -> Exporters:
     scheme = urlsplit(target).scheme
     if scheme == "file":
-        return _file_exporters(Path(target.removeprefix("file://").removeprefix("file:")))
+        return _file_exporters(Path(file_path(target)))
     if scheme in ("grpc", "grpcs"):
         return _grpc_exporters(target)
     return _http_exporters(target)
+
+
+def file_path(target: str, platform: str = os.name) -> PurePath:
+    """Return the path that a `file:` target names, on Windows also that of `file:///C:/...`."""
+    text = target.removeprefix("file://").removeprefix("file:")
+    if platform != "nt":
+        return PurePosixPath(text)
+    return PureWindowsPath(text[1:] if re.match(r"/[A-Za-z]:[/\\]", text) else text)
 
 
 def _timeout_s(signal: str) -> int | None:

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import PurePath
 from typing import Any
 
+from keras_otel._forks import run_in_child
 from keras_otel.errors import DescriptionError
 from keras_otel.records import TASKS, ModelIdentity, Task
 
@@ -220,7 +221,7 @@ class VersionLedger:
 
 
 ledger = VersionLedger()
-os.register_at_fork(after_in_child=ledger.reset_lock)
+run_in_child(ledger.reset_lock)
 
 
 def identify(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import threading
 from collections.abc import Callable, Iterable, Mapping
 from types import NoneType
@@ -24,6 +23,7 @@ from opentelemetry.trace import Span, set_span_in_context
 from opentelemetry.util.types import AttributeValue
 
 from keras_otel import semconv as names
+from keras_otel._forks import run_in_child
 from keras_otel._guard import SiteCounts, failure_counts
 from keras_otel.emission import CallFacts, error_type
 from keras_otel.records import Decoded, Evaluation, Inference, UpstreamPrediction
@@ -100,7 +100,7 @@ def _after_fork() -> None:
         rows.start_over()
 
 
-os.register_at_fork(after_in_child=_after_fork)
+run_in_child(_after_fork)
 
 
 class Instruments:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -13,6 +12,7 @@ from opentelemetry.trace import Link, SpanContext, SpanKind, Status, StatusCode
 from opentelemetry.util.types import AttributeValue
 
 from keras_otel import semconv as names
+from keras_otel._forks import run_in_child
 from keras_otel._guard import guarded
 from keras_otel.feedback.notes import say_once
 from keras_otel.feedback.outlets import Outlets
@@ -82,7 +82,7 @@ class _Adding:
 
     def __init__(self) -> None:
         self._start_over()
-        os.register_at_fork(after_in_child=self._start_over)
+        run_in_child(self._start_over)
 
     def add(self, more: Callable[[Attributes], Attributes], subject: Subject) -> None:
         """Add attributes to a recording span, unless it would drop others for them."""

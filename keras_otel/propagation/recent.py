@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import threading
 from collections import OrderedDict
 from typing import Final
 
 from opentelemetry.trace import SpanContext
 
+from keras_otel._forks import run_in_child
 from keras_otel.records import UpstreamPrediction
 
 CAPACITY: Final = 2048
@@ -20,7 +20,7 @@ class Recent:
 
     def __init__(self) -> None:
         self._start_over()
-        os.register_at_fork(after_in_child=self._start_over)
+        run_in_child(self._start_over)
 
     def note(self, span: SpanContext, predictions: tuple[UpstreamPrediction, ...]) -> None:
         """Remember a span, and forget the oldest beyond the capacity."""

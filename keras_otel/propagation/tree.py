@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import functools
 import itertools
-import os
 import threading
 import weakref
 from collections.abc import Iterable
@@ -20,6 +19,7 @@ from typing import Final
 
 from opentelemetry.trace import Span
 
+from keras_otel._forks import run_in_child
 from keras_otel.records import UpstreamPrediction
 
 MAX_MODELS: Final = 64
@@ -225,7 +225,7 @@ class Tree:
         self._nodes: dict[int, Node] = {}
         # In a forked child the lock may be held by a thread that is not there, and its parent's
         # requests are its parent's.
-        os.register_at_fork(after_in_child=self._start_over)
+        run_in_child(self._start_over)
 
     def node_of(self, span: Span) -> Node | None:
         """The node of a span, if it has one."""

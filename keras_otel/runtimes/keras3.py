@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import inspect
-import os
 import sys
 import threading
 from collections.abc import Callable
 from typing import Any
 from weakref import WeakKeyDictionary
 
+from keras_otel._forks import run_in_child
 from keras_otel._patching import PatchSet, Wrap
 from keras_otel.fingerprint import Weight
 from keras_otel.runtimes import arrays, keras_models, overrides
@@ -43,7 +43,7 @@ class _TensorFlowOnlyIfLoaded:
 
     def __init__(self) -> None:
         self._reset()
-        os.register_at_fork(after_in_child=self._reset)
+        run_in_child(self._reset)
 
     def _reset(self) -> None:
         self._lock = threading.RLock()

@@ -19,7 +19,7 @@ def shares_of(ranges: Sequence[Range], count: int | None = None) -> list[list[Ra
         ranges: Whole files.
         count: How many processes; by default one for each processor, eight at most.
     """
-    count = count or min(_MOST, len(os.sched_getaffinity(0)))
+    count = count or min(_MOST, _usable_processors())
     total = sum(each.end for each in ranges)
     size = max(_SMALLEST, -(-total // count))
     shares: list[list[Range]] = [[]]
@@ -43,3 +43,10 @@ def shares_of(ranges: Sequence[Range], count: int | None = None) -> list[list[Ra
             room -= end - start
             start = end
     return shares
+
+
+def _usable_processors() -> int:
+    """The processors that this process may run on; all of them where no one can say."""
+    if hasattr(os, "sched_getaffinity"):  # Linux
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
