@@ -29,9 +29,10 @@ from keras_otel.propagation.batches import current_batch
 from keras_otel.propagation.publishing import Announced, announce, is_in_request, publish
 from keras_otel.propagation.rows import Row, Rows
 from keras_otel.records import Decoded, Inference
-from keras_otel.runtimes import arrays
+from keras_otel.runtimes import arrays, structures
 from keras_otel.runtimes.adapter import Adapter
-from keras_otel.runtimes.arrays import Array, Leaf, Place
+from keras_otel.runtimes.arrays import Array, Place
+from keras_otel.runtimes.structures import Leaf
 from keras_otel.version import __version__
 
 _log = logging.getLogger("keras_otel")
@@ -106,7 +107,7 @@ class Observer:
 
     def failed(self, call: Call, error: BaseException) -> None:
         """Record a call that raised, unless it was symbolic."""
-        if arrays.holds_symbolic(call.args, call.kwargs) or call.adapter.is_building():
+        if structures.holds_symbolic(call.args, call.kwargs) or call.adapter.is_building():
             return
         known, facts = self._facts(call)
         outputs = undecoded(call, known)
@@ -254,10 +255,10 @@ class Observer:
 
     def _wait(self, call: Call, output: str | None, handle: Any, place: Place) -> Leaf:
         if place is not Place.DEVICE:
-            return output, handle, place
+            return Leaf(output, handle, place)
         array = handle.wait()
         call.duration_s = max(call.duration_s, (time.time_ns() - call.start_ns) / 1e9)
-        return output, array, Place.HOST
+        return Leaf(output, array, Place.HOST)
 
     # -- providers -----------------------------------------------------------------------------
 

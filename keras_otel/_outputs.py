@@ -13,10 +13,11 @@ from keras_otel.decoding.decode import decode
 from keras_otel.decoding.heads import Head
 from keras_otel.options import Options
 from keras_otel.records import Decoded
-from keras_otel.runtimes import arrays
-from keras_otel.runtimes.arrays import Array, Leaf, Place
+from keras_otel.runtimes import arrays, structures
+from keras_otel.runtimes.arrays import Array, Place
 from keras_otel.runtimes.heads import head_of, task_of
 from keras_otel.runtimes.inspection import output_columns
+from keras_otel.runtimes.structures import Leaf
 
 
 def leaves_of(call: Call, result: Any) -> list[Leaf]:
@@ -25,10 +26,10 @@ def leaves_of(call: Call, result: Any) -> list[Leaf]:
     Those of the one model call inside an overridden `predict` that returns no arrays itself,
     but for instance label texts.
     """
-    leaves = arrays.named_leaves(result, call.subject)
+    leaves = structures.named_leaves(result, call.subject)
     inner = call.inner
     if inner is not None and len(inner) == 1 and not _are_arrays(leaves):
-        return arrays.named_leaves(inner[0], call.subject)
+        return structures.named_leaves(inner[0], call.subject)
     return leaves
 
 
@@ -59,9 +60,9 @@ class OutputReader:
             if array is not None:
                 return self.read_array(call, known, output, array)
             reason = f"output of type {type(leaf).__name__} cannot be read"
-        rows = arrays.row_count(leaf)
+        rows = structures.row_count(leaf)
         if rows is None:
-            rows = arrays.row_count((call.args, call.kwargs)) or 0
+            rows = structures.row_count((call.args, call.kwargs)) or 0
         return Decoded(task="opaque", rows=rows, output=output, opaque_reason=reason)
 
     def read_array(
@@ -85,13 +86,13 @@ class OutputReader:
         )
         if decoded is not None:
             return decoded
-        rows = arrays.row_count(array) or 0
+        rows = structures.row_count(array) or 0
         return Decoded(task="opaque", rows=rows, output=output, opaque_reason="decoding failed")
 
 
 def undecoded(call: Call, known: KnownModel) -> tuple[Decoded, ...]:
     """What a failed call would have said: its task and rows, and nothing else."""
-    rows = arrays.row_count((call.args, call.kwargs)) or 0
+    rows = structures.row_count((call.args, call.kwargs)) or 0
     columns = guarded("inspect the model", output_columns, call.subject) or {None: None}
     heads = {name: head_of(call.subject, known.described(), name, n) for name, n in columns.items()}
     return tuple(

@@ -35,6 +35,7 @@ LAYERS = (
     ),
     ("metrics",),
     ("runtimes.adapter", "runtimes.inspection", "runtimes.arrays", "runtimes.heads"),
+    ("runtimes.structures",),
     ("_call", "_models"),
     ("_outputs",),
     ("_observer",),

@@ -1,21 +1,20 @@
 """Is this output a concrete array, where does it live, and what are its numbers?
 
 No framework is imported here: a leaf's type says which one it belongs to, and that one is loaded
-already. The answer for a type is computed once.
+already. The answer for a type is computed once, and forgotten with the type.
 """
 
 from __future__ import annotations
 
 import enum
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Protocol
+from weakref import WeakKeyDictionary
 
 import numpy as np
 import numpy.typing as npt
-
-from keras_otel.runtimes.inspection import output_names
 
 Array = npt.NDArray[Any]
 
@@ -45,7 +44,7 @@ class _Kind:
 
     place: Callable[[Any], Place]
     to_numpy: Callable[[Any], Array] = np.asarray
-    is_leaf: bool = True
+    has_shape: bool = True
 
 
 def place(leaf: Any) -> Place:
@@ -71,11 +70,20 @@ def pending(leaf: Any) -> Pending:
     return _TorchPending(leaf) if _kind(leaf) is _TORCH else _ImmutablePending(leaf)
 
 
+def has_shape(leaf: Any) -> bool:
+    """False for an object of the program's own: asking it for its shape may run code of the user."""
+    return _kind(leaf).has_shape
+
+
 def _kind(leaf: Any) -> _Kind:
     type_ = type(leaf)
     kind = _kinds.get(type_)
     if kind is None:
-        kind = _kinds[type_] = _kind_of(type_)
+        kind = _kinds_of_others.get(type_)
+    if kind is None:
+        kind = _kind_of(type_)
+        known = _kinds if type_.__module__.partition(".")[0] in _PACKAGES else _kinds_of_others
+        known[type_] = kind
     return kind
 
 
@@ -147,7 +155,7 @@ def _is_batched(torch: Any, leaf: Any) -> bool:
 
 _SYMBOLIC = _Kind(lambda _: Place.SYMBOLIC)
 _OTHER = _Kind(lambda _: Place.OTHER)
-_CONTAINER = _Kind(lambda _: Place.OTHER, is_leaf=False)
+_FOREIGN = _Kind(lambda _: Place.OTHER, has_shape=False)
 _NUMPY = _Kind(_numpy_place)
 _TENSORFLOW = _Kind(_tensorflow_place)
 _JAX = _Kind(_jax_place)
@@ -168,74 +176,23 @@ _BY_NAME = (
     ("torch.FunctionalTensor", _SYMBOLIC),
     ("torch.Tensor", _TORCH),
 )
+# Classes of these packages live as long as the process; those of a program may come and go.
+_PACKAGES = frozenset(
+    (
+        *("builtins", "numpy", "jax", "jaxlib", "tensorflow", "torch", "keras", "tf_keras"),
+        *("openvino", "scipy", "pandas", "polars"),
+    )
+)
 _kinds: dict[type, _Kind] = {}
+_kinds_of_others: WeakKeyDictionary[type, _Kind] = WeakKeyDictionary()
 
 
 def _kind_of(type_: type) -> _Kind:
     if issubclass(type_, (np.ndarray, np.generic)):
         return _NUMPY
-    if issubclass(type_, (Mapping, list, tuple)):
-        return _CONTAINER
-    names = {f"{base.__module__.partition('.')[0]}.{base.__name__}" for base in type_.__mro__}
-    return next((kind for name, kind in _BY_NAME if name in names), _OTHER)
-
-
-# -- structures --------------------------------------------------------------------------------
-
-
-Leaf = tuple[str | None, Any, Place]
-"""Name of an output, its array, where that is."""
-
-
-def named_leaves(result: Any, model: Any) -> list[Leaf]:
-    """The leaves of a result with their output names; a single output has the name None.
-
-    Args:
-        result: What the model returned: a leaf, or a dict, list or tuple of them, nested or not.
-        model: The model, asked for its names where the result is a list.
-    """
-    kind = _kind(result)
-    if kind.is_leaf:
-        return [(None, result, kind.place(result))]
-    named = _named(result, model)
-    if len(named) == 1:
-        named = {None: next(iter(named.values()))}
-    return [(name, leaf, place(leaf)) for name, leaf in named.items()]
-
-
-def _named(result: Any, model: Any) -> dict[str | None, Any]:
-    leaves = dict(_walk(result, ()))
-    if isinstance(result, (list, tuple)):
-        names = output_names(model)
-        if len(set(names)) == len(result) == len(leaves):
-            return dict(zip(names, leaves.values(), strict=True))
-    return {".".join(path): leaf for path, leaf in leaves.items()}
-
-
-def _walk(node: Any, path: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], Any]]:
-    if isinstance(node, Mapping):
-        for key, value in node.items():
-            yield from _walk(value, (*path, str(key)))
-    elif isinstance(node, (list, tuple)):
-        for index, value in enumerate(node):
-            yield from _walk(value, (*path, f"output_{index}"))
-    elif node is not None:
-        yield path, node
-
-
-def holds_symbolic(*structures: Any) -> bool:
-    """True if any leaf of the arguments or results is a placeholder or tracer."""
-    return any(
-        place(leaf) is Place.SYMBOLIC
-        for structure in structures
-        for _, leaf in _walk(structure, ())
-    )
-
-
-def row_count(structure: Any) -> int | None:
-    """Length of the first axis of the first leaf that has one."""
-    for _, leaf in _walk(structure, ()):
-        shape = getattr(leaf, "shape", None)
-        if shape is not None and len(shape) > 0 and shape[0] is not None:
-            return int(shape[0])
-    return None
+    packages = [base.__module__.partition(".")[0] for base in type_.__mro__]
+    names = {f"{p}.{b.__name__}" for p, b in zip(packages, type_.__mro__, strict=True)}
+    found = next((kind for name, kind in _BY_NAME if name in names), None)
+    if found is not None:
+        return found
+    return _OTHER if packages[0] in _PACKAGES else _FOREIGN

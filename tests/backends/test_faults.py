@@ -14,7 +14,7 @@ import pytest
 import keras_otel
 from keras_otel import _guard, _models, _observer, _outputs, description, emission
 from keras_otel.metrics import Instruments
-from keras_otel.runtimes import arrays, heads, overrides
+from keras_otel.runtimes import arrays, heads, overrides, structures
 from keras_otel.runtimes.keras3 import Keras3
 from tests.backends.models import IS_EAGER, TRAINS, LabelTexts, classifier, rows
 
@@ -26,7 +26,7 @@ FAULTS = [
     (Keras3, "is_cold", "begin"),
     (_observer.Observer, "finished", "observe"),
     (_observer.Observer, "failed", "observe a failure"),
-    (arrays, "named_leaves", "observe"),
+    (structures, "named_leaves", "observe"),
     (arrays, "place", "observe"),
     (arrays, "to_numpy", "read the output"),
     (_outputs, "decode", "decode"),
