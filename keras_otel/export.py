@@ -18,7 +18,9 @@ from opentelemetry.sdk.metrics.export import PeriodicExportingMetricReader
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor
 
+from keras_otel._own_random import isolate_sdk
 from keras_otel.errors import OptionError
+from keras_otel.ids import IndependentIdGenerator
 from keras_otel.options import export_timeouts
 
 _log = logging.getLogger("keras_otel")
@@ -55,8 +57,9 @@ def fill_providers(target: str) -> tuple[str, ...]:
         )
         return ()
     exporters = _exporters(target)
+    isolate_sdk()
     if "traces" in open_signals:
-        tracers = TracerProvider()
+        tracers = TracerProvider(id_generator=IndependentIdGenerator())
         tracers.add_span_processor(BatchSpanProcessor(exporters.spans))
         trace.set_tracer_provider(tracers)
     if "metrics" in open_signals:

@@ -17,8 +17,9 @@ PACKAGE = Path(keras_otel.__file__).parent
 # From the bottom up. A module imports from lower layers, and from its own only without a circle.
 LAYERS = (
     ("_scope", "errors", "version", "_active", "_forks"),
-    ("_guard", "_patching", "records", "semconv", "decoding.heads"),
-    ("_worker", "decoding.batches", "fingerprint", "identity", "options", "export"),
+    ("_guard", "_own_random", "_patching", "records", "semconv", "decoding.heads"),
+    ("_worker", "decoding.batches", "fingerprint", "identity", "ids", "options"),
+    ("export",),
     ("decoding.multiclass", "decoding.independent", "decoding.values"),
     ("decoding.decode", "decoding"),
     ("cards", "emission"),

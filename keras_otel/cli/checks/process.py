@@ -12,6 +12,7 @@ from opentelemetry import _logs, metrics, trace
 from keras_otel import _active
 from keras_otel._guard import failure_counts
 from keras_otel.cli.checks.findings import Findings, redacted
+from keras_otel.cli.checks.ids import check_ids
 from keras_otel.cli.checks.targets import Target
 from keras_otel.cli.checks.trial import check_counts, grouped
 from keras_otel.instrumentor import patched
@@ -120,6 +121,7 @@ def check_providers(findings: Findings, options: Options) -> None:
             "provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))",
         )
     _check_sampler(findings, tracers)
+    check_ids(findings, tracers)
 
 
 def _check_sampler(findings: Findings, tracers: Any) -> None:
