@@ -24,7 +24,7 @@ from keras_otel.emission import CallFacts, call_facts, emit
 from keras_otel.identity import ledger
 from keras_otel.metrics import count_dropped, instruments_of
 from keras_otel.options import Options
-from keras_otel.propagation.attachment import attach, detach
+from keras_otel.propagation.attachment import Attachment, detach
 from keras_otel.propagation.batches import current_batch
 from keras_otel.propagation.publishing import Announced, announce, is_in_request, publish
 from keras_otel.propagation.rows import Row, Rows
@@ -48,13 +48,12 @@ class Observer:
 
     def __init__(self, options: Options) -> None:
         self.options = options
-        self._tracer = trace.get_tracer(
-            names.SCOPE_NAME, __version__, tracer_provider=options.tracer_provider
-        )
+        self._tracer = _tracer_of(options)
         self._instruments = instruments_of(options.meter_provider) if options.metrics else None
         self._outputs = OutputReader(options)
         self._worker = Worker(PENDING_CAPACITY)
-        self._is_attached = attach(options)
+        self._attachment = Attachment(options)
+        self._attachment.refresh()
         self._has_seen_inference = False
 
     # -- before the call -----------------------------------------------------------------------
@@ -129,7 +128,7 @@ class Observer:
         detach()
 
     def _facts(self, call: Call) -> tuple[KnownModel, CallFacts]:
-        if not self._is_attached or not self._has_seen_inference:
+        if not self._has_seen_inference or not self._attachment.is_current():
             self._attach()
         known = models.of(call.subject)
         facts = known.call_facts.get(call.operation)
@@ -263,15 +262,20 @@ class Observer:
     # -- providers -----------------------------------------------------------------------------
 
     def _attach(self) -> None:
-        """Providers may be set after instrumenting; what an inference finds is what there is."""
-        self._is_attached = attach(self.options)
-        if not self._has_seen_inference and not self._is_attached:
+        """Providers may be set or replaced at any time; an inference uses what it finds."""
+        is_set_up = self._attachment.refresh()
+        self._tracer = _tracer_of(self.options)
+        if not self._has_seen_inference and not is_set_up:
             _log.warning(
                 "keras_otel: no OpenTelemetry SDK is set up, spans go nowhere: "
                 "call keras_otel.instrument(export='http://localhost:4318') "
                 "or set a TracerProvider before the first inference"
             )
         self._has_seen_inference = True
+
+
+def _tracer_of(options: Options) -> trace.Tracer:
+    return trace.get_tracer(names.SCOPE_NAME, __version__, tracer_provider=options.tracer_provider)
 
 
 def _inference(

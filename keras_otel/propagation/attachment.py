@@ -2,56 +2,167 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
-from weakref import WeakKeyDictionary
+import logging
+import weakref
+from collections.abc import Callable
+from typing import Any, Final, NamedTuple
 
 from opentelemetry import _logs, trace
 
 from keras_otel._guard import guarded
 from keras_otel.options import Options
+from keras_otel.propagation.pipelines import LOGS, SPANS, Pipeline, Signal, pipeline_of
 
-# A provider keeps its processors for ever: instrumenting again wakes the ones that are there.
-_attached: Final[WeakKeyDictionary[Any, Any]] = WeakKeyDictionary()
+_log = logging.getLogger("keras_otel")
 
 
-def attach(options: Options) -> bool:
-    """Add the processors to the providers that are SDK providers by now.
+class _Added:
+    """The processors that were added, by the identity of what they were added to.
 
-    Returns:
-        False while the process has no tracer provider yet.
+    A provider keeps its processors for ever: instrumenting again wakes the ones that are there. It
+    need be neither hashable nor weakly referable.
     """
-    tracers = options.tracer_provider or trace.get_tracer_provider()
-    loggers = options.logger_provider or _logs.get_logger_provider()
-    guarded("attach to the tracer provider", _attach_spans, tracers)
-    guarded("attach to the logger provider", _attach_logs, loggers)
-    return not isinstance(tracers, trace.ProxyTracerProvider)
+
+    def __init__(self) -> None:
+        self._processors: dict[int, tuple[Callable[[], Any], Any]] = {}
+
+    def to(self, target: Any) -> Any:
+        """The processor that was added there, or None."""
+        reference, processor = self._processors.get(id(target), (None, None))
+        return processor if reference is not None and reference() is target else None
+
+    def put(self, target: Any, processor: Any) -> None:
+        """Remember it as long as the target lives."""
+        key = id(target)
+        reference: Callable[[], Any]
+        try:
+            reference = weakref.ref(target, lambda gone: self._forget(key, gone))
+        except TypeError:  # it takes no weak reference
+            reference = lambda: target  # noqa: E731 - stands for one
+        self._processors[key] = (reference, processor)
+
+    def all(self) -> list[Any]:
+        """Every processor."""
+        return [processor for _, processor in list(self._processors.values())]
+
+    def _forget(self, key: int, gone: Any) -> None:
+        reference, _ = self._processors.get(key, (None, None))
+        if reference is gone:  # else the key has a new owner
+            del self._processors[key]
+
+
+_added: Final = _Added()
+_mentioned: Final[set[str]] = set()
+
+
+class _Place(NamedTuple):
+    """Where one signal of the process was found to go, and the processor that is there."""
+
+    provider: Any
+    pipeline: Pipeline | None
+    processor: Any
+
+    def is_current(self, provider: Any) -> bool:
+        """False once somebody has put another provider or other processors there."""
+        if provider is not self.provider:
+            return False
+        pipeline = self.pipeline
+        if pipeline is None:
+            return True
+        return all(link.holds() for link in pipeline.links) and pipeline.has(self.processor)
+
+
+_NOWHERE: Final = _Place(None, None, None)
+
+
+class Attachment:
+    """Keeps the processors on the providers that the process uses at any time."""
+
+    def __init__(self, options: Options) -> None:
+        self._options = options
+        self._spans = self._logs = _NOWHERE
+
+    def is_current(self) -> bool:
+        """True if nothing has changed since `refresh`."""
+        return self._spans.is_current(self._tracers()) and self._logs.is_current(self._loggers())
+
+    def refresh(self) -> bool:
+        """Add the processors to the providers that take any by now, and wake those that are there.
+
+        Returns:
+            False while the process has no tracer provider yet.
+        """
+        tracers, loggers = self._tracers(), self._loggers()
+        self._spans = _attached("attach to the tracer provider", SPANS, tracers)
+        self._logs = _attached("attach to the logger provider", LOGS, loggers)
+        if self._options.propagate != "none" and is_unreachable(tracers):
+            _mention(tracers)
+        return not isinstance(tracers, trace.ProxyTracerProvider)
+
+    def _tracers(self) -> Any:
+        return self._options.tracer_provider or trace.get_tracer_provider()
+
+    def _loggers(self) -> Any:
+        return self._options.logger_provider or _logs.get_logger_provider()
 
 
 def detach() -> None:
-    """Silence the processors that `attach` added."""
-    for processor in list(_attached.values()):
+    """Silence the processors that were added."""
+    for processor in _added.all():
         processor.set_enabled(False)
 
 
-def _attach_spans(provider: Any) -> None:
-    # A provider of another SDK has no processors; the spans that it makes are not stamped.
-    if hasattr(provider, "add_span_processor"):
-        from keras_otel.propagation.processors import KerasSpanProcessor
-
-        _wake_or_add(provider, KerasSpanProcessor, provider.add_span_processor)
+def is_unreachable(provider: Any) -> bool:
+    """True if this tracer provider makes spans, and none that can be stamped."""
+    makes_none = isinstance(provider, trace.ProxyTracerProvider | trace.NoOpTracerProvider)
+    return not makes_none and pipeline_of(provider, SPANS) is None
 
 
-def _attach_logs(provider: Any) -> None:
-    if hasattr(provider, "add_log_record_processor"):
-        from keras_otel.propagation.processors import KerasLogRecordProcessor
+def unreachable_text(provider: Any) -> str:
+    """What that means, in one line."""
+    kind = type(provider)
+    return (
+        f"{kind.__module__}.{kind.__qualname__} takes no span processors: inference spans are made, "
+        "but later spans do not carry the predictions"
+    )
 
-        _wake_or_add(provider, KerasLogRecordProcessor, provider.add_log_record_processor)
+
+UNREACHABLE_FIX: Final = (
+    "Use the OpenTelemetry SDK's TracerProvider (it can export to the same backend by OTLP), or set "
+    "what keras_otel.current_predictions() returns as attributes yourself"
+)
 
 
-def _wake_or_add(provider: Any, kind: Any, add: Any) -> None:
-    processor = _attached.get(provider)
-    if processor is not None:
-        processor.set_enabled(True)
-        return
-    processor = _attached[provider] = kind()
-    add(processor)
+def _mention(provider: Any) -> None:
+    text = unreachable_text(provider)
+    if text not in _mentioned:
+        _mentioned.add(text)
+        _log.warning("keras_otel: %s. %s", text, UNREACHABLE_FIX)
+
+
+def _attached(site: str, signal: Signal, provider: Any) -> _Place:
+    return guarded(site, _attach, signal, provider) or _Place(provider, None, None)
+
+
+def _attach(signal: Signal, provider: Any) -> _Place:
+    pipeline = pipeline_of(provider, signal)
+    if pipeline is None:
+        return _Place(provider, None, None)
+    return _Place(provider, pipeline, _wake_or_add(signal, pipeline))
+
+
+def _wake_or_add(signal: Signal, pipeline: Pipeline) -> Any:
+    processor = _added.to(pipeline.target)
+    if processor is None:
+        # The SDK is imported only where it is used.
+        from keras_otel.propagation import processors
+
+        kind = processors.KerasSpanProcessor
+        processor = kind() if signal is SPANS else processors.KerasLogRecordProcessor()
+        pipeline.add(processor)
+        _added.put(pipeline.target, processor)
+        return processor
+    processor.set_enabled(True)
+    if not pipeline.has(processor):
+        pipeline.add(processor)
+    return processor

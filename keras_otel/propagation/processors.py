@@ -87,11 +87,15 @@ class KerasSpanProcessor(SpanProcessor):
             return
         context = get_current() if parent_context is None else parent_context
         parent = get_current_span(context)
-        is_local = span.parent is not None and not span.parent.is_remote
-        node = tree.add_started(span, parent if is_local else None)
+        above = None if span.parent is None or span.parent.is_remote else span.parent
+        if above is not None and above.span_id != parent.get_span_context().span_id:
+            # Run in another thread than the span was started in: what that one follows is not known.
+            tree.add_started(span, tree.span_of(above))
+            return
+        node = tree.add_started(span, None if above is None else parent)
         if node is None:
             return  # another processor of ours was faster
-        if is_local:
+        if above is not None:
             note_started(node.root)
         mode = self._mode.now()
         if mode == "none":

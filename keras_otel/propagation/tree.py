@@ -17,7 +17,7 @@ import weakref
 from collections.abc import Iterable
 from typing import Final
 
-from opentelemetry.trace import Span
+from opentelemetry.trace import Span, SpanContext
 
 from keras_otel._forks import run_in_child
 from keras_otel.records import UpstreamPrediction
@@ -231,6 +231,14 @@ class Tree:
         """The node of a span, if it has one."""
         node = self._nodes.get(_key(span))
         return node if node is not None and node.is_of(span) else None
+
+    def span_of(self, context: SpanContext) -> Span | None:
+        """The living local span with this context, if it has a node."""
+        node = self._nodes.get(context.span_id)
+        span = None if node is None else node.span()
+        if span is None or span.get_span_context().trace_id != context.trace_id:
+            return None
+        return span
 
     def add_started(self, span: Span, parent: Span | None) -> Node | None:
         """Make the node of a span that starts below a local one, or as a root where that is None.

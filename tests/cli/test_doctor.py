@@ -166,6 +166,23 @@ print(report())
     assert "the sampler drops every span" in shown
 
 
+def test_reports_a_provider_that_cannot_be_stamped(environ):
+    """A provider without a place for processors makes LLM spans without labels: that is named."""
+    code = """
+import keras_otel
+from opentelemetry import trace
+from keras_otel.cli.doctor import report
+class Foreign(trace.TracerProvider):
+    def get_tracer(self, *args, **kwargs):
+        return trace.NoOpTracer()
+trace.set_tracer_provider(Foreign())
+keras_otel.instrument()
+print(report())
+"""
+    shown = run_python(code, environ)
+    assert "Foreign takes no span processors" in " ".join(shown.split())
+
+
 def test_looks_at_what_the_launcher_sets_up(environ, http_server):
     """Under opentelemetry-instrument the doctor asks the exporter that is really there."""
     if find_spec("opentelemetry.distro") is None:

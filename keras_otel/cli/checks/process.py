@@ -18,6 +18,8 @@ from keras_otel.cli.checks.trial import check_counts, grouped
 from keras_otel.instrumentor import patched
 from keras_otel.metrics import dropped_counts
 from keras_otel.options import Options
+from keras_otel.propagation.attachment import UNREACHABLE_FIX, is_unreachable, unreachable_text
+from keras_otel.propagation.pipelines import SPANS, pipeline_of
 from keras_otel.propagation.processors import KerasSpanProcessor
 
 _KERAS = ("keras", "tf_keras")
@@ -120,6 +122,8 @@ def check_providers(findings: Findings, options: Options) -> None:
             "the TracerProvider has no span processor, so spans go nowhere",
             "provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))",
         )
+    if options.propagate != "none" and is_unreachable(tracers):
+        findings.wrong(unreachable_text(tracers), UNREACHABLE_FIX)
     _check_sampler(findings, tracers)
     check_ids(findings, tracers)
 
@@ -138,8 +142,8 @@ def _check_sampler(findings: Findings, tracers: Any) -> None:
 
 def _processors(tracers: Any) -> tuple[Any, ...]:
     # The SDK names these only privately; a provider of another make just has none to show.
-    multi = getattr(tracers, "_active_span_processor", None)
-    processors = getattr(multi, "_span_processors", ())
+    pipeline = pipeline_of(tracers, SPANS)
+    processors = () if pipeline is None else getattr(pipeline.target, "_span_processors", ())
     # Ours stamps spans and sends them nowhere.
     return tuple([p for p in processors if not isinstance(p, KerasSpanProcessor)])
 
