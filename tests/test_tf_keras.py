@@ -137,3 +137,42 @@ def test_both_keras_in_one_process(telemetry):
     classifier().predict_on_batch(rows())
     runtimes = [span.attributes["keras.runtime.name"] for span in telemetry.spans()]
     assert runtimes == ["keras", "tf_keras"]
+
+
+class TrainsByDefault(tf_keras.Model):
+    def __init__(self):
+        super().__init__()
+        self.head = classifier()
+
+    def call(self, inputs, training=True):
+        return self.head(inputs)
+
+
+def test_training_by_default_is_an_inference_until_the_call_says_so(telemetry):
+    """`call(self, x, training=True)` is a default and not a wish: a service calls `model(x)`."""
+    model = TrainsByDefault()
+    for arguments in ({}, {"training": False}, {"training": None}):
+        model(rows(), **arguments)
+        assert telemetry.span().name == "call TrainsByDefault"
+    model(rows(), training=True)
+    assert telemetry.spans() == []
+
+
+@pytest.mark.parametrize("is_training", [True, False])
+def test_a_model_called_by_a_layer_follows_the_layer(telemetry, is_training):
+    """A model inside a layer that is called for training trains too, unless it is called not to."""
+
+    class Around(tf_keras.layers.Layer):
+        def __init__(self):
+            super().__init__()
+            self.inner = TrainsByDefault()
+
+        def call(self, inputs, training=None):
+            self.inner(inputs, training=False)
+            return self.inner(inputs)
+
+    layer = Around()
+    layer(rows())
+    telemetry.spans()
+    layer(rows(), training=is_training)
+    assert len(telemetry.spans()) == (1 if is_training else 2)

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import inspect
 import sys
 import threading
 from collections.abc import Callable
 from typing import Any
-from weakref import WeakKeyDictionary
 
 from keras_otel._forks import run_in_child
 from keras_otel._patching import PatchSet, Wrap
@@ -15,8 +13,6 @@ from keras_otel.fingerprint import Weight
 from keras_otel.runtimes import arrays, keras_models, overrides
 from keras_otel.runtimes.arrays import Place
 from keras_otel.runtimes.calls import changing_weights, inference, loading, outside
-
-_trains_by_default: WeakKeyDictionary[type, bool] = WeakKeyDictionary()
 
 
 class _TensorFlowIfLoaded:
@@ -135,7 +131,7 @@ class Keras3:
     # -- what a call is ------------------------------------------------------------------------
 
     def is_inference(
-        self, operation: str, model: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
+        self, operation: str, _model: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> bool:
         """False under training, while a layer is built, and when tracing for TorchScript."""
         if self.backend == "torch" and sys.modules["torch"].jit.is_tracing():
@@ -144,21 +140,14 @@ class Keras3:
             return True
         if keras_models.asks_for_training(args, kwargs):
             return False
-        if "training" not in kwargs and self._trains(model):
+        if "training" not in kwargs and self._is_in_training():
             return False
         return self._global_attribute("symbolic_scope") is None
 
-    def _trains(self, model: Any) -> bool:
-        """True if an unsaid `training` means True: by the layer around it, or by default."""
+    def _is_in_training(self) -> bool:
+        """True inside a layer that is called for training: what it calls is, unless it says not."""
         context = self._global_attribute("current_call_ctx")
-        if context is not None and getattr(context, "training", None):
-            return True
-        kind = type(model)
-        trains = _trains_by_default.get(kind)
-        if trains is None:
-            parameter = inspect.signature(kind.call).parameters.get("training")
-            trains = _trains_by_default[kind] = parameter is not None and parameter.default is True
-        return trains
+        return bool(context is not None and getattr(context, "training", None))
 
     def is_building(self) -> bool:
         """True inside a TensorFlow graph, whatever the arguments look like."""

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from typing import Any
 
 from keras_otel._patching import PatchSet, Wrap
 from keras_otel.fingerprint import Weight
 from keras_otel.runtimes import keras_models, overrides
 from keras_otel.runtimes.calls import changing_weights, inference, loading, outside
+
+
+class _NoContext:
+    training = None
 
 
 class TfKeras:
@@ -21,6 +26,9 @@ class TfKeras:
         self._keras = keras
         self.version: str = keras.__version__
         self._package: str = keras.__name__.partition(".")[0]
+        # Private, and the only place where Keras 2 says what the layer around a call is called for.
+        calls = sys.modules.get(f"{self._package}.src.engine.base_layer_utils")
+        self._call_context: Callable[[], Any] = getattr(calls, "call_context", _NoContext)
 
     # -- what to patch -------------------------------------------------------------------------
 
@@ -56,9 +64,16 @@ class TfKeras:
         self, operation: str, _model: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> bool:
         """False under training and inside a graph."""
-        if operation == "call" and keras_models.asks_for_training(args, kwargs):
-            return False
+        if operation == "call":
+            if keras_models.asks_for_training(args, kwargs):
+                return False
+            if "training" not in kwargs and self._is_in_training():
+                return False
         return not self.is_building()
+
+    def _is_in_training(self) -> bool:
+        """True inside a layer that is called for training: what it calls is, unless it says not."""
+        return bool(self._call_context().training)
 
     def is_building(self) -> bool:
         """True inside a TensorFlow graph."""

@@ -298,23 +298,48 @@ def test_predicting_in_a_training_callback_makes_no_span(telemetry):
     assert telemetry.spans() == []
 
 
-@eager
-def test_a_model_that_trains_by_default_makes_no_span(telemetry):
-    """`call(self, x, training=True)` without a word is training."""
+class TrainsByDefault(keras.Model):
+    """A model whose `call` has `training=True` in its signature."""
 
-    class Trains(keras.Model):
+    def __init__(self):
+        super().__init__()
+        self.head = keras.layers.Dense(3, activation="softmax")
+
+    def call(self, x, training=True):
+        return self.head(x)
+
+
+@eager
+def test_training_by_default_is_an_inference_until_the_call_says_so(telemetry):
+    """`call(self, x, training=True)` is a default and not a wish: a service calls `model(x)`."""
+    model = TrainsByDefault()
+    for arguments in ({}, {"training": False}, {"training": None}):
+        model(rows(), **arguments)
+        assert telemetry.span().name == "call TrainsByDefault"
+    model(rows(), training=True)
+    assert telemetry.spans() == []
+
+
+@eager
+@pytest.mark.parametrize("is_training", [True, False])
+def test_a_model_called_by_a_layer_follows_the_layer(telemetry, is_training):
+    """A model inside a layer that is called for training trains too, unless it is called not to."""
+
+    class Around(keras.layers.Layer):
         def __init__(self):
             super().__init__()
-            self.head = keras.layers.Dense(3, activation="softmax")
+            self.inner = TrainsByDefault()
 
-        def call(self, x, training=True):
-            return self.head(x)
+        def call(self, x, training=None):
+            self.inner(x, training=False)
+            return self.inner(x)
 
-    model = Trains()
-    model(rows())
-    assert telemetry.spans() == []
-    model(rows(), training=False)
-    assert telemetry.span().name == "call Trains"
+    layer = Around()
+    layer.build((None, 5))
+    layer(rows())
+    telemetry.spans()
+    layer(rows(), training=is_training)
+    assert len(telemetry.spans()) == (1 if is_training else 2)
 
 
 @trains
