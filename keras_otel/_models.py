@@ -22,9 +22,8 @@ from keras_otel.identity import (
     Description,
     identify,
     ledger,
-    name_from_path,
-    version_from_path,
 )
+from keras_otel.naming import name_from_path, says_something, version_from_path
 from keras_otel.options import Options
 from keras_otel.records import ModelIdentity
 from keras_otel.runtimes.adapter import Adapter
@@ -101,12 +100,7 @@ class KnownModel:
     def _resolve(self, model: Any, adapter: Adapter, options: Options) -> ModelIdentity:
         described = self.described()
         source = self.source or guarded("model source", adapter.source, model)
-        name = (
-            described.name
-            or (name_from_path(source) if source else None)
-            or guarded("model name", adapter.given_name, model)
-            or type(model).__name__
-        )
+        name = described.name or _name_unsaid(model, adapter, source)
         label = (
             described.version
             or options.version_of(name)
@@ -151,6 +145,14 @@ class KnownModel:
             if self._epoch == epoch:  # else the weights changed meanwhile
                 self._fingerprint = digest
                 self.forget_conclusions()
+
+
+def _name_unsaid(model: Any, adapter: Adapter, source: str | None) -> str:
+    """The name of a model that nobody described: its own, its path's, its class's."""
+    given = guarded("model name", adapter.given_name, model)
+    if given is not None and says_something(given):
+        return given
+    return (name_from_path(source) if source else None) or given or type(model).__name__
 
 
 def compute_fingerprint(model: Any, adapter: Adapter) -> str:

@@ -7,12 +7,10 @@ from __future__ import annotations
 
 import logging
 import os
-import re
 import threading
 from collections import OrderedDict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from pathlib import PurePath
 from typing import Any
 
 from keras_otel._forks import run_in_child
@@ -20,10 +18,6 @@ from keras_otel.errors import DescriptionError
 from keras_otel.records import TASKS, ModelIdentity, Task
 
 _log = logging.getLogger("keras_otel")
-
-# Stems that name a file format and not a model.
-_GENERIC_STEMS = frozenset({"model", "saved_model", "keras_model", "export", "weights"})
-_VERSION_FOLDER = re.compile(r"v?\d+([._-]\d+)*", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -137,39 +131,6 @@ def _threshold(value: object) -> float | tuple[float, ...] | None:
     if not numbers:
         raise DescriptionError("threshold must be a number or one number for each label, got none")
     return numbers[0] if len(numbers) == 1 else tuple(numbers)
-
-
-# -- names and versions ------------------------------------------------------------------------
-
-
-def name_from_path(path: str | os.PathLike[str]) -> str | None:
-    """The model's name in an artefact's path: its stem, or the folder above a version.
-
-    `models/intent.keras` is `intent`; `toxicity/7/model.keras` and `toxicity/7` are `toxicity`.
-    """
-    pure = PurePath(path)
-    stem = pure.stem
-    if stem and stem.lower() not in _GENERIC_STEMS and not _VERSION_FOLDER.fullmatch(pure.name):
-        return stem
-    for folder in pure.parents:
-        if folder.name and not _VERSION_FOLDER.fullmatch(folder.name):
-            is_model_folder = version_from_path(path) is not None
-            return folder.name if is_model_folder else (stem or None)
-    return stem or None
-
-
-def version_from_path(path: str | os.PathLike[str]) -> str | None:
-    """The version in an artefact's path: the folder that holds it, or itself, if it looks so.
-
-    `toxicity/7/model.keras` is `7`, `intent/v1.2/` is `v1.2`, `intent.keras` has none.
-    """
-    pure = PurePath(path)
-    candidates = [pure.name] if not pure.suffix or _VERSION_FOLDER.fullmatch(pure.name) else []
-    candidates.append(pure.parent.name)
-    for candidate in candidates:
-        if _VERSION_FOLDER.fullmatch(candidate):
-            return candidate
-    return None
 
 
 # -- conflicts ---------------------------------------------------------------------------------

@@ -16,50 +16,10 @@ from keras_otel.identity import (
     VersionLedger,
     checked_description,
     identify,
-    name_from_path,
-    version_from_path,
 )
 from keras_otel.records import TASKS
 
 A, B = "sha256:aaaaaaaaaaaa", "sha256:bbbbbbbbbbbb"
-
-
-@pytest.mark.parametrize(
-    ("path", "name", "version"),
-    [
-        ("intent.keras", "intent", None),
-        ("models/intent.keras", "intent", None),
-        ("/srv/models/intent.h5", "intent", None),
-        ("toxicity/7/model.keras", "toxicity", "7"),
-        ("toxicity/7", "toxicity", "7"),
-        ("toxicity/7/", "toxicity", "7"),
-        ("toxicity/v1.2", "toxicity", "v1.2"),
-        ("toxicity/V3/saved_model", "toxicity", "V3"),
-        ("toxicity/2026-11-01/model.keras", "toxicity", "2026-11-01"),
-        ("toxicity/7/intent.keras", "intent", "7"),
-        ("toxicity/1.0.3/weights.h5", "toxicity", "1.0.3"),
-        ("intent/model.keras", "model", None),
-        ("model.keras", "model", None),
-        ("7/model.keras", "model", "7"),
-        ("intent.v2.keras", "intent.v2", None),
-        ("saved_model", "saved_model", None),
-        ("version7/model.keras", "model", None),
-        ("", None, None),
-    ],
-)
-def test_name_and_version_in_a_path(path, name, version):
-    """A path says the model's name, and its version where a folder looks like one."""
-    assert name_from_path(path) == name
-    assert version_from_path(path) == version
-
-
-@given(st.text(), st.text())
-def test_any_path_has_some_answer(folder, file):
-    """No path makes the reading of its name fail, and an empty name is no name."""
-    path = f"{folder}/{file}"
-
-    assert name_from_path(path) != ""
-    assert version_from_path(path) != ""
 
 
 def test_the_label_goes_before_the_fingerprint():

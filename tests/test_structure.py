@@ -18,7 +18,7 @@ PACKAGE = Path(keras_otel.__file__).parent
 LAYERS = (
     ("_scope", "errors", "version", "_active", "_forks"),
     ("_guard", "_own_random", "_patching", "records", "semconv", "decoding.heads"),
-    ("_worker", "decoding.batches", "fingerprint", "identity", "ids", "options"),
+    ("_worker", "decoding.batches", "fingerprint", "identity", "ids", "naming", "options"),
     ("export",),
     ("decoding.multiclass", "decoding.independent", "decoding.values"),
     ("decoding.decode", "decoding"),

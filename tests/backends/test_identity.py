@@ -212,6 +212,8 @@ def test_a_retrain_under_the_same_label_is_a_conflict(telemetry, caplog):
     ("path", "name", "version"),
     [
         ("intent.keras", "intent", "sha256:"),
+        ("intent/model.keras", "intent", "sha256:"),
+        ("intent/checkpoints/best_model.keras", "intent", "sha256:"),
         ("toxicity/7/model.keras", "toxicity", "7"),
         ("toxicity/v1.2/toxicity.keras", "toxicity", "v1.2"),
     ],
@@ -220,7 +222,7 @@ def test_a_loaded_model_is_named_by_its_path(telemetry, tmp_path, path, name, ve
     """Without a word, name and version come from where the model was loaded."""
     target = tmp_path / "models" / path
     target.parent.mkdir(parents=True)
-    classifier(name="something").save(target)
+    classifier().save(target)
 
     keras.models.load_model(target).predict_on_batch(rows())
 
@@ -238,6 +240,45 @@ def test_every_model_has_a_number_of_its_own():
     assert numbers[0] == numbers[2] != numbers[1]
     del first
     assert _models.models.of(classifier(name="twin")).number not in numbers
+
+
+@pytest.mark.parametrize(
+    ("given", "file", "name"),
+    [
+        ("router", "intent.keras", "router"),
+        ("router", "toxicity/7/model.keras", "router"),
+        ("final_model", "intent.keras", "intent"),
+        ("final_model", "best.keras", "final_model"),
+    ],
+)
+def test_a_chosen_name_goes_before_the_path(telemetry, tmp_path, given, file, name):
+    """What a person called the model counts more than its file, unless it says nothing."""
+    target = tmp_path.parent.parent / "tmp" / file
+    target.parent.mkdir(parents=True, exist_ok=True)
+    classifier(name=given).save(target)
+
+    keras.models.load_model(target).predict_on_batch(rows())
+
+    assert telemetry.span().attributes["keras.model.name"] == name
+
+
+def test_two_files_of_one_name_are_two_models(telemetry, tmp_path, caplog):
+    """`topic/7/model.keras` and `tone/7/model.keras` never stand for each other."""
+    models = []
+    for folder in ("topic", "tone"):
+        target = tmp_path / folder / "7" / "model.keras"
+        target.parent.mkdir(parents=True)
+        classifier().save(target)
+        models.append(keras.models.load_model(target))
+
+    with caplog.at_level(logging.WARNING, "keras_otel"):
+        for model in models * 2:
+            model.predict_on_batch(rows())
+
+    spans = telemetry.spans()
+    assert [s.attributes["keras.model.name"] for s in spans] == ["topic", "tone"] * 2
+    assert not any("keras.model.version_conflict" in s.attributes for s in spans)
+    assert caplog.messages == []
 
 
 def test_names_without_a_path(telemetry):
