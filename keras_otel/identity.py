@@ -6,7 +6,6 @@ Plain facts in, a `ModelIdentity` out; no Keras object is held here.
 from __future__ import annotations
 
 import logging
-import os
 import threading
 from collections import OrderedDict
 from collections.abc import Iterable, Mapping

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Iterable, Mapping
 from types import NoneType
 from typing import Final
-from weakref import WeakKeyDictionary, WeakSet
+from weakref import WeakKeyDictionary
 
 from opentelemetry.context import Context
 from opentelemetry.metrics import (
@@ -23,84 +22,13 @@ from opentelemetry.trace import Span, set_span_in_context
 from opentelemetry.util.types import AttributeValue
 
 from keras_otel import semconv as names
-from keras_otel._forks import run_in_child
 from keras_otel._guard import SiteCounts, failure_counts
+from keras_otel.counting import RowCounts
 from keras_otel.emission import CallFacts, error_type
-from keras_otel.records import Decoded, Evaluation, Inference, UpstreamPrediction
+from keras_otel.records import Evaluation, Inference, UpstreamPrediction
 from keras_otel.version import __version__
 
-_ClassKey = tuple[str, str | None, str | None]
 _dropped = SiteCounts()
-
-
-class RowCounts:
-    """Rows by model, version and class, counted here and read when metrics are collected.
-
-    The SDK takes about 9 µs for each `add`; a batch with ten classes would cost more than its
-    span. An observable counter exports the same sum for one dictionary entry a class.
-    """
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._counts: dict[_ClassKey, int] = {}
-        self._classes: dict[str, set[str]] = {}
-        _row_counts.add(self)
-
-    def add(self, facts: CallFacts, decoded: Decoded) -> None:
-        """Count the rows of one output."""
-        identity = facts.identity
-        with self._lock:
-            for name, rows in decoded.class_counts.items():
-                key: _ClassKey = (identity.name, identity.version, self._admit(identity.name, name))
-                self._counts[key] = self._counts.get(key, 0) + rows
-            if not decoded.class_counts and decoded.rows:
-                classless = (identity.name, identity.version, None)
-                self._counts[classless] = self._counts.get(classless, 0) + decoded.rows
-
-    def admit(self, model: str, name: str) -> str:
-        """The value that stands for a class: itself, or `__other__` beyond the first 64."""
-        with self._lock:
-            return self._admit(model, name)
-
-    def _admit(self, model: str, name: str) -> str:
-        admitted = self._classes.setdefault(model, set())
-        if name in admitted:
-            return name
-        if len(admitted) >= names.MAX_METRIC_CLASSES:
-            return names.OTHER_CLASS
-        admitted.add(name)
-        return name
-
-    def observations(self, _options: CallbackOptions) -> Iterable[Observation]:
-        """Everything counted so far."""
-        with self._lock:
-            counts = dict(self._counts)
-        for (model, version, name), rows in counts.items():
-            attributes: dict[str, AttributeValue] = {names.MODEL_NAME: model}
-            if version is not None:
-                attributes[names.MODEL_VERSION] = version
-            if name is not None:
-                attributes[names.PREDICTION_CLASS] = name
-            yield Observation(rows, attributes)
-
-    def start_over(self) -> None:
-        """In a forked child: what its parent counted is the parent's to report.
-
-        Another thread may have held the lock at the fork, so the child has one of its own.
-        """
-        self._lock = threading.Lock()
-        self._counts = {}
-
-
-_row_counts: WeakSet[RowCounts] = WeakSet()
-
-
-def _after_fork() -> None:
-    for rows in list(_row_counts):
-        rows.start_over()
-
-
-run_in_child(_after_fork)
 
 
 class Instruments:
@@ -130,7 +58,7 @@ class Instruments:
     def record(self, inference: Inference, facts: CallFacts, span: Span) -> None:
         """Record one inference, in the context of its span so that exemplars lead to the trace."""
         context = set_span_in_context(span)
-        duration = facts.duration_attributes
+        duration = self._with_version(facts, facts.duration_attributes)
         if inference.error is not None:
             failed = {**duration, names.ERROR_TYPE: error_type(inference.error)}
             self._duration.record(inference.duration_s, failed, context=context)
@@ -166,20 +94,32 @@ class Instruments:
     def _upstream_attributes(self, prediction: UpstreamPrediction) -> dict[str, AttributeValue]:
         attributes: dict[str, AttributeValue] = {names.MODEL_NAME: prediction.model}
         if prediction.version is not None:
-            attributes[names.MODEL_VERSION] = prediction.version
+            admitted = self.rows.versions.admit(prediction.model, prediction.version)
+            attributes[names.MODEL_VERSION] = admitted
         if prediction.class_name is not None:
-            admitted = self.rows.admit(prediction.model, prediction.class_name)
+            admitted = self.rows.classes.admit(prediction.model, prediction.class_name)
             attributes[names.PREDICTION_CLASS] = admitted
         if prediction.confidence is not None and 0 <= prediction.confidence <= 1:
             attributes[names.CONFIDENCE_BIN] = names.confidence_bin(prediction.confidence)
         return attributes
 
     def _class_attributes(self, facts: CallFacts, name: str) -> Mapping[str, AttributeValue]:
-        admitted = self.rows.admit(facts.identity.name, name)
-        attributes = {**facts.model_attributes, names.PREDICTION_CLASS: admitted}
+        admitted = self.rows.classes.admit(facts.identity.name, name)
+        model = self._with_version(facts, facts.model_attributes)
+        attributes = {**model, names.PREDICTION_CLASS: admitted}
         if admitted == name:  # so that the cache holds no more than the admitted classes
             facts.class_attributes[name] = attributes
         return attributes
+
+    def _with_version(
+        self, facts: CallFacts, attributes: Mapping[str, AttributeValue]
+    ) -> Mapping[str, AttributeValue]:
+        """The attributes, with the version that stands for the model's."""
+        version = facts.identity.version
+        if version is None:
+            return attributes
+        admitted = self.rows.versions.admit(facts.identity.name, version)
+        return attributes if admitted == version else {**attributes, names.MODEL_VERSION: admitted}
 
 
 # Asking a meter twice for an observable instrument registers its callback twice, so each provider

@@ -372,7 +372,8 @@ CONFIDENCE_EDGES: Final = (0.0, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99, 1.0)
 
 # Class values beyond this many, or outside a known label set, share one value in metrics.
 MAX_METRIC_CLASSES: Final = 64
-OTHER_CLASS: Final = "__other__"
+MAX_METRIC_VERSIONS: Final = 64
+OTHER: Final = "__other__"
 
 _UNSAFE = re.compile(r"[^a-z0-9_-]")
 

@@ -194,6 +194,49 @@ def test_classes_beyond_64_share_one_name(providers):
     assert len(confidences) == 65
 
 
+def test_versions_beyond_64_share_one_name(providers):
+    """A model retrained without end keeps 64 versions in every metric, and no row is lost."""
+    instruments = instruments_of(providers.meter_provider)
+    for number in [*range(100), 0, 99]:
+        identity = ModelIdentity(name="retrained", version=f"sha256:{number:012x}")
+        facts = call_facts(
+            operation="predict",
+            identity=identity,
+            model_class="Functional",
+            precision=None,
+            runtime=("keras", "jax", "3.15.1"),
+        )
+        for _ in range(2):
+            made = inference(decode(HEAD, np.array([[0.9, 0.1]])))
+            instruments.record(made, facts, INVALID_SPAN)
+        upstream = UpstreamPrediction(model="retrained", version=identity.version)
+        instruments.count_evaluation(Evaluation(name="faithful"), [upstream], Context())
+    instruments.record(inference(error=ValueError("bad shape")), facts, INVALID_SPAN)
+    record(providers, decode(HEAD, np.array([[0.9, 0.1]])))
+
+    metrics = providers.metrics()
+    for name, times in [
+        ("keras.predictions", 2),
+        ("keras.prediction.confidence", 2),
+        ("keras.inference.duration", 2),
+        ("keras.evaluations", 1),
+    ]:
+        counted = {
+            point.attributes["keras.model.version"]: getattr(point, "count", None) or point.value
+            for point in metrics[name]
+            if point.attributes["keras.model.name"] == "retrained"
+            and "error.type" not in point.attributes
+        }
+        assert len(counted) == 65
+        assert counted.pop("__other__") == 37 * times
+        assert counted.pop(f"sha256:{0:012x}") == 2 * times
+        assert set(counted.values()) == {times}
+    failed = [p for p in metrics["keras.inference.duration"] if "error.type" in p.attributes]
+    assert [p.attributes["keras.model.version"] for p in failed] == ["__other__"]
+    others = [p for p in metrics["keras.predictions"] if p.attributes.items() >= MODEL.items()]
+    assert [p.value for p in others] == [1]
+
+
 def test_a_failed_inference_counts_no_prediction(providers):
     """A failure has a duration with its type, and neither a row nor a confidence."""
     record(providers, decode(HEAD, np.array([[0.9, 0.1]])), error=ValueError("bad shape"))

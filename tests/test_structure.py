@@ -40,6 +40,7 @@ LAYERS = (
         "propagation.baggage",
         "propagation",
     ),
+    ("counting",),
     ("metrics",),
     ("runtimes.adapter", "runtimes.inspection", "runtimes.arrays", "runtimes.heads"),
     ("runtimes.structures",),
