@@ -287,6 +287,8 @@ OPENINFERENCE_EMBEDDING_MODEL: Final = _attribute(
 # -- Names of others, which are only read --------------------------------------------------------
 
 GENAI_OPERATION: Final = "gen_ai.operation.name"
+GENAI_AGENT: Final = "gen_ai.agent.name"
+GENAI_CONVERSATION: Final = "gen_ai.conversation.id"
 FI_SPAN_KIND: Final = "fi.span.kind"
 
 # -- Metrics -----------------------------------------------------------------------------------

@@ -32,6 +32,7 @@ LAYERS = (
     ),
     ("propagation.tree", "propagation.recent", "propagation.stamps", "propagation.explicit"),
     ("propagation.flow", "propagation.batches"),
+    ("propagation.undecided",),
     ("propagation.reading", "propagation.publishing"),
     (
         "propagation.rows",

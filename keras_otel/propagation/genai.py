@@ -8,20 +8,72 @@ from typing import Any, Final
 
 from keras_otel import semconv as names
 
-_PREFIXES: Final = ("gen_ai.", "llm.", "openinference.", "traceloop.", "fi.", "langfuse.")
+PREFIXES: Final = (
+    "gen_ai.",
+    "llm.",
+    "openinference.",
+    "traceloop.",
+    "fi.",
+    "langfuse.",
+    "agentops.",
+    "ai.model.",
+    "ai.operationId",
+    "ai.prompt",
+    "ai.response.",
+    "ai.usage.",
+    "braintrust.",
+    "langsmith.",
+    "langtrace.",
+    "lmnr.",
+    "mlflow.",
+    "opik.",
+    "weave.",
+)
 """Attribute names of the conventions that LLM instrumentations follow."""
+
+_AMBIENT: Final = (
+    "braintrust.parent",
+    names.GENAI_AGENT,
+    names.GENAI_CONVERSATION,
+    "langfuse.environment",
+    "langfuse.experiment.",
+    "langfuse.internal.",
+    "langfuse.release",
+    "langfuse.trace.",
+    "langfuse.version",
+    "lmnr.association.",
+    "lmnr.internal.",
+    "lmnr.span.ids_path",
+    "lmnr.span.path",
+    "traceloop.association.",
+    "traceloop.entity.path",
+    "traceloop.workflow.name",
+)
+"""Those that the processors of these SDKs put on every span of a request, also a database's."""
 
 # Their spans may start without any such attribute: traceAI and both LangChain instrumentations
 # set all of theirs later.
 _SCOPES: Final = (
+    "agent_framework",
+    "agentops",
     "autogen-core",
+    "azure.ai.agents",
+    "azure.ai.inference",
+    "azure.ai.projects",
+    "braintrust",
     "gcp.vertex.agent",
     "langfuse-sdk",
+    "langsmith",
+    "langtrace_python_sdk",
     "litellm",
+    "llama_index",
+    "llamaindex.opentelemetry.tracer",
+    "lmnr",
     "logfire.anthropic",
     "logfire.claude_agent_sdk",
     "logfire.openai",
     "logfire.openai_agents",
+    "mlflow",
     "openinference.instrumentation",
     "openlit.instrumentation",
     "opentelemetry.instrumentation.agno",
@@ -58,10 +110,18 @@ _SCOPES: Final = (
     "strands.telemetry.tracer",
     "traceai",
     "traceloop.tracer",
+    "weave",
 )
 """Scopes of LLM instrumentations, as their sources name them; each stands for those below it too."""
 
 _STORES: Final = (
+    "langtrace_python_sdk.instrumentation.chroma",
+    "langtrace_python_sdk.instrumentation.milvus",
+    "langtrace_python_sdk.instrumentation.neo4j",
+    "langtrace_python_sdk.instrumentation.pinecone",
+    "langtrace_python_sdk.instrumentation.pymongo",
+    "langtrace_python_sdk.instrumentation.qdrant",
+    "langtrace_python_sdk.instrumentation.weaviate",
     "traceai_chromadb",
     "traceai_lancedb",
     "traceai_milvus",
@@ -74,12 +134,78 @@ _STORES: Final = (
 )
 """Scopes of vector stores among them."""
 
+_KINDS: Final = frozenset({"embedding", "embeddings", "reranker", "retriever", "tool"})
+
 _LOOK_UPS: Final[Mapping[str, frozenset[str]]] = {
     names.GENAI_OPERATION: frozenset({"embeddings", "execute_tool", "retrieval"}),
-    names.OPENINFERENCE_SPAN_KIND: frozenset({"EMBEDDING", "RERANKER", "RETRIEVER", "TOOL"}),
-    names.FI_SPAN_KIND: frozenset({"EMBEDDING", "RERANKER", "RETRIEVER", "TOOL"}),
+    names.OPENINFERENCE_SPAN_KIND: _KINDS,
+    names.FI_SPAN_KIND: _KINDS,
+    "agentops.span.kind": _KINDS,
+    "langfuse.observation.type": _KINDS,
+    "langsmith.span.kind": _KINDS,
+    "langtrace.service.type": frozenset({"vectordb"}),
+    "llm.request.type": frozenset({"embedding", "rerank"}),
+    "lmnr.span.type": _KINDS,
+    "mlflow.spanType": _KINDS,
+    "traceloop.span.kind": _KINDS,
 }
 """Kinds of spans on the way to an answer: they carry a prediction and leave it to be used."""
+
+_CONVENTIONAL: Final = "opentelemetry.instrumentation."
+
+_PLAIN: Final = frozenset(
+    [
+        "aio_pika",
+        "aiohttp_client",
+        "aiohttp_server",
+        "aiokafka",
+        "aiopg",
+        "asgi",
+        "asyncclick",
+        "asyncio",
+        "asyncpg",
+        "boto",
+        "boto3sqs",
+        "cassandra",
+        "celery",
+        "click",
+        "confluent_kafka",
+        "dbapi",
+        "django",
+        "elasticsearch",
+        "falcon",
+        "fastapi",
+        "flask",
+        "grpc",
+        "httpx",
+        "jinja2",
+        "kafka",
+        "logging",
+        "mysql",
+        "mysqlclient",
+        "pika",
+        "psycopg",
+        "psycopg2",
+        "pymemcache",
+        "pymongo",
+        "pymssql",
+        "pymysql",
+        "pyramid",
+        "redis",
+        "remoulade",
+        "requests",
+        "sqlalchemy",
+        "sqlite3",
+        "starlette",
+        "threading",
+        "tornado",
+        "tortoiseorm",
+        "urllib",
+        "urllib3",
+        "wsgi",
+    ]
+)
+"""OpenTelemetry's own instrumentations of what is never an LLM."""
 
 
 @lru_cache(maxsize=1024)
@@ -92,17 +218,32 @@ def is_genai_scope(name: str) -> bool:
     )
 
 
+@lru_cache(maxsize=1024)
+def is_never_genai(name: str) -> bool:
+    """True for the scope of an instrumentation whose spans are about something else."""
+    if not name.startswith(_CONVENTIONAL):
+        return False
+    return name.removeprefix(_CONVENTIONAL).partition(".")[0] in _PLAIN
+
+
 def has_genai_name(keys: Iterable[str]) -> bool:
     """True if one of these attribute or event names is about generative AI."""
     for key in keys:  # noqa: SIM110 - any() takes twice as long, at every span that starts
-        if key.startswith(_PREFIXES):
+        if key.startswith(PREFIXES) and not key.startswith(_AMBIENT):
             return True
     return False
 
 
+def says_its_kind(attributes: Mapping[str, Any]) -> bool:
+    """True for a span that says whether it looks something up."""
+    return not attributes.keys().isdisjoint(_LOOK_UPS)
+
+
 def is_look_up(attributes: Mapping[str, Any]) -> bool:
     """True for a span that looks something up for an answer, and gives none itself."""
-    for key, kinds in _LOOK_UPS.items():  # noqa: SIM110 - as above
-        if attributes.get(key) in kinds:
+    for key, kinds in _LOOK_UPS.items():
+        kind = attributes.get(key)
+        # MLflow keeps its values as JSON.
+        if isinstance(kind, str) and kind.strip('"').lower() in kinds:
             return True
     return False

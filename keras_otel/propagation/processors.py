@@ -17,11 +17,18 @@ from keras_otel._guard import guarded
 from keras_otel.options import Propagate, resolve
 from keras_otel.propagation import recent
 from keras_otel.propagation.flow import note_started
-from keras_otel.propagation.genai import has_genai_name, is_genai_scope, is_look_up
+from keras_otel.propagation.genai import (
+    has_genai_name,
+    is_genai_scope,
+    is_look_up,
+    is_never_genai,
+    says_its_kind,
+)
 from keras_otel.propagation.publishing import clear
-from keras_otel.propagation.reading import Seen, carried_by, seen_from
-from keras_otel.propagation.stamps import plain, stamp, upstream_attributes
-from keras_otel.propagation.tree import tree
+from keras_otel.propagation.reading import Seen, carried_by, may_follow, seen_from
+from keras_otel.propagation.stamps import SDK_LIMIT, limit_of, plain, stamp, upstream_attributes
+from keras_otel.propagation.tree import Node, tree
+from keras_otel.propagation.undecided import Undecided, note_followed, unwatch, watch
 
 
 class _Mode:
@@ -65,6 +72,10 @@ class KerasSpanProcessor(SpanProcessor):
         # The SDK passes what is raised here on to the application.
         guarded("span start", self._started, span, parent_context)
 
+    def _on_ending(self, span: Span) -> None:
+        """Stamp a span that has turned out to be about GenAI since it started."""
+        guarded("span end", self._ending, span)
+
     def on_end(self, span: ReadableSpan) -> None:
         """Nothing: a span that has ended is still an ancestor."""
 
@@ -102,21 +113,58 @@ class KerasSpanProcessor(SpanProcessor):
             return
         attributes = plain(span.attributes)
         is_genai = is_genai_scope(scope_name) or has_genai_name(attributes)
+        position = node.parent or tree.node_of(parent)
         if is_genai or mode == "all":
             uses = is_genai and not is_look_up(attributes)
-            position = node.parent or tree.node_of(parent)
-            _stamp(span, attributes, seen_from(position, context, uses=uses))
+            seen = seen_from(position, context, uses=uses)
+            is_stamped = _stamp(span, attributes, seen)
+            if is_genai:
+                is_open = bool(seen.newly_used) and not says_its_kind(attributes)
+            else:
+                is_open = bool(seen.published)
+            if is_open or not is_stamped:
+                _watch(node, span, seen, is_genai=is_genai, is_due=not is_stamped)
+        elif not is_never_genai(scope_name) and may_follow(position, context):
+            _watch(node, span, seen_from(position, context), is_due=None)
+
+    def _ending(self, span: Span) -> None:
+        node = tree.node_of(span)
+        undecided = None if node is None else unwatch(node)
+        if node is None or undecided is None or not self._mode.is_enabled:
+            return
+        with tree.lock:
+            if undecided.settle():
+                note_followed(node.root, undecided)
+        if undecided.is_due():
+            predictions = undecided.predictions()
+            if predictions and stamp(span, plain(span.attributes), predictions):
+                recent.stamped.note(span.get_span_context(), predictions)
 
 
-def _stamp(span: Span, attributes: Mapping[str, AttributeValue], seen: Seen) -> None:
+def _watch(
+    node: Node, span: Span, seen: Seen, *, is_genai: bool = False, is_due: bool | None
+) -> None:
+    if seen.published or seen.given or seen.remote:
+        undecided = Undecided(span, seen.published, seen.predictions, is_genai=is_genai)
+        undecided.used = seen.newly_used
+        undecided.stamps = is_due
+        watch(node, undecided)
+
+
+def _stamp(span: Span, attributes: Mapping[str, AttributeValue], seen: Seen) -> bool:
+    """Stamp a span that starts; False if that is left to its end."""
     predictions = seen.predictions()
-    if predictions and stamp(span, attributes, predictions):
+    limit = limit_of(span)
+    is_tight = limit is not None and limit < SDK_LIMIT
+    if predictions and (is_tight or stamp(span, attributes, predictions)):
         recent.stamped.note(span.get_span_context(), predictions)
     for publication in seen.published:
         if publication.is_pending:
             with tree.lock:
                 if publication.is_pending:
                     publication.waiting.append(weakref.ref(span))
+    # What the program sets later would push its own oldest attributes out where there is no room.
+    return not is_tight
 
 
 class KerasLogRecordProcessor(LogRecordProcessor):

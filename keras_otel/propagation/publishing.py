@@ -11,6 +11,7 @@ from keras_otel.propagation import recent
 from keras_otel.propagation.flow import note_known, note_published
 from keras_otel.propagation.stamps import plain, stamp
 from keras_otel.propagation.tree import Publication, tree
+from keras_otel.propagation.undecided import settle
 from keras_otel.records import Decoded, ModelIdentity, UpstreamPrediction
 
 
@@ -131,6 +132,8 @@ def _publish(context: Context, publications: list[Publication], *, is_callers: b
     calling = get_current_span(context)
     with tree.lock:
         node = tree.node_for(calling)
+        if node.root.undecided:
+            settle(node.root)
         if is_callers:
             note_known(node.root, publications)
         node.publish(publications)

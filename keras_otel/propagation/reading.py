@@ -27,6 +27,7 @@ from keras_otel.propagation.genai import has_genai_name, is_genai_scope
 from keras_otel.propagation.remote import remote_predictions
 from keras_otel.propagation.stamps import plain
 from keras_otel.propagation.tree import Node, Publication, Slot, tree
+from keras_otel.propagation.undecided import note_use, settle, watched
 from keras_otel.records import UpstreamPrediction
 
 
@@ -37,11 +38,13 @@ class Seen(NamedTuple):
         given: Handed on by the program.
         published: Made in this process, newest first; some may be pending.
         remote: Sent along by another service.
+        newly_used: Those of `published` that nobody had used before.
     """
 
     given: tuple[UpstreamPrediction, ...]
     published: tuple[Publication, ...]
     remote: tuple[UpstreamPrediction, ...]
+    newly_used: tuple[Publication, ...] = ()
 
     def predictions(self) -> tuple[UpstreamPrediction, ...]:
         """All that are known by now."""
@@ -64,21 +67,37 @@ def seen_from(
     """
     given = given_predictions()
     published: tuple[Publication, ...] = ()
+    newly_used: tuple[Publication, ...] = ()
     if position is not None and position.root.slots:
         with tree.lock:
+            if position.root.undecided:
+                settle(position.root)
             published = _published(position, of_answer=of_answer)
             if given:
                 published = tuple(_without(published, given))
             if uses and published:
+                newly_used = tuple([p for p in published if not p.is_used])
                 for publication in published:
                     publication.is_used = True
                 note_used(position.root, published)
+                if position.root.undecided:
+                    note_use(position.root, published)
     remote = remote_predictions(context)
     if not given and not remote:
-        return Seen((), published, ())
+        return Seen((), published, (), newly_used)
     return Seen(
-        tuple(_first_of_each(given)), published, tuple(_unknown_to(remote, given, position))
+        tuple(_first_of_each(given)),
+        published,
+        tuple(_unknown_to(remote, given, position)),
+        newly_used,
     )
+
+
+def may_follow(position: Node | None, context: Context) -> bool:
+    """True if there is anything that a span started below this position could follow."""
+    if position is not None and position.root.slots:
+        return True
+    return bool(given_predictions() or remote_predictions(context))
 
 
 def predictions_for(context: Context | None = None) -> tuple[UpstreamPrediction, ...]:
@@ -119,12 +138,16 @@ def carried_by(span: Span, context: Context | None) -> tuple[UpstreamPrediction,
     carried = stamped_on(span.get_span_context())
     if carried is not None:
         return carried
+    node = tree.node_of(span)
+    late = watched(node)
+    if late is not None and late.is_genai():
+        return late.predictions()  # which it is stamped with before it ends
     scope = getattr(span, "instrumentation_scope", None)
     if scope is not None and is_genai_scope(scope.name):
         return ()
     if has_genai_name(plain(getattr(span, "attributes", None))):
         return ()
-    return seen_from(tree.node_of(span), context, of_answer=True).predictions()
+    return seen_from(node, context, of_answer=True).predictions()
 
 
 def stamped_on(span: SpanContext) -> tuple[UpstreamPrediction, ...] | None:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from functools import lru_cache
-from typing import NamedTuple
+from itertools import islice
+from typing import Final, NamedTuple
 
+from opentelemetry.attributes import BoundedAttributes
 from opentelemetry.trace import Span
 from opentelemetry.util.types import AttributeValue
 
@@ -32,19 +34,22 @@ def upstream_attributes(predictions: Iterable[UpstreamPrediction]) -> dict[str, 
 
 
 def attributes_of(prediction: UpstreamPrediction) -> dict[str, AttributeValue]:
-    """The attributes of one upstream prediction; what it does not say is left out."""
+    """The attributes of one upstream prediction, what matters most first.
+
+    What it does not say is left out.
+    """
     keys = _keys(prediction.model)
     attributes: dict[str, AttributeValue] = {}
     if prediction.class_name is not None:
         attributes[keys.class_name] = prediction.class_name
     if prediction.confidence is not None:
         attributes[keys.confidence] = prediction.confidence
-    if prediction.version is not None:
-        attributes[keys.version] = prediction.version
     if prediction.value is not None:
         attributes[keys.value] = prediction.value
     if prediction.labels is not None:
         attributes[keys.labels] = prediction.labels
+    if prediction.version is not None:
+        attributes[keys.version] = prediction.version
     return attributes
 
 
@@ -57,31 +62,58 @@ def plain(attributes: Mapping[str, AttributeValue] | None) -> dict[str, Attribut
 def stamp(
     span: Span, present: Mapping[str, AttributeValue], predictions: Iterable[UpstreamPrediction]
 ) -> bool:
-    """Set the attributes on a span of the SDK, unless that would cost it one of its own.
+    """Set the attributes on a span of the SDK, as far as it has room for them.
 
-    A key that the span has already stays as it is. A full span is left alone: the SDK would drop
-    its oldest attributes.
+    A key that the span has already stays as it is. The SDK would drop a full span's oldest
+    attributes, its own; so what has no room is left out, of the newest prediction the version first
+    and the class last.
 
     Args:
-        span: The span.
+        span: The span; recording, or ending.
         present: What it carries already.
         predictions: What it follows.
 
     Returns:
-        True if the span carries them now.
+        True if it carries anything of them now.
     """
     attributes = upstream_attributes(predictions)
     if not present.keys().isdisjoint(attributes):
         attributes = {key: value for key, value in attributes.items() if key not in present}
+    limit = limit_of(span)
+    if limit is not None and len(present) + len(attributes) > limit:
+        room = max(0, limit - len(present))
+        attributes = dict(islice(attributes.items(), room))
+    # Of what the program sets later, the oldest would make room: the class comes last.
+    return bool(attributes) and _put(span, dict(reversed(attributes.items())))
+
+
+def limit_of(span: Span) -> int | None:
+    """How many attributes a span may have; None for any number."""
     # Not public; where it is not there, the SDK's default is assumed.
-    limit = getattr(getattr(span, "_limits", None), "max_span_attributes", _SDK_LIMIT)
-    if not attributes or (limit is not None and len(present) + len(attributes) > limit):
+    limit: int | None = getattr(getattr(span, "_limits", None), "max_span_attributes", SDK_LIMIT)
+    return limit
+
+
+SDK_LIMIT: Final = 128
+"""Attributes of a span, where nobody says otherwise."""
+
+
+def _put(span: Span, attributes: Mapping[str, AttributeValue]) -> bool:
+    if span.is_recording():
+        span.set_attributes(attributes)
+        return True
+    # The SDK calls `_on_ending` for such changes, and has closed the attributes by then.
+    bounded = getattr(span, "_attributes", None)
+    if not isinstance(bounded, BoundedAttributes):
         return False
-    span.set_attributes(attributes)
+    was_closed = bounded._immutable  # noqa: SLF001 - there is no public way
+    bounded._immutable = False  # noqa: SLF001
+    try:
+        for key, value in attributes.items():
+            bounded[key] = value
+    finally:
+        bounded._immutable = was_closed  # noqa: SLF001
     return True
-
-
-_SDK_LIMIT = 128
 
 
 class _Keys(NamedTuple):

@@ -15,7 +15,7 @@ import itertools
 import threading
 import weakref
 from collections.abc import Iterable
-from typing import Final
+from typing import Any, Final
 
 from opentelemetry.trace import Span, SpanContext
 
@@ -158,15 +158,21 @@ Slots = dict[str, Slot]
 
 
 class Node:
-    """One span's place in the tree."""
+    """One span's place in the tree.
 
-    __slots__ = ("epoch", "number", "parent", "root", "slots", "span")
+    Attributes:
+        undecided: At a root, the open spans that may turn out to be about GenAI, by the number of
+            their node; see `propagation.undecided`.
+    """
+
+    __slots__ = ("epoch", "number", "parent", "root", "slots", "span", "undecided")
 
     def __init__(self, span: weakref.ref[Span], parent: Node | None) -> None:
         self.span = span
         self.parent = parent
         self.root: Node = self if parent is None else parent.root
         self.slots: Slots | None = None
+        self.undecided: dict[int, Any] | None = None
         self.epoch = 0
         self.number = next(_numbers)
 

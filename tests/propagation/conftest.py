@@ -28,6 +28,8 @@ class Service:
         self.tracer = tracer
         self.name = name
         self.model = _router(name)
+        self.is_late = False
+        """Whether its LLM spans say only after their start that they are about GenAI."""
 
     def predict(self, index: int, strength: float = 1.0) -> Label:
         """Route one question to the class of this index, the surer the greater the strength."""
@@ -39,8 +41,10 @@ class Service:
     def llm(self, context: Context | None = None) -> Label | None:
         """Call an LLM: the label that its span carries."""
         attributes = {"gen_ai.operation.name": "chat"}
-        with self.tracer.start_as_current_span("chat", context, attributes=attributes) as span:
-            return label_of(span, self.name)
+        given = None if self.is_late else attributes
+        with self.tracer.start_as_current_span("chat", context, attributes=given) as span:
+            span.set_attributes(attributes)
+        return label_of(span, self.name)
 
     @contextmanager
     def span(self, name: str = "server", context: Context | None = None) -> Iterator[Span]:
