@@ -11,7 +11,7 @@ from keras_otel.errors import CardError
 from keras_otel.identity import checked_description
 from keras_otel.options import Options
 from keras_otel.runtimes.heads import check_description
-from keras_otel.runtimes.packages import adapter_of
+from keras_otel.runtimes.packages import adapter_of, owning_adapter
 
 Model = TypeVar("Model")
 
@@ -45,7 +45,9 @@ def describe(
     Raises:
         DescriptionError: A part has the wrong type, an impossible value, or does not fit the
             model's outputs.
+        TypeError: `model` is nothing whose calls can be recorded.
     """
+    owning_adapter(model, "describe(model)")
     described = checked_description(
         name=name, version=version, labels=labels, task=task, threshold=threshold
     )

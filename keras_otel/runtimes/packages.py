@@ -37,3 +37,23 @@ def adapter_of(model: Any) -> Adapter | None:
         if adapter.owns(model):
             return adapter
     return None
+
+
+def owning_adapter(model: Any, asked_by: str) -> Adapter:
+    """The adapter that a model belongs to.
+
+    Args:
+        model: What a user says is a model.
+        asked_by: The call that needs one, for the message.
+
+    Raises:
+        TypeError: No adapter owns it, so that none of its calls would ever be recorded.
+    """
+    adapter = adapter_of(model)
+    if adapter is None:
+        raise TypeError(
+            f"{asked_by} needs a Keras model or layer, got {type(model).__name__}, whose calls "
+            "cannot be recorded: pass the Keras model that makes the predictions; for a SavedModel "
+            "pass keras.layers.TFSMLayer(path, call_endpoint='serve')"
+        )
+    return adapter

@@ -8,7 +8,7 @@ from typing import Any, TypeVar, cast
 from keras_otel import _active
 from keras_otel._guard import guarded
 from keras_otel._scope import current
-from keras_otel.runtimes.packages import adapter_of
+from keras_otel.runtimes.packages import owning_adapter
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -26,7 +26,7 @@ def traced(fn: F, model: Any) -> F:
         `get_concrete_function` or `lower`, stay reachable.
 
     Raises:
-        TypeError: `fn` is not callable.
+        TypeError: `fn` is not callable, or `model` is nothing whose calls can be recorded.
     """
     if not callable(fn):
         raise TypeError(
@@ -38,14 +38,14 @@ def traced(fn: F, model: Any) -> F:
 
     from keras_otel.runtimes.calls import observed
 
-    adapter = adapter_of(model)
+    adapter = owning_adapter(model, "traced(fn, model)")
     is_first = True
 
     def wrapper(wrapped: Any, _instance: Any, args: Any, kwargs: Any) -> Any:
         nonlocal is_first
         observer = _active.observer
         scope = current.get()
-        if observer is None or adapter is None or (scope is not None and scope.is_open):
+        if observer is None or (scope is not None and scope.is_open):
             return wrapped(*args, **kwargs)
         call = guarded("begin", observer.begin, adapter, "traced", model, args, kwargs)
         if call is None:

@@ -103,6 +103,31 @@ def test_traced_needs_a_callable():
         keras_otel.traced(None, compiled)
 
 
+def holder(model):
+    """An object of a user's that holds a model, as scikit-learn wrappers do."""
+
+    class Holder:
+        model_ = model
+
+    return Holder()
+
+
+@pytest.mark.parametrize("what", [lambda model: None, holder, type, lambda model: model.predict])
+@pytest.mark.parametrize("is_instrumented", [True, False])
+def test_traced_refuses_what_is_no_model(providers, what, is_instrumented):
+    """Where no inference could ever be recorded, `traced` says so at once and how to mend it."""
+    if is_instrumented:
+        providers.instrument()
+    model = classifier()
+    try:
+        with pytest.raises(TypeError, match=r"needs a Keras model or layer, got .*TFSMLayer"):
+            keras_otel.traced(compiled(model), what(model))
+        with pytest.raises(TypeError, match=r"describe\(model\) needs a Keras model or layer"):
+            keras_otel.describe(what(model), name="intent")
+    finally:
+        keras_otel.uninstrument()
+
+
 @pytest.mark.parametrize("n", [1, 40])
 def test_a_traced_softmax_over_logits_is_not_applied_twice(telemetry, n):
     """Where the wrapped function already returns probabilities they are taken as they are."""
@@ -238,6 +263,23 @@ class TestTensorFlow:
         assert attributes["keras.model.version"] == "7"
         assert attributes["keras.model.class"] == "TFSMLayer"
         assert attributes["keras.prediction.class"] in ("a", "b", "c")
+
+    def test_a_saved_model_is_refused_and_its_layer_taken(self, telemetry, tmp_path):
+        """A SavedModel as loaded is no model to `traced`; its Keras model or a layer on it is."""
+        import tensorflow as tf
+
+        model = classifier()
+        model.export(tmp_path / "m", verbose=False)
+        loaded = tf.saved_model.load(tmp_path / "m")
+        for function in (loaded.serve, loaded.signatures["serving_default"]):
+            with pytest.raises(TypeError, match="TFSMLayer"):
+                keras_otel.traced(function, loaded)
+
+        layer = keras.layers.TFSMLayer(tmp_path / "m", call_endpoint="serve")
+        for owner in (model, layer):
+            result = keras_otel.traced(loaded.serve, owner)(tensor())
+            attributes = telemetry.span().attributes
+            assert attributes["keras.prediction.class_id"] == int(np.argmax(result))
 
     def test_a_saved_model_layer_inside_a_model_is_one_span(self, telemetry, tmp_path):
         """The model around a `TFSMLayer` is the outermost call."""
