@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any, NamedTuple
 
 from opentelemetry.context import Context
@@ -15,6 +16,7 @@ class Call(Scope):
     """One call that may turn out to be an inference."""
 
     __slots__ = (
+        "_started_ns",
         "adapter",
         "args",
         "context",
@@ -50,6 +52,16 @@ class Call(Scope):
         self.is_cold = adapter.is_cold(subject, operation)
         self.start_ns = 0
         self.duration_s = 0.0
+        self._started_ns = 0
+
+    def start_clock(self) -> None:
+        """The call begins now."""
+        self.start_ns = time.time_ns()
+        self._started_ns = time.perf_counter_ns()
+
+    def stop_clock(self) -> None:
+        """The call is over now."""
+        self.duration_s = (time.perf_counter_ns() - self._started_ns) / 1e9
 
 
 class RowOfCall(NamedTuple):

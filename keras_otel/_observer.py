@@ -19,6 +19,7 @@ from keras_otel._guard import guarded
 from keras_otel._models import KnownModel, models
 from keras_otel._outputs import OutputReader, as_numpy, leaves_of, undecoded
 from keras_otel._scope import Scope, current
+from keras_otel._seen import inferences, traced_calls
 from keras_otel._worker import Worker
 from keras_otel.emission import CallFacts, call_facts, emit
 from keras_otel.identity import ledger
@@ -82,6 +83,7 @@ class Observer:
         must_wait = False
         for _, _, place in leaves:
             if place is Place.SYMBOLIC:
+                self._note_traced(call, leaves)
                 return
             must_wait = must_wait or place is Place.DEVICE
         if must_wait:
@@ -103,6 +105,11 @@ class Observer:
                 self._emit_rows(call, known, facts, span, (rows, leaves))
         elif is_in_request(call.context):
             guarded("publish", publish, call.context, facts.identity, read(), span)
+
+    def _note_traced(self, call: Call, leaves: list[Leaf]) -> None:
+        # Building a model from Keras's own placeholders compiles nothing.
+        if not any(type(leaf).__name__ == "KerasTensor" for _, leaf, _ in leaves):
+            traced_calls.note(call.subject, call.kwargs)
 
     def failed(self, call: Call, error: BaseException) -> None:
         """Record a call that raised, unless it was symbolic."""
@@ -168,6 +175,7 @@ class Observer:
             return made
 
         span = emit(self._tracer, inference, facts, call, self.options, error)
+        inferences.add("recorded" if span.get_span_context().trace_flags.sampled else "not sampled")
         if self._instruments is not None and self._instruments.are_read():
             self._instruments.record(inference(), facts, span)
         return span

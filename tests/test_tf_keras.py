@@ -175,3 +175,38 @@ def test_a_model_called_by_a_layer_follows_the_layer(telemetry, is_training):
     telemetry.spans()
     layer(rows(), training=is_training)
     assert len(telemetry.spans()) == (0 if is_training else 1)
+
+
+def test_autograph_converts_what_it_converts_without_us(providers):
+    """A `tf.function` over a model whose `call` branches on a tensor works for both branches."""
+    import tensorflow as tf
+
+    class Branches(tf_keras.Model):
+        def __init__(self):
+            super().__init__()
+            self.head = tf_keras.layers.Dense(3, activation="softmax")
+
+        def call(self, x):
+            if tf.reduce_sum(x) > 0:  # noqa: SIM108 - the statement is what is tested
+                y = self.head(x)
+            else:
+                y = self.head(-x)
+            return y
+
+    def outcomes():
+        tf_keras.utils.set_random_seed(7)
+        model = Branches()
+        forms = (
+            tf.function(model),
+            tf.function(lambda x: model(x)),
+            lambda x: next(iter(tf.data.Dataset.from_tensors(x).map(model))),
+        )
+        return [f(x).numpy() for f in forms for x in (tf.ones((1, 5)), -tf.ones((1, 5)))]
+
+    expected = outcomes()
+    providers.instrument()
+    try:
+        np.testing.assert_array_equal(outcomes(), expected)
+    finally:
+        keras_otel.uninstrument()
+    assert providers.spans() == []

@@ -7,9 +7,8 @@ that passes through keras_otel ever becomes the user's result.
 from __future__ import annotations
 
 import functools
-import time
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 from keras_otel import _active
 from keras_otel._call import Call
@@ -19,6 +18,14 @@ from keras_otel._observer import Observer
 from keras_otel._patching import Wrap
 from keras_otel._scope import Scope, current
 from keras_otel.runtimes.adapter import Adapter
+from keras_otel.runtimes.autograph import Tracing, not_converted
+from keras_otel.runtimes.steps import (
+    finish,
+    in_steps,
+    is_made_in_steps,
+    is_promise,
+    observed_steps,
+)
 
 Function = Callable[..., Any]
 
@@ -33,16 +40,18 @@ def observed(
     """Call the original once, give back its own object or exception, and record it."""
     token = current.set(call)
     try:
-        call.start_ns = time.time_ns()
-        started = time.perf_counter_ns()
+        call.start_clock()
         try:
             result = original(*args, **kwargs)
         except BaseException as error:
-            call.duration_s = (time.perf_counter_ns() - started) / 1e9
+            call.stop_clock()
             guarded("observe a failure", observer.failed, call, error)
             raise
-        call.duration_s = (time.perf_counter_ns() - started) / 1e9
-        guarded("observe", observer.finished, call, result)
+        call.stop_clock()
+        if call.inner is None and call.operation != "traced":
+            guarded("observe", observer.finished, call, result)
+        else:  # a function of the user's, which may return anything
+            finish(call, result)
         return result
     finally:
         # Also where Ctrl-C lands in our own code: an open scope would silence what follows.
@@ -51,45 +60,78 @@ def observed(
 
 
 def inference(
-    operation: str,
-    runtime: Adapter,
-    *,
-    is_override: bool = False,
-    is_tracing: Callable[[], bool] | None = None,
+    operation: str, runtime: Adapter, *, tracing: Tracing | None = None, is_override: bool = False
 ) -> Wrap:
     """Wrap a method whose outermost concrete call is an inference.
 
     Args:
         operation: `predict`, `predict_on_batch` or `call`.
         runtime: The adapter of the model's runtime.
-        is_override: True for a subclass's own method, whose result may be anything.
-        is_tracing: True while a compiler follows the Python code. It is asked first and alone,
-            so that torch.compile sees nothing of ours.
+        tracing: The compiler that may follow the Python code. It is asked first and alone, so
+            that it sees nothing of ours.
+        is_override: True for a subclass's own method, whose result may be anything, and may come
+            later. A coroutine function or generator function is replaced by one of its kind.
     """
+    method = _Method(operation, runtime, is_override)
 
     def wrap(original: Function) -> Function:
-        @functools.wraps(original)
-        def wrapper(self: Any, /, *args: Any, **kwargs: Any) -> Any:
-            if is_tracing is not None and is_tracing():
-                return original(self, *args, **kwargs)
-            observer = _active.observer
-            if observer is None:
-                return original(self, *args, **kwargs)
-            scope = current.get()
-            if scope is not None and scope.is_open:
-                if scope.model is not self:
-                    return original(self, *args, **kwargs)
-                return _kept(scope, original, self, args, kwargs)
-            call = guarded("begin", observer.begin, runtime, operation, self, args, kwargs)
-            if call is None:
-                return original(self, *args, **kwargs)
-            if is_override:
-                call.model, call.inner = self, []
-            return observed(observer, call, original, (self, *args), kwargs)
-
-        return _marked(wrapper)
+        stepping = in_steps(method.begin_step, original) if is_override else None
+        return not_converted(stepping or _wrapped(method, original, tracing))
 
     return wrap
+
+
+class _Method(NamedTuple):
+    """A method that is an inference."""
+
+    operation: str
+    runtime: Adapter
+    is_override: bool
+
+    def begin(
+        self, observer: Observer, model: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> Call | None:
+        """The call to observe, or None if it cannot be an inference."""
+        call = guarded("begin", observer.begin, self.runtime, self.operation, model, args, kwargs)
+        if call is not None and self.is_override:
+            call.model, call.inner = model, []
+        return call
+
+    def begin_step(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Call | None:
+        """The same where the call runs in steps; None inside another call too."""
+        observer = _active.observer
+        scope = current.get()
+        if observer is None or (scope is not None and scope.is_open):
+            return None
+        return self.begin(observer, args[0], args[1:], kwargs)
+
+
+def _wrapped(method: _Method, original: Function, tracing: Tracing | None) -> Function:
+    # Variables of their own: what torch.compile finds here must be plain functions.
+    is_tracing = None if tracing is None else tracing.is_on
+    traced = original if tracing is None else tracing.follow(original)
+
+    @functools.wraps(original)
+    def wrapper(self: Any, /, *args: Any, **kwargs: Any) -> Any:
+        if is_tracing is not None and is_tracing():
+            return traced(self, *args, **kwargs)
+        observer = _active.observer
+        if observer is None:
+            return original(self, *args, **kwargs)
+        scope = current.get()
+        if scope is not None and scope.is_open:
+            if scope.model is not self:
+                return original(self, *args, **kwargs)
+            return _kept(scope, original, self, args, kwargs)
+        call = method.begin(observer, self, args, kwargs)
+        if call is None:
+            return original(self, *args, **kwargs)
+        result = observed(observer, call, original, (self, *args), kwargs)
+        if not method.is_override or not is_made_in_steps(result):
+            return result
+        return observed_steps(lambda *_: method.begin_step((self, *args), kwargs), result)
+
+    return wrapper
 
 
 def _kept(
@@ -101,7 +143,7 @@ def _kept(
         result = original(model, *args, **kwargs)
     finally:
         scope.model = model
-    if scope.inner is not None:
+    if scope.inner is not None and not is_promise(result):
         scope.inner.append(result)
     return result
 
@@ -121,7 +163,7 @@ def outside(original: Function) -> Function:
             scope.is_open = False
             current.reset(token)
 
-    return _marked(wrapper)
+    return not_converted(wrapper)
 
 
 def changing_weights(parts: Callable[[Any], frozenset[int]]) -> Wrap:
@@ -138,7 +180,7 @@ def changing_weights(parts: Callable[[Any], frozenset[int]]) -> Wrap:
                 if _active.observer is not None:
                     guarded("forget weights", models.forget_weights_of, self, parts)
 
-        return _marked(wrapper)
+        return not_converted(wrapper)
 
     return wrap
 
@@ -160,11 +202,4 @@ def loading(load: Function) -> Function:
         guarded("note a loaded model", models.note_loaded, model, filepath)
         return model
 
-    return _marked(wrapper)
-
-
-def _marked(wrapper: Function) -> Function:
-    # AutoGraph rewrites the source of every Python function on its way into a tf.function, unless
-    # it carries this attribute; what the user's own `call` gets is then as without us.
-    wrapper.autograph_info__ = {}  # type: ignore[attr-defined]  # a function takes attributes
-    return wrapper
+    return not_converted(wrapper)

@@ -12,6 +12,7 @@ from keras_otel._patching import PatchSet, Wrap
 from keras_otel.fingerprint import Weight
 from keras_otel.runtimes import arrays, keras_models, overrides
 from keras_otel.runtimes.arrays import Place
+from keras_otel.runtimes.autograph import Tracing, graph_tracing
 from keras_otel.runtimes.calls import changing_weights, inference, loading, outside
 
 
@@ -105,24 +106,20 @@ class Keras3:
                 patches.install(sys.modules[module], {function: loading})
 
     def _inference(self, method: str) -> Wrap:
-        return inference(
-            overrides.INFERENCE_METHODS[method], self, is_tracing=self._torch_tracing()
-        )
+        return inference(overrides.INFERENCE_METHODS[method], self, tracing=self._tracing())
 
     def _override(self, method: str) -> Wrap:
         return inference(
-            overrides.INFERENCE_METHODS[method],
-            self,
-            is_override=True,
-            is_tracing=self._torch_tracing(),
+            overrides.INFERENCE_METHODS[method], self, tracing=self._tracing(), is_override=True
         )
 
-    def _torch_tracing(self) -> Callable[[], bool] | None:
-        if self.backend != "torch":
-            return None
-        # The function itself, and not a wrapper of ours: torch.compile knows it and folds it.
-        is_compiling: Callable[[], bool] = sys.modules["torch"].compiler.is_compiling
-        return is_compiling
+    def _tracing(self) -> Tracing | None:
+        if self.backend == "tensorflow":
+            return graph_tracing(sys.modules["tensorflow"])
+        if self.backend == "torch":
+            # The function itself, and not a wrapper of ours: torch.compile knows and folds it.
+            return Tracing(sys.modules["torch"].compiler.is_compiling)
+        return None
 
     def owns(self, model: Any) -> bool:
         """True for a Keras 3 model or layer."""

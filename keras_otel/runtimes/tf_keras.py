@@ -9,6 +9,7 @@ from typing import Any
 from keras_otel._patching import PatchSet, Wrap
 from keras_otel.fingerprint import Weight
 from keras_otel.runtimes import keras_models, overrides
+from keras_otel.runtimes.autograph import graph_tracing
 from keras_otel.runtimes.calls import changing_weights, inference, loading, outside
 
 
@@ -35,8 +36,9 @@ class TfKeras:
     def install(self, patches: PatchSet) -> None:
         """Patch `tf_keras.Model` and the functions behind `load_model`."""
         changing = changing_weights(keras_models.parts)
+        tracing = graph_tracing(sys.modules["tensorflow"])
         wraps: dict[str, Wrap] = {
-            name: inference(operation, self)
+            name: inference(operation, self, tracing=tracing)
             for name, operation in overrides.INFERENCE_METHODS.items()
         }
         wraps |= dict.fromkeys(("evaluate", "test_on_batch", "export", "save"), outside)
@@ -52,7 +54,12 @@ class TfKeras:
                 patches.install(sys.modules[module], {"load_model": loading})
 
     def _override(self, method: str) -> Wrap:
-        return inference(overrides.INFERENCE_METHODS[method], self, is_override=True)
+        return inference(
+            overrides.INFERENCE_METHODS[method],
+            self,
+            tracing=graph_tracing(sys.modules["tensorflow"]),
+            is_override=True,
+        )
 
     def owns(self, model: Any) -> bool:
         """True for a Keras 2 model or layer."""

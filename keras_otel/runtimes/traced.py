@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
-from typing import Any, TypeVar, cast
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from keras_otel import _active
 from keras_otel._guard import guarded
 from keras_otel._scope import current
 from keras_otel.runtimes.packages import owning_adapter
+
+if TYPE_CHECKING:
+    from keras_otel._call import Call
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -34,24 +38,41 @@ def traced(fn: F, model: Any) -> F:
             "pass the compiled function first, its model second"
         )
     # Neither numpy nor wrapt is loaded by `import keras_otel`.
-    import wrapt
-
+    from keras_otel.runtimes.autograph import SilentProxy, graph_tracing
     from keras_otel.runtimes.calls import observed
+    from keras_otel.runtimes.steps import is_made_in_steps, observed_steps
 
     adapter = owning_adapter(model, "traced(fn, model)")
     is_first = True
+    tracing = (
+        graph_tracing(sys.modules["tensorflow"], model) if adapter.backend == "tensorflow" else None
+    )
+    followed = fn if tracing is None else tracing.follow(fn)
 
-    def wrapper(wrapped: Any, _instance: Any, args: Any, kwargs: Any) -> Any:
+    def begin(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Call | None:
         nonlocal is_first
         observer = _active.observer
         scope = current.get()
         if observer is None or (scope is not None and scope.is_open):
-            return wrapped(*args, **kwargs)
+            return None
         call = guarded("begin", observer.begin, adapter, "traced", model, args, kwargs)
-        if call is None:
-            return wrapped(*args, **kwargs)
-        call.is_cold, is_first = is_first, False
-        return observed(observer, call, wrapped, args, kwargs)
+        if call is not None:
+            call.is_cold, is_first = is_first, False
+        return call
 
-    proxy: Any = wrapt.FunctionWrapper(fn, wrapper)
+    def wrapper(wrapped: Any, _instance: Any, args: Any, kwargs: Any) -> Any:
+        nonlocal is_first
+        if tracing is not None and tracing.is_on():
+            return followed(*args, **kwargs)
+        observer = _active.observer
+        call = begin(args, kwargs)
+        if observer is None or call is None:
+            return wrapped(*args, **kwargs)
+        result = observed(observer, call, wrapped, args, kwargs)
+        if is_made_in_steps(result):
+            is_first = bool(call.is_cold)
+            return observed_steps(lambda _args, _kwargs: begin(args, kwargs), result)
+        return result
+
+    proxy: Any = SilentProxy(fn, wrapper)
     return cast("F", proxy)
