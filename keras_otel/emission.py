@@ -17,6 +17,7 @@ from opentelemetry.util.types import AttributeValue
 
 from keras_otel import semconv as names
 from keras_otel._guard import guarded
+from keras_otel.limits import limit_of, within_limit
 from keras_otel.options import Options
 from keras_otel.records import Decoded, Inference, ModelIdentity
 
@@ -30,7 +31,8 @@ class CallFacts:
 
     identity: ModelIdentity
     span_name: str
-    span_attributes: Mapping[str, AttributeValue]
+    details: Mapping[str, AttributeValue]
+    naming: Mapping[str, AttributeValue]
     duration_attributes: Mapping[str, AttributeValue]
     model_attributes: Mapping[str, AttributeValue]
     class_attributes: dict[str, Mapping[str, AttributeValue]] = field(default_factory=dict)
@@ -56,9 +58,10 @@ def call_facts(
     return CallFacts(
         identity=identity,
         span_name=f"{operation} {identity.name}",
-        span_attributes=_without_none(
+        details=_without_none(
             {
-                **shared,
+                names.BACKEND_NAME: backend,
+                names.RUNTIME_NAME: runtime_name,
                 names.MODEL_FINGERPRINT: identity.fingerprint,
                 names.MODEL_VERSION_CONFLICT: identity.version_conflict or None,
                 names.MODEL_CLASS: model_class,
@@ -66,6 +69,7 @@ def call_facts(
                 names.KERAS_VERSION: keras_version,
             }
         ),
+        naming={**model, names.OPERATION_NAME: operation},
         duration_attributes=shared,
         model_attributes=model,
     )
@@ -101,19 +105,25 @@ class _LazyAttributes(Mapping[str, AttributeValue]):
     A span that no sampler wants costs no decoding then; a sampler that looks sees everything.
     """
 
-    __slots__ = ("_facts", "_inference", "_made", "_options")
+    __slots__ = ("_facts", "_inference", "_limit", "_made", "_options")
 
     def __init__(
-        self, inference: Callable[[], Inference], facts: CallFacts, options: Options
+        self,
+        inference: Callable[[], Inference],
+        facts: CallFacts,
+        options: Options,
+        limit: int | None,
     ) -> None:
         self._inference = inference
         self._facts = facts
         self._options = options
+        self._limit = limit
         self._made: dict[str, AttributeValue] | None = None
 
     def items(self) -> ItemsView[str, AttributeValue]:
         if self._made is None:
-            self._made = _attributes(self._inference(), self._facts, self._options)
+            made = _attributes(self._inference(), self._facts, self._options)
+            self._made = made if self._limit is None else within_limit(made, self._limit)
         return self._made.items()
 
     def __getitem__(self, key: str) -> AttributeValue:
@@ -156,7 +166,7 @@ def emit(
         facts.span_name,
         call.context,
         SpanKind.INTERNAL,
-        _LazyAttributes(inference, facts, options),
+        _LazyAttributes(inference, facts, options, limit_of(tracer)),
         call.links,
         start_ns,
     )
@@ -172,7 +182,7 @@ def emit(
 def _attributes(
     inference: Inference, facts: CallFacts, options: Options
 ) -> dict[str, AttributeValue]:
-    attributes = dict(facts.span_attributes)
+    attributes = dict(facts.details)
     attributes[names.INFERENCE_DURATION] = inference.duration_s
     attributes[names.INFERENCE_COLD] = inference.cold
     if inference.rows is not None:
@@ -186,6 +196,8 @@ def _attributes(
         attributes[names.MODEL_TASK] = "opaque"
     if inference.error is not None:
         attributes[names.ERROR_TYPE] = error_type(inference.error)
+    # Last, as the SDK drops the oldest where a hook adds more than its limit allows.
+    attributes.update(facts.naming)
     if options.openinference:
         _add_openinference(attributes)
     return attributes

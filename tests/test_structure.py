@@ -23,7 +23,8 @@ LAYERS = (
     ("export",),
     ("decoding.multiclass", "decoding.independent", "decoding.values"),
     ("decoding.decode", "decoding"),
-    ("cards", "emission"),
+    ("cards", "limits"),
+    ("emission",),
     (
         "propagation.genai",
         "propagation.remote",

@@ -98,7 +98,8 @@ def _record(
     predictions = guarded("upstream of an evaluation", _upstream, subject, stamps=stamps) or ()
     entry = Entry(
         event=names.EVALUATION_EVENT.name,
-        attributes={**evaluation_attributes(evaluation), **upstream_attributes(predictions)},
+        # Where the SDK's limit leaves no room for all, it drops the oldest.
+        attributes={**upstream_attributes(predictions), **evaluation_attributes(evaluation)},
         span_name=names.evaluation_span_name(evaluation.name),
         links=((subject.span_context, names.LINK_EVALUATED),),
         more=(lambda present: _in_forms(evaluation, forms, present)) if forms else None,
