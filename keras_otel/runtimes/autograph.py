@@ -33,7 +33,7 @@ class Tracing(NamedTuple):
     follow: Callable[[Function], Function] = lambda original: original
 
 
-class SilentProxy(wrapt.FunctionWrapper[..., Any]):
+class SilentProxy(wrapt.FunctionWrapper):  # type: ignore[type-arg,unused-ignore]  # wrapt 1 takes none
     """A proxy around a user's function; AutoGraph warns of any other that wrapt makes."""
 
     autograph_info__: ClassVar[dict[str, Any]] = {}
