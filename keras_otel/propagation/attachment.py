@@ -128,8 +128,7 @@ def unreachable_text(provider: Any) -> str:
 
 
 UNREACHABLE_FIX: Final = (
-    "Use the OpenTelemetry SDK's TracerProvider (it can export to the same backend by OTLP), or set "
-    "what keras_otel.current_predictions() returns as attributes yourself"
+    "Use the OpenTelemetry SDK's TracerProvider: it can export to the same backend by OTLP"
 )
 
 
