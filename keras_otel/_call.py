@@ -3,13 +3,30 @@
 from __future__ import annotations
 
 import time
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from opentelemetry.context import Context
 from opentelemetry.trace import Link
 
 from keras_otel._scope import Scope
 from keras_otel.runtimes.adapter import Adapter
+
+
+class Origin(NamedTuple):
+    """Where the arrays of a call's result come from.
+
+    Attributes:
+        is_own: True if they came straight from the model's own call.
+        names: Names of the outputs in the result's order.
+        doubt: Why the result cannot be read as the model's, or None.
+    """
+
+    is_own: bool = True
+    names: tuple[str | None, ...] = (None,)
+    doubt: str | None = None
+
+
+STRAIGHT: Final = Origin()
 
 
 class Call(Scope):
@@ -25,6 +42,7 @@ class Call(Scope):
         "kwargs",
         "links",
         "operation",
+        "origin",
         "start_ns",
         "subject",
     )
@@ -47,6 +65,7 @@ class Call(Scope):
         self.subject = subject
         self.args = args
         self.kwargs = kwargs
+        self.origin = STRAIGHT
         self.context = context
         self.links: tuple[Link, ...] = ()
         self.is_cold = adapter.is_cold(subject, operation)

@@ -27,6 +27,7 @@ from keras_otel.naming import name_from_path, says_something, version_from_path
 from keras_otel.options import Options
 from keras_otel.records import ModelIdentity
 from keras_otel.runtimes.adapter import Adapter
+from keras_otel.runtimes.inspection import Shape
 
 _log = logging.getLogger("keras_otel")
 
@@ -37,6 +38,22 @@ _RETRY_PAUSES_S = (0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0)
 """Between tries to hash in the background."""
 
 _numbers = itertools.count(1)
+
+
+_MAX_READINGS = 256
+
+ReadingKey = tuple[str, bool, str | None, tuple[int, ...]]
+"""Operation, whether the array is the model's own, name of the output, shape without the rows."""
+
+Reading = tuple[Head, bool]
+"""The head of an output, and whether its scale must show in the values."""
+
+
+def _common(one: Shape, other: Shape) -> Shape:
+    """What two shapes agree on; the newer one where they have not even the same rank."""
+    if len(one) != len(other):
+        return other
+    return tuple([n if n == m else None for n, m in zip(one, other, strict=True)])
 
 
 class KnownModel:
@@ -61,14 +78,31 @@ class KnownModel:
         self._fingerprint: str | None = None
         self._is_hashing_in: int | None = None
         self._epoch = 0
+        self.seen_shapes: dict[str | None, Shape] = {}
         self.forget_conclusions()
 
     def forget_conclusions(self) -> None:
         """Drop what follows from description, card and weights; the next inference asks again."""
         self.identity: ModelIdentity | None = None
         self.identity_generation = -1
-        self.heads: dict[tuple[str | None, int | None], Head] = {}
+        self.readings: dict[ReadingKey, Reading] = {}
         self.call_facts: dict[str, CallFacts] = {}
+
+    def note_shapes(self, shapes: dict[str | None, Shape]) -> None:
+        """Note the shapes that the model's own outputs have; a length that varies becomes None."""
+        seen = self.seen_shapes
+        if seen.keys() == shapes.keys():
+            shapes = {name: _common(seen[name], shape) for name, shape in shapes.items()}
+        if shapes != seen:
+            self.seen_shapes = shapes
+            self.readings = {}
+
+    def keep_reading(self, key: ReadingKey, reading: Reading) -> Reading:
+        """Keep how to read the outputs of one shape, for as many shapes as a service may see."""
+        if len(self.readings) >= _MAX_READINGS:
+            self.readings = {}
+        self.readings[key] = reading
+        return reading
 
     def forget_weights(self) -> None:
         """The weights changed: the fingerprint is no longer theirs."""

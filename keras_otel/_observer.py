@@ -17,7 +17,8 @@ from keras_otel import semconv as names
 from keras_otel._call import Call, RowOfCall
 from keras_otel._guard import guarded
 from keras_otel._models import KnownModel, models
-from keras_otel._outputs import OutputReader, as_numpy, leaves_of, undecoded
+from keras_otel._outputs import OutputReader, as_numpy, undecoded
+from keras_otel._own_outputs import leaves_of
 from keras_otel._scope import Scope, current
 from keras_otel._seen import inferences, traced_calls
 from keras_otel._worker import Worker

@@ -9,32 +9,16 @@ import numpy as np
 from keras_otel._call import Call
 from keras_otel._guard import guarded
 from keras_otel._models import KnownModel
+from keras_otel._own_outputs import has_own_step
 from keras_otel.decoding.decode import decode
 from keras_otel.decoding.heads import Head
 from keras_otel.options import Options
 from keras_otel.records import Decoded
 from keras_otel.runtimes import arrays, structures
 from keras_otel.runtimes.arrays import Array, Place
-from keras_otel.runtimes.heads import head_of, task_of
-from keras_otel.runtimes.inspection import output_columns
-from keras_otel.runtimes.structures import Leaf
-
-
-def leaves_of(call: Call, result: Any) -> list[Leaf]:
-    """The outputs of a call.
-
-    Those of the one model call inside an overridden `predict` that returns no arrays itself,
-    but for instance label texts.
-    """
-    leaves = structures.named_leaves(result, call.subject)
-    inner = call.inner
-    if inner is not None and len(inner) == 1 and not _are_arrays(leaves):
-        return structures.named_leaves(inner[0], call.subject)
-    return leaves
-
-
-def _are_arrays(leaves: list[Leaf]) -> bool:
-    return any(place is not Place.OTHER for _, _, place in leaves)
+from keras_otel.runtimes.graph import is_graph
+from keras_otel.runtimes.heads import head_of, outputs_by_shape, task_of
+from keras_otel.runtimes.inspection import Output, own_shapes
 
 
 def as_numpy(leaf: Any) -> Array | None:
@@ -69,18 +53,22 @@ class OutputReader:
         self, call: Call, known: KnownModel, output: str | None, array: Array
     ) -> Decoded:
         """Read one output's numbers."""
-        columns = array.shape[-1] if array.ndim > 1 else None
-        head: Head | None = known.heads.get((output, columns))
-        if head is None:
-            head = head_of(call.subject, known.described(), output, columns)
-            known.heads[output, columns] = head
+        origin = call.origin
+        if origin.doubt is not None:
+            rows = structures.row_count(array) or 0
+            return Decoded(task="opaque", rows=rows, output=output, opaque_reason=origin.doubt)
+        key = (call.operation, origin.is_own, output, array.shape[1:])
+        reading = known.readings.get(key)
+        if reading is None:
+            reading = known.keep_reading(key, self._reading(call, known, output, array))
+        head, verify = reading
         decoded = guarded(
             "decode",
             decode,
             head,
             array,
             max_rows=self._max_rows,
-            verify=call.model is not None or call.operation == "traced",
+            verify=verify,
             count_classes=self._count_classes,
             output=output,
         )
@@ -89,12 +77,43 @@ class OutputReader:
         rows = structures.row_count(array) or 0
         return Decoded(task="opaque", rows=rows, output=output, opaque_reason="decoding failed")
 
+    def _reading(
+        self, call: Call, known: KnownModel, name: str | None, array: Array
+    ) -> tuple[Head, bool]:
+        """The head of an output, and whether its scale must show in the values."""
+        model, origin = call.subject, call.origin
+        has_shapes = bool(guarded("inspect the model", own_shapes, model))
+        is_own = (
+            origin.is_own
+            and not (
+                call.operation.startswith("predict")
+                and guarded("inspect the model", has_own_step, model)
+            )
+            # A `call` of a subclass's own around a graph may return anything.
+            and not (has_shapes and not is_graph(model))
+        )
+        shape = array.shape[1:]
+        if is_own and not has_shapes and len(origin.names) == 1:
+            known.note_shapes({name: shape})
+        output = Output(
+            name=name,
+            index=origin.names.index(name),
+            count=len(origin.names),
+            shape=shape,
+            is_own=is_own,
+        )
+        return head_of(model, known.described(), output, known.seen_shapes), not is_own
+
 
 def undecoded(call: Call, known: KnownModel) -> tuple[Decoded, ...]:
     """What a failed call would have said: its task and rows, and nothing else."""
     rows = structures.row_count((call.args, call.kwargs)) or 0
-    columns = guarded("inspect the model", output_columns, call.subject) or {None: None}
-    heads = {name: head_of(call.subject, known.described(), name, n) for name, n in columns.items()}
+    shapes = guarded("inspect the model", own_shapes, call.subject) or {None: ()}
     return tuple(
-        Decoded(task=task_of(head), rows=rows, output=name) for name, head in heads.items()
+        Decoded(
+            task=task_of(head_of(call.subject, known.described(), output)),
+            rows=rows,
+            output=output.name,
+        )
+        for output in outputs_by_shape(shapes)
     )

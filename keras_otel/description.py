@@ -33,9 +33,9 @@ def describe(
         version: Version label.
         labels: Class names in the order of the output's columns; two for a binary head. For a
             model with several outputs a mapping of output name to such a list.
-        task: `multiclass`, `binary`, `multilabel`, `regression`, `embedding` or `opaque`; for
-            several outputs a mapping of output name to one of these. `binary` and `multilabel`
-            say that the output is a probability, unless the model itself shows it is a logit.
+        task: `multiclass`, `binary`, `multilabel`, `sequence` (a class for each position),
+            `regression`, `embedding` or `opaque`; for several outputs a mapping of output name to
+            one of these. `binary` and `multilabel` say that the output is a probability, unless the model itself shows it is a logit.
         threshold: Probability over which a binary or multilabel class counts, in (0, 1); one
             number, or one for each label. 0.5 where nobody says otherwise.
 

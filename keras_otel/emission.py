@@ -205,7 +205,7 @@ def _attributes(
 
 def _add_output(attributes: dict[str, AttributeValue], decoded: Decoded) -> None:
     attributes[names.MODEL_TASK] = decoded.task
-    if decoded.rows == 1:
+    if decoded.rows == 1 and decoded.task != "sequence":
         if decoded.classes:
             attributes[names.PREDICTION_CLASS] = decoded.classes[0]
             attributes[names.PREDICTION_CLASS_ID] = decoded.class_ids[0]
@@ -241,6 +241,9 @@ def _add_batch(attributes: dict[str, AttributeValue], decoded: Decoded) -> None:
         attributes[names.BATCH_CONFIDENCE_MEAN] = decoded.confidence_mean
     if decoded.confidence_min is not None:
         attributes[names.BATCH_CONFIDENCE_MIN] = decoded.confidence_min
+    if decoded.position_counts:
+        counts = [f"{name}={positions}" for name, positions in decoded.position_counts]
+        attributes[names.PREDICTION_CLASS_COUNTS] = tuple(counts)
     if decoded.dimension is not None:
         attributes[names.EMBEDDING_DIMENSION] = decoded.dimension
 
@@ -262,7 +265,7 @@ def _add_openinference(attributes: dict[str, AttributeValue]) -> None:
     if task == "embedding":
         attributes[names.OPENINFERENCE_SPAN_KIND] = "EMBEDDING"
         attributes[names.OPENINFERENCE_EMBEDDING_MODEL] = attributes[names.MODEL_NAME]
-    elif task in ("multiclass", "binary", "multilabel"):
+    elif task in ("multiclass", "binary", "multilabel", "sequence"):
         attributes[names.OPENINFERENCE_SPAN_KIND] = "DECISION"
 
 

@@ -53,6 +53,12 @@ class Description:
             return self.task.get(output) if output is not None else None
         return self.task
 
+    def speaks_of(self, output: str | None) -> bool:
+        """True if labels or a task are given for this output by its name."""
+        return any(
+            isinstance(part, Mapping) and output in part for part in (self.labels, self.task)
+        )
+
 
 def checked_description(
     *,

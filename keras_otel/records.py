@@ -11,11 +11,14 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Literal, NamedTuple
 
-Task = Literal["multiclass", "binary", "multilabel", "regression", "embedding", "opaque"]
+Task = Literal[
+    "multiclass", "binary", "multilabel", "sequence", "regression", "embedding", "opaque"
+]
 TASKS: tuple[Task, ...] = (
     "multiclass",
     "binary",
     "multilabel",
+    "sequence",
     "regression",
     "embedding",
     "opaque",
@@ -135,9 +138,10 @@ class Decoded(NamedTuple):
         labels: Labels over their threshold; one row only.
         dimension: Length of an embedding.
         norm: Euclidean norm of an embedding; one row only.
-        confidence_mean: Mean confidence over all rows.
-        confidence_min: Least confidence over all rows.
+        confidence_mean: Mean confidence over all rows, or all positions of a sequence.
+        confidence_min: Least confidence over all rows, or all positions of a sequence.
         class_counts: Number of rows of each class, over all rows.
+        position_counts: (class, positions) of a sequence, most frequent first; one row only.
         confidence_sample: (class, confidence) of the rows that stand for the batch in a histogram.
         opaque_reason: Why something could not be read; None where everything was.
     """
@@ -156,6 +160,7 @@ class Decoded(NamedTuple):
     confidence_mean: float | None = None
     confidence_min: float | None = None
     class_counts: Mapping[str, int] = MappingProxyType({})
+    position_counts: tuple[tuple[str, int], ...] = ()
     confidence_sample: tuple[tuple[str, float], ...] = ()
     opaque_reason: str | None = None
 

@@ -149,6 +149,12 @@ PREDICTION_CLASSES: Final = _attribute(
 PREDICTION_CONFIDENCES: Final = _attribute(
     "keras.prediction.confidences", "double[]", "high", "classification, 2 to max_rows rows"
 )
+PREDICTION_CLASS_COUNTS: Final = _attribute(
+    "keras.prediction.class_counts",
+    "string[]",
+    "high",
+    "sequence (a class for each position), one row: at most 16 classes, most frequent first",
+)
 PREDICTION_OPAQUE_REASON: Final = _attribute(
     "keras.prediction.opaque_reason", "string", "low", "when the output could not be decoded"
 )
@@ -166,6 +172,7 @@ _PER_OUTPUT: Final = {
     PREDICTION_LABELS: "labels",
     PREDICTION_CLASSES: "classes",
     PREDICTION_CONFIDENCES: "confidences",
+    PREDICTION_CLASS_COUNTS: "class_counts",
     PREDICTION_OPAQUE_REASON: "opaque_reason",
     BATCH_CONFIDENCE_MEAN: "confidence_mean",
     BATCH_CONFIDENCE_MIN: "confidence_min",

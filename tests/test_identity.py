@@ -221,7 +221,7 @@ def test_thresholds_become_floats(threshold, checked):
         ({"labels": {"topic": ["a", "a"]}}, "labels of output 'topic' must differ"),
         (
             {"task": "classification"},
-            "multiclass, binary, multilabel, regression, embedding, opaque, got 'classification'",
+            "multiclass, binary, multilabel, sequence, regression, embedding, opaque, got 'classification'",
         ),
         ({"task": {"size": "regress"}}, "task of output 'size' must be one of multiclass"),
         ({"task": ["binary"]}, "task must be one of"),

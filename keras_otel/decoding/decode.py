@@ -4,6 +4,7 @@ Decisions:
 
 * A class is named only where the head is known; the largest score is the class whatever its
   scale, but a confidence needs a probability.
+* A row of zeros is padding, unless the scores are known to be logits: it names no class.
 * A row with NaN or a positive infinity names no class (an independent logit of ±infinity does: its
   sigmoid is 0 or 1). In a batch such rows leave the arrays out and the
   reason says how many there were; the summaries cover the rest.
@@ -26,6 +27,7 @@ from keras_otel.decoding.heads import (
     Multilabel,
     Opaque,
     Regression,
+    Sequence,
     Undetermined,
 )
 from keras_otel.decoding.independent import read_binary, read_multilabel
@@ -36,6 +38,7 @@ from keras_otel.decoding.multiclass import (
     read_undetermined,
     tolerance_of,
 )
+from keras_otel.decoding.sequences import read_sequence
 from keras_otel.decoding.values import read_embedding, read_regression
 from keras_otel.records import Decoded
 
@@ -102,6 +105,8 @@ def _decode(head: Head, array: Array, keep: Keep, *, verify: bool) -> Decoded:
             return read_binary(head, array, keep, verify=verify)
         case Multilabel():
             return read_multilabel(head, array, verify=verify)
+        case Sequence():
+            return read_sequence(head, array, verify=verify)
         case Regression():
             return read_regression(array)
         case Embedding():

@@ -15,6 +15,8 @@ class Scale(enum.Enum):
     """Known from the model itself: a softmax or sigmoid made them."""
     LOGIT = "logit"
     """Known from the model itself: a linear layer made them."""
+    HINGE = "hinge"
+    """Known from the loss: the largest score, or the sign of the only one, is the class."""
     UNKNOWN = "unknown"
     """Only the values can tell."""
 
@@ -46,6 +48,13 @@ class Multilabel:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Sequence:
+    """A class for each position of a row: each token of a text, each pixel of an image."""
+
+    of: Multiclass | Binary | Multilabel
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Regression:
     """A number for each row."""
 
@@ -69,4 +78,4 @@ class Opaque:
     reason: str
 
 
-Head = Multiclass | Binary | Multilabel | Regression | Embedding | Undetermined | Opaque
+Head = Multiclass | Binary | Multilabel | Sequence | Regression | Embedding | Undetermined | Opaque

@@ -33,6 +33,8 @@ def read_binary(head: Binary, array: Array, keep: Keep, *, verify: bool) -> Deco
         return opaque(rows, f"binary head with {scores.shape[1]} columns, expected 1")
     if rows == 0:
         return Decoded(task="binary", rows=0)
+    if head.scale is Scale.HINGE:
+        return _read_signs(head, scores[:, 0], keep)
     probability, reason = _probabilities(scores[:, 0], head.scale, verify=verify)
     if probability is None:
         return opaque(rows, reason, "binary")
@@ -45,6 +47,16 @@ def read_binary(head: Binary, array: Array, keep: Keep, *, verify: bool) -> Deco
         bad = with_bad_rows(positive.astype(np.int64), confidence, finite, names, keep)
         return bad._replace(task="binary")
     return classified("binary", positive.astype(np.int64), confidence, names, keep, total)
+
+
+def _read_signs(head: Binary, scores: Array, keep: Keep) -> Decoded:
+    """Class 1 where the score is over 0, as hinge losses want it; no probability is known."""
+    names = names_of(head.labels, 2) or Ordinals(2)
+    positive = (scores > 0).astype(np.int64)
+    finite = np.isfinite(scores)
+    if not finite.all():
+        return with_bad_rows(positive, None, finite, names, keep)._replace(task="binary")
+    return classified("binary", positive, None, names, keep, 0.0)
 
 
 def read_multilabel(head: Multilabel, array: Array, *, verify: bool) -> Decoded:

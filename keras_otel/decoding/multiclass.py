@@ -21,14 +21,27 @@ from keras_otel.decoding.batches import (
 from keras_otel.decoding.heads import Multiclass, Scale, Undetermined
 from keras_otel.records import Decoded
 
+ALL_ZERO = "all scores are zero"
+
+# A layer may make a row of zeros of these; of probabilities and unknown scores it is padding.
+_MAY_BE_ZERO = (Scale.LOGIT, Scale.HINGE)
+
 # Beyond this many columns numpy is faster than a list of floats.
 FEW_COLUMNS = 64
 
 
 def read_undetermined(head: Undetermined, array: Array, keep: Keep) -> Decoded:
-    """Classes if every row is non-negative and sums to 1, else opaque: never a guess."""
-    scores = as_matrix(array)
+    """Classes if every row is non-negative and sums to 1, else opaque: never a guess.
+
+    Rows of a single 1 may as well say which expert, slot or position was chosen, and whole numbers
+    are no probabilities.
+    """
+    scores = as_matrix(array) if array.ndim == 2 and array.dtype.kind == "f" else None
     if scores is not None and scores.shape[0] and scores.shape[1] > 1:
+        if not scores.any(axis=1).all():
+            return opaque(array.shape[0], "no head known")
+        if ((scores == 0.0) | (scores == 1.0)).all():
+            return opaque(array.shape[0], "no head known: rows of a single 1 may be a choice")
         decoded = read_multiclass(Multiclass(labels=head.labels), scores, keep, verify=True)
         if decoded.confidences or decoded.confidence_mean is not None:
             return decoded
@@ -75,12 +88,14 @@ def read_one_row(row: list[float], head: Multiclass, tolerance: float, *, verify
     labels = head.labels
     name = labels[class_id] if labels and len(labels) == len(row) else str(class_id)
     is_probability = abs(total - 1.0) <= tolerance and ordered[0] >= -tolerance
+    if top == 0.0 == ordered[0] and (verify or head.scale not in _MAY_BE_ZERO):
+        return opaque(1, ALL_ZERO, "multiclass")
     if head.scale is Scale.LOGIT and not (verify and is_probability):
         # softmax of the largest score, shifted by it so that nothing overflows
         denominator = sum([math.exp(score - top) for score in row])
         confidence = 1.0 / denominator
         margin = (1.0 - math.exp(ordered[-2] - top)) / denominator
-    elif is_probability:
+    elif is_probability and head.scale is not Scale.HINGE:
         confidence = top
         margin = top - ordered[-2]
     else:
@@ -113,6 +128,8 @@ def _many_rows(scores: Array, head: Multiclass, keep: Keep, *, verify: bool) -> 
         is_probability = _are_probabilities(scores, top, head.scale, verify=verify)
         if is_probability:
             confidence = top
+        elif (verify or head.scale not in _MAY_BE_ZERO) and not scores.any(axis=1).all():
+            return _padded(scores, head, keep, verify=verify)
         elif head.scale is Scale.LOGIT:
             confidence = 1.0 / np.exp(scores - top[:, None]).sum(axis=1)
         else:
@@ -135,9 +152,27 @@ def _many_rows(scores: Array, head: Multiclass, keep: Keep, *, verify: bool) -> 
     return decoded
 
 
+def _padded(scores: Array, head: Multiclass, keep: Keep, *, verify: bool) -> Decoded:
+    """The summaries of the rows that are not all zero, and how many are."""
+    filled: Array = np.asarray(scores.any(axis=1))
+    rows, padding = scores.shape[0], scores.shape[0] - int(np.count_nonzero(filled))
+    if padding == rows:
+        return opaque(rows, ALL_ZERO, "multiclass")
+    rest = _many_rows(scores[filled], head, keep, verify=verify)
+    reasons = [f"{padding} of {rows} rows are all zero", rest.opaque_reason]
+    return rest._replace(
+        rows=rows,
+        classes=(),
+        class_ids=(),
+        confidences=(),
+        margin=None,
+        opaque_reason="; ".join(filter(None, reasons)),
+    )
+
+
 def _are_probabilities(scores: Array, top: Array, scale: Scale, *, verify: bool) -> bool:
     """True if every finite row is non-negative and sums to 1, where the values are to decide."""
-    if scale is Scale.LOGIT and not verify:
+    if scale is Scale.HINGE or (scale is Scale.LOGIT and not verify):
         return False
     tolerance = tolerance_of(scores)
     # numpy is slow along a short last axis: a product with ones adds a row up five times faster.

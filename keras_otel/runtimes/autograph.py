@@ -15,6 +15,7 @@ import wrapt
 
 from keras_otel import _active
 from keras_otel._guard import guarded
+from keras_otel._own_outputs import note_shapes
 from keras_otel._scope import current
 from keras_otel._seen import traced_calls
 
@@ -52,10 +53,13 @@ def graph_tracing(tensorflow: Any, model: Any = None) -> Tracing:
         @functools.wraps(original)
         def in_graph(*args: Any, **kwargs: Any) -> Any:
             scope = current.get()
+            called = args[0] if model is None else model
             if _active.observer is not None and (scope is None or not scope.is_open):
-                called = args[0] if model is None else model
                 guarded("note a traced call", traced_calls.note, called, kwargs)
-            return converted_as_its_caller(tensorflow, original)(*args, **kwargs)
+            result = converted_as_its_caller(tensorflow, original)(*args, **kwargs)
+            if scope is not None and scope.is_open and scope.model is called:
+                guarded("note shapes", note_shapes, scope.model, result)
+            return result
 
         return not_converted(in_graph)
 

@@ -15,6 +15,7 @@ from keras_otel._call import Call
 from keras_otel._guard import guarded
 from keras_otel._models import models
 from keras_otel._observer import Observer
+from keras_otel._own_outputs import has_own_step, note_shapes
 from keras_otel._patching import Wrap
 from keras_otel._scope import Scope, current
 from keras_otel.runtimes.adapter import Adapter
@@ -93,8 +94,12 @@ class _Method(NamedTuple):
     ) -> Call | None:
         """The call to observe, or None if it cannot be an inference."""
         call = guarded("begin", observer.begin, self.runtime, self.operation, model, args, kwargs)
-        if call is not None and self.is_override:
+        if call is None:
+            return None
+        if self.is_override:
             call.model, call.inner = model, []
+        elif self.operation != "call" and guarded("inspect the model", has_own_step, model):
+            call.model = model
         return call
 
     def begin_step(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Call | None:
@@ -143,7 +148,9 @@ def _kept(
         result = original(model, *args, **kwargs)
     finally:
         scope.model = model
-    if scope.inner is not None and not is_promise(result):
+    if scope.inner is None:
+        guarded("note shapes", note_shapes, model, result)
+    elif not is_promise(result):
         scope.inner.append(result)
     return result
 

@@ -38,11 +38,13 @@ def traced(fn: F, model: Any) -> F:
             "pass the compiled function first, its model second"
         )
     # Neither numpy nor wrapt is loaded by `import keras_otel`.
+    from keras_otel._call import Origin
     from keras_otel.runtimes.autograph import SilentProxy, graph_tracing
     from keras_otel.runtimes.calls import observed
     from keras_otel.runtimes.steps import is_made_in_steps, observed_steps
 
     adapter = owning_adapter(model, "traced(fn, model)")
+    origin = Origin(is_own=_is_itself(fn, model))
     is_first = True
     tracing = (
         graph_tracing(sys.modules["tensorflow"], model) if adapter.backend == "tensorflow" else None
@@ -58,6 +60,7 @@ def traced(fn: F, model: Any) -> F:
         call = guarded("begin", observer.begin, adapter, "traced", model, args, kwargs)
         if call is not None:
             call.is_cold, is_first = is_first, False
+            call.model, call.origin = model, origin
         return call
 
     def wrapper(wrapped: Any, _instance: Any, args: Any, kwargs: Any) -> Any:
@@ -76,3 +79,13 @@ def traced(fn: F, model: Any) -> F:
 
     proxy: Any = SilentProxy(fn, wrapper)
     return cast("F", proxy)
+
+
+def _is_itself(fn: Any, model: Any) -> bool:
+    """True if a compiled function is the model and nothing around it."""
+    # tf.function, torch.compile, jax.jit, in that order.
+    for attribute in ("python_function", "_orig_mod", "__wrapped__"):
+        inner = getattr(fn, attribute, None)
+        fn = fn if inner is None else inner
+    is_method = getattr(fn, "__name__", "") in ("call", "__call__")
+    return fn is model or (is_method and getattr(fn, "__self__", None) is model)

@@ -73,6 +73,14 @@ class LabelTexts(keras.Model):
         return [CLASSES[i] for i in super().predict(x, **kwargs).argmax(axis=1)]
 
 
+class Sharpened(LabelTexts):
+    """A model whose `predict` makes the probable more probable."""
+
+    def predict(self, x: Any, **kwargs: Any) -> np.ndarray:
+        squares = keras.Model.predict(self, x, **kwargs) ** 2
+        return squares / squares.sum(axis=1, keepdims=True)
+
+
 class Averaging(LabelTexts):
     """A model whose `predict` averages several calls of itself."""
 

@@ -12,11 +12,11 @@ import numpy as np
 import pytest
 
 import keras_otel
-from keras_otel import _guard, _models, _observer, _outputs, description, emission
+from keras_otel import _guard, _models, _observer, _outputs, _own_outputs, description, emission
 from keras_otel.metrics import Instruments
 from keras_otel.runtimes import arrays, heads, overrides, structures
 from keras_otel.runtimes.keras3 import Keras3
-from tests.backends.models import IS_EAGER, TRAINS, LabelTexts, classifier, rows
+from tests.backends.models import IS_EAGER, TRAINS, LabelTexts, Sharpened, classifier, rows
 
 # What is made to raise, and the site whose guard must catch it.
 FAULTS = [
@@ -30,6 +30,8 @@ FAULTS = [
     (arrays, "place", "observe"),
     (arrays, "to_numpy", "read the output"),
     (_outputs, "decode", "decode"),
+    (_own_outputs, "note_shapes", "note shapes"),
+    (_own_outputs, "_are_ordered_alike", "compare outputs"),
     (_outputs, "head_of", "observe"),
     (heads, "inspect_head", "inspect the model"),
     (_observer, "call_facts", "observe"),
@@ -69,6 +71,7 @@ def outcomes(model: keras.Model, path: Path) -> list[Any]:
         lambda: doomed.predict_on_batch(np.ones((1, 9), "float32")),
         lambda: keras.models.load_model(path).predict_on_batch(rows()),
         lambda: LabelTexts().predict(rows(), verbose=0) and None,
+        lambda: Sharpened().predict(rows(), verbose=0) is None or None,
     ]
     if IS_EAGER:
         calls.append(lambda: model(rows()))

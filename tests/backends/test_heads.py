@@ -162,15 +162,6 @@ def test_a_described_class_without_a_probability(telemetry):
     assert "keras.prediction.confidence" not in attributes
 
 
-def test_segmentation_is_opaque(telemetry):
-    """A class for every pixel is not one prediction a row."""
-    inputs = keras.Input((4, 4, 2))
-    model = keras.Model(inputs, keras.layers.Conv2D(3, 1, activation="softmax")(inputs))
-    attributes, _ = attributes_of(telemetry, model, np.ones((1, 4, 4, 2), "float32"))
-    assert attributes["keras.model.task"] == "opaque"
-    assert "many predictions a row" in attributes["keras.prediction.opaque_reason"]
-
-
 @pytest.mark.parametrize("n", [1, 3])
 def test_nan_names_no_class(telemetry, n):
     """Rows of NaN are marked and named nothing; the result reaches the caller as it is."""

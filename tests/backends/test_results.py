@@ -179,6 +179,7 @@ class ModelOutput(OrderedDict[str, Any]):
     [
         (Pair(ARRAY, ARRAY), ["output_0", "output_1"]),
         (namedtuple("Point", "x y")(ARRAY, ARRAY), ["output_0", "output_1"]),  # noqa: PYI024
+        (namedtuple("TopK", "values items")(ARRAY, ARRAY), ["output_0", "output_1"]),  # noqa: PYI024
         ([ARRAY, (ARRAY,)], ["output_0", "output_1.output_0"]),
         ({"a": ARRAY, "b": None, 3: ARRAY}, ["a", "3"]),
         (OrderedDict(b=ARRAY, a=ARRAY), ["b", "a"]),

@@ -20,6 +20,7 @@ from keras_otel.decoding.heads import (
     Opaque,
     Regression,
     Scale,
+    Sequence,
     Undetermined,
 )
 
@@ -88,6 +89,14 @@ heads: st.SearchStrategy[Head] = st.one_of(
     ),
     st.builds(Regression),
     st.builds(Embedding),
+    st.builds(
+        Sequence,
+        of=st.one_of(
+            st.builds(Multiclass, labels=_labels, scale=scales),
+            st.builds(Binary, labels=_labels, scale=scales, threshold=_thresholds),
+            st.builds(Multilabel, labels=_labels, scale=scales),
+        ),
+    ),
     st.builds(Undetermined, labels=_labels),
     st.builds(Opaque, reason=st.just("said so")),
 )

@@ -178,3 +178,23 @@ def test_a_mask_for_each_row_is_opaque():
     decoded = decode(PROBABILITY, np.zeros((1, 4, 4, 1)))
 
     assert decoded.opaque_reason == "output of rank 4 holds many predictions a row"
+
+
+@given(matrices(min_columns=1, max_columns=1))
+@patient
+def test_the_sign_of_a_hinge_score_is_the_class(scores):
+    """Class 1 is over 0, whatever the threshold of probabilities, and nothing is said of how sure."""
+    decoded = decode(Binary(labels=("no", "yes"), scale=Scale.HINGE, threshold=0.9), scores)
+
+    assert decoded.classes == tuple("yes" if score > 0 else "no" for score in scores[:, 0])
+    assert decoded.confidences == ()
+
+
+def test_a_hinge_score_of_nan_names_no_class():
+    """NaN has no sign; the other rows are counted."""
+    head = Binary(scale=Scale.HINGE)
+
+    assert decode(head, np.array([[np.nan]])).opaque_reason == NOT_FINITE
+    decoded = decode(head, np.array([[np.nan], [2.0], [-1.0]]))
+    assert decoded.opaque_reason == "1 of 3 rows are NaN or infinite"
+    assert (decoded.task, decoded.class_counts) == ("binary", {"0": 1, "1": 1})

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from keras_otel.decoding.decode import NOT_FINITE, decode
 from keras_otel.decoding.heads import Multiclass, Scale
+from keras_otel.decoding.multiclass import ALL_ZERO
 from tests.decoding.strategies import (
     EXTENSION_DTYPES,
     matrices,
@@ -200,6 +201,7 @@ def test_a_batch_with_bad_rows_is_summarised_over_the_rest(rows, head, data):
 @patient
 def test_class_counts_add_up_to_the_rows(scores, scale, max_rows):
     """Every row is counted in exactly one class, whether its class is listed or not."""
+    scores[(scores == 0).all(axis=1)] += 1  # a row of zeros is padding
     decoded = decode(Multiclass(scale=scale), scores, max_rows=max_rows)
 
     assert sum(decoded.class_counts.values()) == len(scores)
@@ -422,3 +424,56 @@ def test_rows_that_were_kept_can_be_asked_for(rows):
     assert [decoded.prediction(i).class_id for i in range(kept)] == [1] * kept
     with pytest.raises(IndexError, match=f"of a batch of {rows} rows is not kept"):
         decoded.prediction(kept)
+
+
+@pytest.mark.parametrize("head", [PROBABILITY, UNKNOWN])
+@pytest.mark.parametrize("columns", [3, 70])
+def test_a_row_of_zeros_names_no_class(head, columns):
+    """Zeros are padding: the first class of several that are equally impossible is no class."""
+    decoded = decode(head, np.zeros((1, columns)))
+
+    assert (decoded.task, decoded.classes, decoded.class_counts) == ("multiclass", (), {})
+    assert decoded.opaque_reason == ALL_ZERO
+    assert decode(head, np.zeros((4, columns))).opaque_reason == ALL_ZERO
+
+
+def test_padding_below_detections_is_left_out():
+    """Rows of zeros leave the arrays out; mean, minimum and counts are those of the other rows."""
+    rows = np.vstack([ROW, ROW[:, ::-1], np.zeros((3, 3))])
+
+    decoded = decode(PROBABILITY, rows)
+
+    assert decoded.rows == 5
+    assert (decoded.classes, decoded.confidences) == ((), ())
+    assert decoded.class_counts == {"1": 2}
+    assert decoded.confidence_mean == pytest.approx(0.7)
+    assert decoded.opaque_reason == "3 of 5 rows are all zero"
+
+
+def test_padding_and_nan_are_both_named():
+    """A batch with padding and NaN says how many rows of each it holds."""
+    rows = np.vstack([ROW, ROW, np.zeros((1, 3)), np.full((1, 3), np.nan)])
+
+    assert decode(PROBABILITY, rows).opaque_reason == (
+        "1 of 4 rows are all zero; 1 of 3 rows are NaN or infinite"
+    )
+
+
+@pytest.mark.parametrize("rows", [1, 3])
+def test_logits_of_zero_are_a_tie(rows):
+    """A linear layer may well give zeros; those of a wrapped function are padding."""
+    zeros = np.zeros((rows, 4))
+
+    assert decode(LOGIT, zeros).confidences == (0.25,) * rows
+    assert decode(LOGIT, zeros, verify=True).opaque_reason == ALL_ZERO
+
+
+@given(matrices(min_rows=1, max_rows=40, max_columns=80))
+@patient
+def test_hinge_scores_have_a_class_and_no_confidence(scores):
+    """The largest score is the class, and nothing makes a probability of it."""
+    decoded = decode(Multiclass(scale=Scale.HINGE), scores, max_rows=40)
+
+    assert decoded.class_ids == tuple(scores.argmax(axis=1).tolist())
+    assert decoded.confidences == ()
+    assert decoded.confidence_mean is None

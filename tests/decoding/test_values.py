@@ -167,3 +167,28 @@ def test_opaque_says_its_reason():
 
     assert decoded == decode(Opaque(reason="described as opaque"), np.ones((2, 3)), output="mask")
     assert (decoded.task, decoded.rows, decoded.output) == ("opaque", 2, "mask")
+
+
+@pytest.mark.parametrize(
+    "rows",
+    [
+        np.eye(3)[[0, 2]],
+        np.eye(3)[[1]].astype("float32"),
+        np.array([[0, 1]]),
+        np.array([[True, False]]),
+    ],
+)
+def test_undetermined_choices_are_no_classes(rows):
+    """A row of a single 1 may say which expert, slot or position was chosen."""
+    decoded = decode(Undetermined(), rows)
+
+    assert (decoded.task, decoded.classes) == ("opaque", ())
+    assert decoded.opaque_reason.startswith("no head known")
+
+
+def test_undetermined_padding_is_opaque():
+    """A row of zeros beside rows that sum to 1 shows that they are no softmax's."""
+    rows = np.array([[0.5, 0.5], [0.0, 0.0]])
+
+    assert decode(Undetermined(), rows).opaque_reason == "no head known"
+    assert decode(Undetermined(), rows[1:]).opaque_reason == "no head known"

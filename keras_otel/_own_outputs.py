@@ -1,0 +1,106 @@
+"""Which arrays of a result are the model's own output.
+
+A method that a program overrides, or a function that it wraps, may return anything: the texts of the
+labels, the best five of a thousand classes, boxes and scores. Its result is read as the model's
+output only where it has that output's shape. Where a method called the model once and made something
+else of the answer, the answer itself is read.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import numpy as np
+
+from keras_otel._call import Call, Origin
+from keras_otel._guard import guarded
+from keras_otel._models import models
+from keras_otel.runtimes import arrays, structures
+from keras_otel.runtimes.arrays import Place
+from keras_otel.runtimes.inspection import Shape
+from keras_otel.runtimes.structures import Leaf
+
+_STEPS: Final = ("predict_step", "make_predict_function")
+_KERAS: Final = ("keras", "tf_keras")
+
+
+def leaves_of(call: Call, result: Any) -> list[Leaf]:
+    """The outputs of a call, and on the call where they come from."""
+    leaves = structures.named_leaves(result, call.subject)
+    if call.inner is not None:
+        return _of_override(call, call.inner, leaves)
+    if len(leaves) != 1:
+        call.origin = call.origin._replace(names=_names(leaves))
+    return leaves
+
+
+def has_own_step(model: Any) -> bool:
+    """True if what `predict` returns is made by a step of the program's own."""
+    return any(
+        name in getattr(model, "__dict__", ())
+        or str(getattr(getattr(type(model), name, None), "__module__", "keras")).partition(".")[0]
+        not in _KERAS
+        for name in _STEPS
+    )
+
+
+def note_shapes(model: Any, result: Any) -> None:
+    """Note the shapes of what the model itself returned, traced or computed."""
+    models.of(model).note_shapes(
+        {
+            leaf.name: tuple([_length(n) for n in leaf.array.shape])[1:]
+            for leaf in structures.named_leaves(result, model)
+            if leaf.place is not Place.OTHER
+        }
+    )
+
+
+def _length(length: Any) -> int | None:
+    return length if type(length) is int else None
+
+
+def _names(leaves: list[Leaf]) -> tuple[str | None, ...]:
+    return tuple([leaf.name for leaf in leaves])
+
+
+def _of_override(call: Call, inner: list[Any], leaves: list[Leaf]) -> list[Leaf]:
+    call.origin = Origin(is_own=False, names=_names(leaves))
+    if has_own_step(call.subject):
+        return leaves
+    for result in inner:
+        guarded("note shapes", note_shapes, call.subject, result)
+    if len(inner) != 1:
+        return leaves
+    own = structures.named_leaves(inner[0], call.subject)
+    if any(leaf.place is Place.SYMBOLIC for leaf in own):
+        return leaves
+    described = models.of(call.subject).described()
+    if any(described.speaks_of(leaf.name) for leaf in leaves):
+        return leaves
+    are_same = len(own) == len(leaves) and all(
+        mine.array is theirs.array for mine, theirs in zip(own, leaves, strict=True)
+    )
+    if are_same or _shapes(own) != _shapes(leaves):
+        call.origin = Origin(is_own=True, names=_names(own))
+        return own
+    if guarded("compare outputs", _are_ordered_alike, own, leaves) is False:
+        call.origin = call.origin._replace(doubt="its order is not that of the model's own output")
+    return leaves
+
+
+def _shapes(leaves: list[Leaf]) -> list[Shape | None]:
+    """Shapes without the rows; None for what is no array."""
+    return [None if leaf.place is Place.OTHER else tuple(leaf.array.shape)[1:] for leaf in leaves]
+
+
+def _are_ordered_alike(own: list[Leaf], leaves: list[Leaf]) -> bool:
+    """False if a method sorted the scores, so that their columns are no classes any more."""
+    for mine, theirs in zip(own, leaves, strict=True):
+        if mine.place is not Place.HOST or theirs.place is not Place.HOST:
+            continue
+        before, after = arrays.to_numpy(mine.array), arrays.to_numpy(theirs.array)
+        if before.ndim != 2 or before.shape != after.shape or before.shape[1] < 2:
+            continue
+        if not np.array_equal(before.argmax(axis=1), after.argmax(axis=1)):
+            return False
+    return True

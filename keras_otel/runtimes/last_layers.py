@@ -1,0 +1,145 @@
+"""The activation that a subclassed model ends in, where that can be known.
+
+Its `call` is read; where there is no source to read, a layer counts that alone has the output's
+width and was made last.
+"""
+
+from __future__ import annotations
+
+import types
+from typing import Any, NamedTuple
+
+from keras_otel.runtimes.activations import (
+    activation_of,
+    activation_of_function,
+    is_of_keras,
+    operation_name,
+    reshuffling_code,
+    reshuffling_name,
+)
+from keras_otel.runtimes.call_source import LastStep, last_step, plain_function
+from keras_otel.runtimes.graph import TRANSPARENT, is_graph, outputs_of, producer
+
+_DEPTH = 5
+
+
+class Ending(NamedTuple):
+    """What makes an output.
+
+    Attributes:
+        activation: Name of the activation; None where it has none that is known.
+        width: Length of the last axis that it makes; None where that is not known.
+        is_reshaped: Whether its numbers are given another shape afterwards.
+    """
+
+    activation: str | None
+    width: int | None = None
+    is_reshaped: bool = False
+
+    def fits(self, columns: int | None) -> bool:
+        """True if these may be the numbers of an output with as many columns."""
+        if columns is None:
+            return self.is_reshaped and self.width == 1
+        return self.width in (None, columns)
+
+
+def ending_of(model: Any, columns: int | None, depth: int = _DEPTH) -> Ending | None:
+    """The ending of a model or layer with a `call` of its own; None where it is not known."""
+    function = plain_function(getattr(type(model), "call", None))
+    if function is None or depth == 0:
+        return None
+    step = last_step(function)
+    if step is None:
+        return _only_candidate(model, columns)
+    ending = _followed(model, function, step, depth)
+    return ending if ending is not None and ending.fits(columns) else None
+
+
+def reshuffling_call(model: Any) -> str | None:
+    """An operation in a `call` after which a row is no score for each class, or None."""
+    function = plain_function(getattr(type(model), "call", None))
+    if function is None:
+        return None
+    step = last_step(function)
+    last = reshuffling_name(step.path[-1]) if step is not None and step.path else None
+    return last or reshuffling_code(function)
+
+
+def _followed(
+    model: Any, function: types.FunctionType, step: LastStep | None, depth: int
+) -> Ending | None:
+    if step is None or not step.path or depth == 0:
+        return None
+    target = _own(model, step) if step.is_own else _seen_by(function, step.path)
+    if isinstance(target, (list, tuple)) and step.index is not None:
+        target = target[step.index] if -len(target) <= step.index < len(target) else None
+    if target is None:
+        return None
+    known = activation_of_function(target)
+    if known is not None:
+        is_over_last_axis = step.keywords.isdisjoint(("axis", "dim"))
+        return Ending(known, is_reshaped=step.is_reshaped) if is_over_last_axis else None
+    if operation_name(target) in TRANSPARENT and activation_of(target) in (None, "linear"):
+        before = _followed(model, function, step.argument, depth - 1)
+    else:
+        before = _of_layer(target, depth)
+    if before is None:
+        return None
+    return before._replace(is_reshaped=before.is_reshaped or step.is_reshaped)
+
+
+def _of_layer(layer: Any, depth: int) -> Ending | None:
+    if is_graph(layer):
+        outputs = list(outputs_of(layer).values())
+        if len(outputs) != 1:
+            return None
+        rank = len(outputs[0].shape)
+        return Ending(activation_of(producer(outputs[0]), rank), outputs[0].shape[-1])
+    if not is_of_keras(layer):
+        function = plain_function(getattr(type(layer), "call", None))
+        step = None if function is None else last_step(function)
+        return None if function is None else _followed(layer, function, step, depth - 1)
+    return Ending(activation_of(layer), _width(layer))
+
+
+def _own(model: Any, step: LastStep) -> Any:
+    """What an attribute of the model holds, without running a property."""
+    target = model
+    for name in step.path:
+        held = getattr(target, "__dict__", {})
+        # On PyTorch a layer is kept among the modules.
+        target = held.get(name, (held.get("_modules") or {}).get(name))
+    return target
+
+
+def _seen_by(function: types.FunctionType, path: tuple[str, ...]) -> Any:
+    """What a name in a function stands for, through modules only."""
+    cells = zip(function.__code__.co_freevars, function.__closure__ or (), strict=True)
+    enclosing = {name: cell for name, cell in cells if name == path[0]}
+    try:
+        found = enclosing[path[0]].cell_contents if enclosing else function.__globals__[path[0]]
+    except (KeyError, ValueError):
+        return None
+    for name in path[1:]:
+        found = getattr(found, name, None) if isinstance(found, types.ModuleType) else None
+    return None if isinstance(found, (types.ModuleType, type)) else found
+
+
+def _only_candidate(model: Any, columns: int | None) -> Ending | None:
+    layers = [layer for layer in _flat(model) if layer is not model]
+    of_width = [layer for layer in layers if _width(layer) == columns is not None]
+    weighted = [layer for layer in layers if _width(layer) is not None]
+    if len(of_width) != 1 or weighted[-1:] != of_width:
+        return None
+    return Ending(activation_of(of_width[0]), columns)
+
+
+def _flat(model: Any) -> list[Any]:
+    flatten = getattr(model, "_flatten_layers", None)
+    return [] if flatten is None else list(flatten())
+
+
+def _width(layer: Any) -> int | None:
+    inner = getattr(layer, "layer", None) if type(layer).__name__ == "TimeDistributed" else layer
+    width = getattr(inner, "units", None) or getattr(inner, "filters", None)
+    return width if type(width) is int else None
