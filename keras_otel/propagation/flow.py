@@ -1,262 +1,214 @@
-"""What one task or thread has predicted and used, where its spans alone do not tell.
+"""What one task, job or thread has predicted and used, where its spans alone do not tell.
 
-Concurrent tasks below one span publish to the same nodes. Each of them has a flow of its own, held
-by a context variable from its first prediction or use on: what it predicted itself, or was seen to
+Concurrent code below one span publishes to the same nodes. So each unit (`units`) has a flow of its
+own below a root span, from its first prediction or use on: what it predicted itself, or was seen to
 follow, goes before what others published.
 
-A context that is copied shares its parent's flow until it makes its own, and tells the flow that it
-came from what it predicts: a thread, as that of `to_thread`, is most often waited for, and so was a
-task that is done. What a task that still runs has predicted is its own affair.
+* One unit runs one thing after the other. Its flow is found by the unit, whichever copy of a context
+  the code runs in: a step that LangGraph runs by `copy_context().run` belongs to its caller.
+* A unit starts with what the context that it was started in knew. Contexts hold that as it was when
+  they were copied.
+* What a unit publishes is news for whoever waits for it (`waiting`), and where nobody is known to
+  wait, for the flow that its context came from: a thread is most often waited for, and so was a task
+  that is done. What a task that still runs has predicted is its own affair.
+* The context of a task that waits is brought up to date, so that what the task starts next knows.
 
-Where nothing tells whether what another task or thread predicted was waited for by the running code,
-that code follows nobody.
+Where nothing tells whether what other code predicted was waited for by the running code, that code
+follows nobody.
 
 A flow counts only below the root span it was made under: a thread or a task may be used again.
 """
 
 from __future__ import annotations
 
-import sys
-import threading
-import weakref
-from collections.abc import Iterable, Iterator
-from contextvars import ContextVar
-from typing import Any, Final, NamedTuple
+import itertools
+from collections.abc import Iterable
+from contextvars import Context
 
+from keras_otel.propagation.contexts import Known, set_known
+from keras_otel.propagation.homes import homes
+from keras_otel.propagation.news import Concern, News, newer_of
 from keras_otel.propagation.tree import Node, Publication, Slot, Slots
+from keras_otel.propagation.units import Unit, current_task
 
-
-class Owner:
-    """The task, or else the thread, that runs now."""
-
-    __slots__ = ("_task", "_thread")
-
-    def __init__(self) -> None:
-        self._thread = threading.get_ident()
-        task = _current_task()
-        self._task = None if task is None else weakref.ref(task)
-
-    def is_here(self) -> bool:
-        """True if the same task or thread is running now."""
-        if self._thread != threading.get_ident():
-            return False
-        task = _current_task()
-        return task is None if self._task is None else self._task() is task
-
-    @property
-    def is_task(self) -> bool:
-        """True for a task of asyncio."""
-        return self._task is not None
-
-    @property
-    def is_running(self) -> bool:
-        """True for a task that is not done."""
-        task = None if self._task is None else self._task()
-        return task is not None and not task.done()
-
-
-def _current_task() -> Any:
-    # A program without asyncio does not import it for us.
-    asyncio = sys.modules.get("asyncio")
-    if asyncio is None or asyncio._get_running_loop() is None:  # noqa: SLF001 - the public one raises
-        return None
-    return asyncio.current_task()
-
-
-class Told(NamedTuple):
-    """What a task or thread that came from a flow has predicted since.
-
-    Attributes:
-        slot: Its newest prediction.
-        gate: The task that has to be done before it counts, if any.
-        covers_another: True if another task or thread had told something before.
-    """
-
-    slot: Slot
-    gate: Owner | None
-    covers_another: bool
-
-    @property
-    def is_beside(self) -> bool:
-        """True while the task still runs, so that nobody has waited for it."""
-        return self.gate is not None and self.gate.is_running
-
-    @classmethod
-    def after(cls, earlier: Told | None, publication: Publication, gate: Owner | None) -> Told:
-        """The newest news, in place of earlier ones."""
-        if earlier is None:
-            return cls(Slot(publication), gate, covers_another=False)
-        is_another = earlier.covers_another or earlier.gate is not gate
-        return cls(Slot(publication, earlier.slot), gate, covers_another=is_another)
-
-
-News = dict[str, Told]
-"""By model."""
+_serials = itertools.count(1)
 
 
 class Flow:
-    """The predictions of one task or thread, below one root span.
+    """The predictions of one unit, below one root span.
 
     Attributes:
         root: The node of that span.
-        owner: The task or thread.
-        own: What it predicted, or is known to follow, by model.
-        inherited: What the flow that it came from knew then.
-        doubted: Models of which something else was predicted next to that flow, and whether before
-            this one came from it is not known.
-        later: What contexts copied from its own have published since.
-        upward: The same of the flows that it came from, which it tells in turn, each with the task
-            that has to be done before the news counts there.
+        unit: The task, job or thread.
+        serial: Tells flows apart.
+        parent: The flow that the unit's context came from.
+        own: What the unit predicted, or is known to follow, by model.
+        inherited: What the context that it was started in knew.
+        doubted: Models of which something else was predicted next to that context, and whether
+            before this unit started is not known.
+        later: What other code has predicted since, for this unit.
+        number: Counts what happened in this flow.
+        home_number: The number of the last time that something happened in the flow's home, the
+            context that the unit was first seen in, and not in a copy of it.
     """
 
-    __slots__ = ("doubted", "epoch", "inherited", "later", "own", "owner", "root", "upward")
+    __slots__ = (
+        "_is_telling",
+        "doubted",
+        "epoch",
+        "home_number",
+        "inherited",
+        "later",
+        "number",
+        "own",
+        "parent",
+        "root",
+        "serial",
+        "unit",
+    )
 
-    def __init__(self, root: Node, owner: Owner | None = None) -> None:
+    def __init__(self, root: Node, unit: Unit) -> None:
         self.root = root
         self.epoch = root.epoch
-        self.owner = Owner() if owner is None else owner
+        self.unit = unit
+        self.serial = next(_serials)
+        self.parent: Flow | None = None
         self.own: Slots = {}
         self.inherited: Slots = {}
         self.doubted: frozenset[str] = frozenset()
-        self.later: News = {}
-        self.upward: tuple[tuple[News, Owner | None], ...] = ()
+        self.later: dict[str, News] = {}
+        self.number = 0
+        self.home_number = 0
+        self._is_telling = False
 
-    def branch(self) -> Flow:
-        """The flow of a task or thread that started with this one."""
-        flow = Flow(self.root)
-        flow.inherited = {**self.inherited, **self.own}
-        flow.doubted = self.doubted.difference(self.own).union(self._news_of_others())
-        gate = flow.owner if flow.owner.is_task else None
-        above = [(later, outer if outer is not None else gate) for later, outer in self.upward]
-        flow.upward = ((self.later, gate), *above)
-        return flow
-
-    def _news_of_others(self) -> Iterator[str]:
-        for model, told in self.later.items():
-            known = self.own.get(model) or self.inherited.get(model)
-            if known is None or (told.is_beside and not told.covers_another):
-                continue
-            if not told.slot.latest.says_the_same(known.latest):
-                yield model
-
-    def with_own(self, own: Iterable[Slot]) -> Flow:
-        """The same flow after something of its own; branches that have it keep the old one."""
-        flow = Flow(self.root, self.owner)
-        flow.own = dict(self.own)
-        for slot in own:
-            flow.own[slot.latest.model] = slot
-        flow.inherited, flow.doubted = self.inherited, self.doubted
-        flow.later, flow.upward = self.later, self.upward
-        return flow
+    # -- what the unit follows ------------------------------------------------------------------
 
     def newest_followed(self, model: str) -> int:
-        """Number of the newest publication that this code, or that it came from, made or used."""
+        """Return the number of the newest publication that this code made, used or started with."""
         slot = self.own.get(model) or self.inherited.get(model)
         return -1 if slot is None else slot.latest.number
 
     def newest_seen(self, model: str) -> int:
-        """The same, but also of one that the running code has waited for."""
-        told = self.later.get(model)
-        if told is None or told.is_beside or not self.owner.is_here():
+        """Return the same, but also of one that the running code has waited for."""
+        news = self.later.get(model)
+        if news is None or news.is_beside:
             return self.newest_followed(model)
-        return max(told.slot.latest.number, self.newest_followed(model))
+        return max(news.slot.latest.number, self.newest_followed(model))
 
     def verdict(self, model: str) -> Slot | None:
-        """What this flow says of a model; None where the nearest span has to decide."""
-        is_here = self.owner.is_here()
+        """Return what this flow says of a model; None where the nearest span has to decide."""
         own = self.own.get(model)
         known = own if own is not None else self.inherited.get(model)
-        told = self.later.get(model)
-        news = None
-        if told is not None and is_here and not told.is_beside and not told.slot.is_ambiguous:
-            news = told.slot
+        news = self.later.get(model)
+        counted = None
+        if news is not None and not news.is_beside and not news.slot.is_ambiguous:
+            counted = news.slot
         if known is None:
-            return news
+            return None if counted is None else self._unless_orphaned(counted)
         if known.is_ambiguous:
             # A step of the code that is undecided may know better, one that it shares may not.
-            return None if own is not None and is_here else news or known
-        if told is None:
+            return None if own is not None else counted or known
+        if news is None:
             is_doubted = own is None and model in self.doubted
             return Slot.undecided(known.latest) if is_doubted else known
-        latest = told.slot.latest
-        if latest.says_the_same(known.latest) and not told.slot.is_ambiguous:
-            return news or known
-        if latest.is_used and told.is_beside and is_here and not told.covers_another:
+        latest = news.slot.latest
+        if latest.says_the_same(known.latest) and not news.slot.is_ambiguous:
+            return counted or known
+        if latest.is_used and news.is_beside and not news.covers_another:
             return known  # used by that task: what this one used is its own
-        is_open = own is not None and own.latest.is_open
-        if latest.is_used or is_open or news is None:
-            # Somebody has predicted something else, and nothing tells whether for this code.
+        if counted is None:
             return Slot.undecided(latest)
-        return news
+        return self._unless_orphaned(newer_of(known, news, is_own=own is not None))
 
+    def _unless_orphaned(self, slot: Slot) -> Slot:
+        """Return what other code predicted for this unit, unless it may have waited for more.
 
-_MAX_ROOTS: Final = 8
+        Where nobody is known to wait for a prediction, it may be this unit, also where only the
+        flow that the unit's context came from has heard of it.
+        """
+        above = self.parent
+        while above is not None:
+            news = above.later.get(slot.latest.model)
+            if (
+                news is not None
+                and news.orphan > max(slot.latest.knows, self.inherited_number(slot.latest.model))
+                and not news.is_beside
+                and not news.slot.latest.says_the_same(slot.latest)
+            ):
+                return Slot.undecided(slot.latest)
+            above = above.parent
+        return slot
 
-_current: Final[ContextVar[tuple[Flow, ...]]] = ContextVar("keras_otel_flows", default=())
-"""One flow for each root span that the running code is below, as requests may nest; newest last."""
+    def inherited_number(self, model: str) -> int:
+        """Return the number of the publication that the unit started with."""
+        slot = self.inherited.get(model)
+        return -1 if slot is None else slot.latest.number
 
+    # -- what happens in it ---------------------------------------------------------------------
 
-def flow_below(root: Node) -> Flow | None:
-    """The flow that the running code has, or shares, if it counts below this root.
+    def add(self, slots: Iterable[Slot]) -> None:
+        """Note what the unit predicted or used just now."""
+        for slot in slots:
+            self.own[slot.latest.model] = slot
+            self.later.pop(slot.latest.model, None)
+        self.number += 1
+        if self.root.start is not None:  # else nobody will see the request end
+            if self.number == 1:
+                homes.settle(self.root.number, self.serial)
+            if homes.is_here(self.root.number, self.serial):
+                self.home_number = self.number
+        set_known(self.known())
 
-    It counts if it was made under that root, which has not been cleared since.
-    """
-    for flow in reversed(_current.get()):
-        if flow.root is root:
-            return flow if flow.epoch == root.epoch else None
-    return None
-
-
-def _set(flow: Flow) -> None:
-    others = [each for each in _current.get() if each.root is not flow.root and each.root.is_open()]
-    _current.set((*others[1 - _MAX_ROOTS :], flow))
-
-
-def note_started(root: Node) -> None:
-    """A span was started: a task that still shares another one's flow branches off here."""
-    flow = flow_below(root)
-    if flow is not None and _current_task() is not None and not flow.owner.is_here():
-        _set(flow.branch())
-
-
-def note_known(root: Node, publications: Iterable[Publication]) -> None:
-    """Tell new publications which ones the running task or thread has seen before."""
-    flow = flow_below(root)
-    if flow is None:
-        return
-    for publication in publications:
-        publication.knows = flow.newest_seen(publication.model)
-
-
-def note_published(root: Node, publications: Iterable[Publication]) -> None:
-    """The running task or thread predicted something below this root."""
-    flow = _own_flow(root)
-    slots = []
-    for publication in publications:
+    def hear(self, publication: Publication, concern: Concern) -> None:
+        """Note what other code predicted for this unit."""
         model = publication.model
-        between = flow.later.pop(model, None)
-        earlier = (flow.own.get(model), None if between is None else between.slot)
-        slots.append(Slot(publication, *earlier))
-        for later, gate in flow.upward:
-            later[model] = Told.after(later.get(model), publication, gate)
-    _set(flow.with_own(slots))
+        self.later[model] = News.after(self.later.get(model), publication, concern)
+        if concern.is_awaited:
+            self._bring_up_to_date(concern.context)
 
+    def _bring_up_to_date(self, context: Context | None) -> None:
+        """Let what the waiting task starts next know what it has waited for."""
+        task = self.unit.anchor
+        if self._is_telling or task is None:
+            return
+        loop = task.get_loop()
+        if current_task() is not None and loop is current_task().get_loop():
+            if context is not None:
+                self._hear_in(context)
+            return
+        self._is_telling = True
+        # Only the loop's own thread knows that the task does not run. It waits for what runs here,
+        # so this comes before anything that the task does next.
+        if context is None:
+            loop.call_soon_threadsafe(self._heard_in_own_context)
+        else:
+            loop.call_soon_threadsafe(self._heard, context=context)
 
-def note_used(root: Node, publications: Iterable[Publication]) -> None:
-    """A span of the running task or thread carries these predictions, so it follows them."""
-    flow = _own_flow(root)
-    slots = []
-    for publication in publications:
-        own = flow.own.get(publication.model)
-        if own is None or (own.latest is not publication and not own.is_ambiguous):
-            slots.append(Slot(publication))
-            flow.later.pop(publication.model, None)
-    if slots:
-        _set(flow.with_own(slots))
+    def _hear_in(self, context: Context) -> None:
+        try:
+            context.run(self._heard)
+        except RuntimeError:  # the code that it waits for runs in this very context
+            self._heard()
 
+    def _heard_in_own_context(self) -> None:
+        from keras_otel.propagation.waiting import context_of
 
-def _own_flow(root: Node) -> Flow:
-    flow = flow_below(root)
-    if flow is None:
-        return Flow(root)
-    return flow if flow.owner.is_here() else flow.branch()
+        context = context_of(self.unit.anchor)
+        if context is None:
+            self._is_telling = False
+        else:
+            context.run(self._heard)
+
+    def _heard(self) -> None:
+        self._is_telling = False
+        self.number += 1
+        self.home_number = self.number
+        homes.settle(self.root.number, self.serial)
+        set_known(self.known())
+
+    def known(self) -> Known:
+        """Return what a context copied now is to know."""
+        news = {model: each for model, each in self.later.items() if each.is_awaited}
+        return Known(
+            self, self.number, {**self.inherited, **self.own}, news, self.doubted - set(self.own)
+        )

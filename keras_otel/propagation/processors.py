@@ -16,7 +16,7 @@ from keras_otel import semconv as names
 from keras_otel._guard import guarded
 from keras_otel.options import Propagate, resolve
 from keras_otel.propagation import recent
-from keras_otel.propagation.flow import note_started
+from keras_otel.propagation.flow_events import note_ended, note_root, note_started
 from keras_otel.propagation.genai import (
     has_genai_name,
     is_genai_scope,
@@ -77,7 +77,9 @@ class KerasSpanProcessor(SpanProcessor):
         guarded("span end", self._ending, span)
 
     def on_end(self, span: ReadableSpan) -> None:
-        """Nothing: a span that has ended is still an ancestor."""
+        """Let go of a request's contexts; a span that has ended is still an ancestor."""
+        if span.parent is None or span.parent.is_remote:
+            guarded("span end", _ended, span)
 
     def set_enabled(self, is_enabled: bool) -> None:  # noqa: FBT001 - the only argument, and named
         """Stop, or go on; a processor cannot be taken out of its provider."""
@@ -106,7 +108,9 @@ class KerasSpanProcessor(SpanProcessor):
         node = tree.add_started(span, None if above is None else parent)
         if node is None:
             return  # another processor of ours was faster
-        if above is not None:
+        if above is None:
+            note_root(node)
+        else:
             note_started(node.root)
         mode = self._mode.now()
         if mode == "none":
@@ -149,6 +153,13 @@ def _watch(
         undecided.used = seen.newly_used
         undecided.stamps = is_due
         watch(node, undecided)
+
+
+def _ended(span: ReadableSpan) -> None:
+    context = span.get_span_context()
+    root = None if context is None else tree.root_with(context)
+    if root is not None:
+        note_ended(root)
 
 
 def _stamp(span: Span, attributes: Mapping[str, AttributeValue], seen: Seen) -> bool:

@@ -8,7 +8,7 @@ from opentelemetry.context import Context
 from opentelemetry.trace import Span, get_current_span
 
 from keras_otel.propagation import recent
-from keras_otel.propagation.flow import note_known, note_published
+from keras_otel.propagation.flow_events import note_known, note_published
 from keras_otel.propagation.stamps import plain, stamp
 from keras_otel.propagation.tree import Publication, tree
 from keras_otel.propagation.undecided import settle
@@ -134,11 +134,10 @@ def _publish(context: Context, publications: list[Publication], *, is_callers: b
         node = tree.node_for(calling)
         if node.root.undecided:
             settle(node.root)
-        if is_callers:
-            note_known(node.root, publications)
+        flow = note_known(node.root, publications) if is_callers else None
         node.publish(publications)
-        if is_callers:
-            note_published(node.root, publications)
+        if flow is not None:
+            note_published(flow, publications)
 
 
 def _remember(span: Span, publications: Iterable[Publication]) -> None:

@@ -22,7 +22,9 @@ from opentelemetry.trace import Span, SpanContext, get_current_span
 from keras_otel import semconv as names
 from keras_otel.propagation import recent
 from keras_otel.propagation.explicit import given_predictions
-from keras_otel.propagation.flow import Flow, flow_below, note_used
+from keras_otel.propagation.flow import Flow
+from keras_otel.propagation.flow_events import note_used
+from keras_otel.propagation.flows import flow_below
 from keras_otel.propagation.genai import has_genai_name, is_genai_scope
 from keras_otel.propagation.remote import remote_predictions
 from keras_otel.propagation.stamps import plain
@@ -116,7 +118,7 @@ def current_predictions() -> tuple[UpstreamPrediction, ...]:
     position = tree.node_of(get_current_span())
     seen = seen_from(position, None)
     flow = None if position is None else flow_below(position.root)
-    if flow is None or not flow.owner.is_here():
+    if flow is None:
         return seen.predictions()
     shown = {p.model for p in seen.published} | {p.model for p in seen.given}
     own = [s.latest for s in flow.own.values() if s.is_ambiguous and s.latest.model not in shown]
@@ -200,7 +202,7 @@ def _decide(position: Node, flow: Flow | None, model: str) -> Slot | None:
     # it, where the task that made it still counts, or in another step, where it does not.
     if verdict.latest.path[0] not in above:
         # Code that came from another task may share the step with whoever predicted in it.
-        has_own = flow is not None and flow.owner.is_here() and model in flow.own
+        has_own = flow is not None and model in flow.own
         return nearest if has_own else Slot.undecided(nearest.latest)
     return _unless_replaced(verdict, nearest, flow)
 

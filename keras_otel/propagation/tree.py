@@ -16,10 +16,12 @@ import threading
 import weakref
 from collections.abc import Iterable
 from typing import Any, Final
+from weakref import WeakKeyDictionary
 
 from opentelemetry.trace import Span, SpanContext
 
 from keras_otel._forks import run_in_child
+from keras_otel.propagation.units import Unit
 from keras_otel.records import UpstreamPrediction
 
 MAX_MODELS: Final = 64
@@ -38,6 +40,8 @@ class Publication:
         is_pending: True until the prediction is known.
         is_addressed: True if it was made elsewhere for this place, as a row of a shared call.
         is_used: True once a span about GenAI carries it.
+        users: Of other code that used it, the flow and those that it belongs to.
+        maker: Number of the flow that made it; 0 for a row of a shared call.
         number: Orders publications by time.
         knows: Number of the newest one of this model that the code which made it had seen; -1
             without one.
@@ -50,10 +54,12 @@ class Publication:
         "is_pending",
         "is_used",
         "knows",
+        "maker",
         "model",
         "number",
         "path",
         "prediction",
+        "users",
         "waiting",
     )
 
@@ -70,9 +76,11 @@ class Publication:
         self.is_pending = is_pending
         self.is_addressed = is_addressed
         self.is_used = False
+        self.maker = 0
         self.number = next(_numbers)
         self.knows = -1
         self.path: tuple[int, ...] = ()
+        self.users: list[tuple[int, ...]] = []
         self.waiting: list[weakref.ref[Span]] = []
 
     def says_the_same(self, other: Publication) -> bool:
@@ -100,13 +108,12 @@ class Publication:
     def competes_with(self, earlier: Publication) -> bool:
         """True if whoever made neither of the two cannot know which one to follow.
 
-        One that was used is replaced only by code that knew of it. Of a row of a shared call
-        nobody knows whose it is but the code that waits for it.
+        Code that knew of the earlier one replaces it. Of a row of a shared call nobody knows whose
+        it is but the code that waits for it.
         """
         if earlier.prediction is None and not earlier.is_pending:
             return False
-        is_known = earlier.number <= self.knows and not earlier.is_addressed
-        is_replaced = earlier.is_used and is_known
+        is_replaced = earlier.number <= self.knows and not earlier.is_addressed
         return not is_replaced and not earlier.says_the_same(self)
 
 
@@ -115,8 +122,8 @@ class Slot:
 
     Attributes:
         latest: The prediction.
-        is_ambiguous: True if another one, which differs, is still to be used or was made side by
-            side with the latest.
+        is_ambiguous: True if another one, which differs, was made by code that the latest one's
+            did not know of.
         follows_use: True if an earlier one was used.
         addressed: The newest one that was made elsewhere for this place.
     """
@@ -161,11 +168,25 @@ class Node:
     """One span's place in the tree.
 
     Attributes:
+        start: At a root, the task or thread that started it, where that was seen.
+        main: At a root, the flow of that task or thread; see `propagation.flow`.
+        flows: At a root, the flows of the others, by what stands for each.
         undecided: At a root, the open spans that may turn out to be about GenAI, by the number of
             their node; see `propagation.undecided`.
     """
 
-    __slots__ = ("epoch", "number", "parent", "root", "slots", "span", "undecided")
+    __slots__ = (
+        "epoch",
+        "flows",
+        "main",
+        "number",
+        "parent",
+        "root",
+        "slots",
+        "span",
+        "start",
+        "undecided",
+    )
 
     def __init__(self, span: weakref.ref[Span], parent: Node | None) -> None:
         self.span = span
@@ -175,6 +196,9 @@ class Node:
         self.undecided: dict[int, Any] | None = None
         self.epoch = 0
         self.number = next(_numbers)
+        self.start: Unit | None = None
+        self.main: Any = None
+        self.flows: WeakKeyDictionary[Any, Any] | None = None
 
     def is_open(self) -> bool:
         """True while the span has not ended, as far as can be seen."""
@@ -246,6 +270,11 @@ class Tree:
             return None
         return span
 
+    def root_with(self, context: SpanContext) -> Node | None:
+        """The node of the root span with this context, if it is there."""
+        node = self._nodes.get(context.span_id)
+        return node if node is not None and node.parent is None else None
+
     def add_started(self, span: Span, parent: Span | None) -> Node | None:
         """Make the node of a span that starts below a local one, or as a root where that is None.
 
@@ -270,6 +299,7 @@ class Tree:
         """Forget what was predicted below this root."""
         with self.lock:
             root.epoch += 1
+            root.flows = None
             for node in list(self._nodes.values()):
                 if node.root is root:
                     node.slots = None
@@ -279,6 +309,7 @@ class Tree:
         node = self._nodes.get(key)
         if node is not None and node.span is gone:  # else the key has a new owner
             del self._nodes[key]
+            node.main = node.flows = None  # each of them knows the node
 
     def __len__(self) -> int:
         return len(self._nodes)

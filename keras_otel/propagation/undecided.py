@@ -14,10 +14,12 @@ from typing import Any
 
 from opentelemetry.trace import Span
 
-from keras_otel.propagation.flow import Owner, flow_below, note_used
+from keras_otel.propagation.flow_events import note_used
+from keras_otel.propagation.flows import flow_below
 from keras_otel.propagation.genai import has_genai_name, is_look_up
 from keras_otel.propagation.stamps import plain
 from keras_otel.propagation.tree import Node, Publication
+from keras_otel.propagation.units import starting_unit
 from keras_otel.records import UpstreamPrediction
 
 Predictions = tuple[UpstreamPrediction, ...]
@@ -31,10 +33,10 @@ class Undecided:
         predictions: Everything it could follow that is known by now.
         used: Those that count as used because of this span alone.
         stamps: Whether it is to be stamped at its end; None if only when it is about GenAI then.
-        owner: The task or thread that started it.
+        unit: The task or thread that started it.
     """
 
-    __slots__ = ("_is_genai", "_span", "owner", "predictions", "published", "stamps", "used")
+    __slots__ = ("_is_genai", "_span", "predictions", "published", "stamps", "unit", "used")
 
     def __init__(
         self,
@@ -50,7 +52,7 @@ class Undecided:
         self.predictions = predictions
         self.used: tuple[Publication, ...] = ()
         self.stamps: bool | None = None
-        self.owner = Owner()
+        self.unit = starting_unit()
 
     def is_gone(self) -> bool:
         """True if nobody holds the span any longer."""
@@ -141,7 +143,7 @@ def note_followed(root: Node, undecided: Undecided) -> None:
     Unless something newer was predicted since, or another task or thread than that of the span
     ends it. The tree's lock is held.
     """
-    if not undecided.owner.is_here():
+    if not undecided.unit.is_here():
         return
     flow = flow_below(root)
     slots = root.slots or {}

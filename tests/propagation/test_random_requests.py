@@ -7,6 +7,7 @@ import contextvars
 import gc
 import threading
 from collections.abc import Coroutine, Generator, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -48,14 +49,25 @@ class Span:
 
 
 @dataclass(frozen=True)
-class Fork:
-    """Blocks that run side by side and are waited for."""
+class Copy:
+    """A block that runs in a copy of the context, as LangGraph and LangChain run each step."""
 
-    kind: Literal["tasks", "threads"]
+    block: Block
+
+
+Kind = Literal["tasks", "threads", "jobs"]
+"""Jobs are those of `asyncio.to_thread`; where no task runs they are threads too."""
+
+
+@dataclass(frozen=True)
+class Fork:
+    """Blocks that run side by side and are waited for; a single one is awaited by itself."""
+
+    kind: Kind
     blocks: tuple[Block, ...]
 
 
-Op = Predict | Ask | Pause | Span | Fork
+Op = Predict | Ask | Pause | Span | Copy | Fork
 Block = tuple[Op, ...]
 
 
@@ -125,6 +137,8 @@ class Forked:
 
     fork: Fork
     codes: tuple[Code, ...]
+    context: contextvars.Context | None = None
+    """The context that forks, where that is not the driver's own."""
 
 
 Steps = Generator[Forked | None, None, None]
@@ -150,6 +164,8 @@ class World:
                     yield None
                 case Span(block=inner, is_root=is_root):
                     yield from self._span(inner, code, is_root=is_root)
+                case Copy(block=inner):
+                    yield from in_copied_context(self.steps(inner, code))
                 case Fork() as fork:
                     codes = tuple(code.copy() for _ in fork.blocks)
                     yield Forked(fork, codes)
@@ -207,6 +223,19 @@ class World:
         code.request = outer
 
 
+def in_copied_context(steps: Steps) -> Steps:
+    """Run code in a copy of the context, which it comes back to after each pause."""
+    context = contextvars.copy_context()
+    while True:
+        try:
+            forked = context.run(next, steps)
+        except StopIteration:
+            return
+        if forked is not None:
+            forked = Forked(forked.fork, forked.codes, forked.context or context)
+        yield forked
+
+
 class Baton:
     """Threads that take turns: one runs until it pauses, then the next one."""
 
@@ -227,6 +256,19 @@ class Baton:
         self._turns[0].release()
         for thread in threads:
             thread.join()
+        for error in self._errors:
+            raise error
+
+    async def run_jobs(self, world: World, forked: Forked) -> None:
+        jobs = [
+            asyncio.to_thread(self._drive, index, world, steps)
+            for index, steps in enumerate(steps_of(world, forked))
+        ]
+        self._turns[0].release()
+        if len(jobs) == 1:
+            await jobs[0]
+        else:
+            await asyncio.gather(*jobs)
         for error in self._errors:
             raise error
 
@@ -262,19 +304,21 @@ def steps_of(world: World, forked: Forked) -> list[Steps]:
 
 def run_side_by_side(world: World, forked: Forked) -> None:
     """Run what code in a thread has forked."""
-    if forked.fork.kind == "tasks":
-        asyncio.run(gathered(world, forked))
+    if forked.context is not None:
+        forked.context.run(run_side_by_side, world, Forked(forked.fork, forked.codes))
+    elif forked.fork.kind == "tasks":
+        asyncio.run(with_threads(gathered(world, forked)))
     else:
         Baton(len(forked.codes)).run(world, forked)
 
 
-def gathered(world: World, forked: Forked) -> Coroutine[Any, Any, None]:
+async def gathered(world: World, forked: Forked) -> None:
     """Wait for tasks."""
-
-    async def gather() -> None:
-        await asyncio.gather(*(in_task(world, steps) for steps in steps_of(world, forked)))
-
-    return gather()
+    tasks = [in_task(world, steps) for steps in steps_of(world, forked)]
+    if len(tasks) == 1:
+        await asyncio.create_task(tasks[0])
+    else:
+        await asyncio.gather(*tasks)
 
 
 async def in_task(world: World, steps: Steps) -> None:
@@ -282,10 +326,22 @@ async def in_task(world: World, steps: Steps) -> None:
     for forked in steps:
         if forked is None:
             await asyncio.sleep(0)
-        elif forked.fork.kind == "tasks":
-            await gathered(world, forked)
+        elif forked.fork.kind == "threads":
+            run_side_by_side(world, forked)
+        elif forked.context is not None:
+            # The task is driven in the copied context, which goes along into a task of its own.
+            inner = Forked(forked.fork, forked.codes)
+            await asyncio.create_task(waited_for(world, inner), context=forked.context)
         else:
-            Baton(len(forked.codes)).run(world, forked)
+            await waited_for(world, forked)
+
+
+async def waited_for(world: World, forked: Forked) -> None:
+    """Wait for what a task has forked."""
+    if forked.fork.kind == "tasks":
+        await gathered(world, forked)
+    else:
+        await Baton(len(forked.codes)).run_jobs(world, forked)
 
 
 def run(service: Service, program: Block, *, in_loop: bool) -> World:
@@ -294,10 +350,16 @@ def run(service: Service, program: Block, *, in_loop: bool) -> World:
     context = contextvars.Context()
     steps = world.steps(program, Code())
     if in_loop:
-        context.run(asyncio.run, in_task(world, steps))
+        context.run(asyncio.run, with_threads(in_task(world, steps)))
     else:
         context.run(in_thread, world, steps)
     return world
+
+
+async def with_threads(code: Coroutine[Any, Any, None]) -> None:
+    """Run code in a loop that has a thread for every job, as jobs wait for one another."""
+    asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(64))
+    await code
 
 
 def in_thread(world: World, steps: Steps) -> None:
@@ -317,35 +379,55 @@ ASK: Atoms = st.just((Ask(),))
 PAUSE: Atoms = st.just((Pause(),))
 TURN: Atoms = st.just((Predict(), Ask()))
 """A prediction and the answer that follows it."""
-SPREAD_TURN: Atoms = st.sampled_from(["tasks", "threads"]).flatmap(
+SPREAD_TURN: Atoms = st.sampled_from(["tasks", "threads", "jobs"]).flatmap(
     lambda kind: st.sampled_from(
         [
             (Fork(kind, ((Predict(),),)), Ask()),
             (Predict(), Fork(kind, ((Ask(),),))),
             (Predict(), Fork(kind, ((Ask(),), (Pause(), Ask())))),
+            (Predict(), Predict(), Ask()),
         ]
     )
 )
-"""The same, with one of the two in another task or thread."""
+"""The same, with one of the two in another task or thread, or with a prediction that is replaced."""
+COPIED_TURN: Atoms = st.sampled_from(
+    [
+        (Copy((Predict(),)), Copy((Ask(),))),
+        (Copy((Copy((Predict(),)),)), Ask()),
+        (Predict(), Copy((Ask(), Copy((Ask(),))))),
+    ]
+)
+"""The same, with each of the two in a step that runs in a copied context."""
+AWAITED_TURN: Atoms = st.sampled_from(["tasks", "jobs"]).flatmap(
+    lambda kind: st.sampled_from(
+        [
+            (Fork(kind, ((Predict(),),)), Fork(kind, ((Ask(),),))),
+            (Fork(kind, ((Copy((Predict(),)),),)), Copy((Ask(),))),
+            (Fork(kind, ((Copy((Predict(),)),),)), Fork(kind, ((Copy((Ask(),)),),))),
+        ]
+    )
+)
+"""The same, with each of the two in a task or job of its own, which a task awaits."""
 
 
 def block_of(atoms: Atoms) -> Atoms:
     return st.lists(atoms, max_size=5).map(lambda found: tuple(op for ops in found for op in ops))
 
 
-def programs(atoms: Atoms, *, is_concurrent: bool) -> Atoms:
+def programs(atoms: Atoms, *, is_concurrent: bool, is_copied: bool = True) -> Atoms:
     """Blocks of these operations, of steps, and of other requests and code that forks."""
 
     def around(inner: Atoms) -> Atoms:
         block = block_of(inner)
         step = st.builds(Span, block=block).map(lambda op: (op,))
+        copy = st.builds(Copy, block=block).map(lambda op: (op,))
         if not is_concurrent:
-            return st.one_of(inner, step)
-        kinds = st.sampled_from(["tasks", "threads"])
+            return st.one_of(inner, step, copy) if is_copied else st.one_of(inner, step)
+        kinds = st.sampled_from(["tasks", "threads", "jobs"])
         sides = st.lists(block, min_size=1, max_size=3).map(tuple)
         fork = st.builds(Fork, kind=kinds, blocks=sides).map(lambda op: (op,))
         root = st.builds(Span, block=block, is_root=st.just(value=True)).map(lambda op: (op,))
-        return st.one_of(inner, step, step, fork, fork, root)
+        return st.one_of(inner, step, step, copy, fork, fork, root)
 
     return block_of(st.recursive(atoms, around, max_leaves=20))
 
@@ -384,7 +466,7 @@ def test_no_label_is_wrong(service: Service, program: Block, in_loop: bool) -> N
 
 @EXAMPLES
 @given(
-    program=programs(st.one_of(TURN, SPREAD_TURN, ASK), is_concurrent=False),
+    program=programs(st.one_of(TURN, SPREAD_TURN, COPIED_TURN, ASK), is_concurrent=False),
     in_loop=st.booleans(),
 )
 def test_one_thing_after_the_other_has_every_label(
@@ -392,5 +474,22 @@ def test_one_thing_after_the_other_has_every_label(
 ) -> None:
     """Where each prediction is used before the next one, every LLM span has the newest."""
     for asked in run(service, in_request(program), in_loop=in_loop).asked:
-        known = [made.label for made in asked.known]
-        assert asked.carried == (known[0] if known else None)
+        assert asked.carried == the_newest(asked)
+
+
+@EXAMPLES
+@given(
+    program=programs(
+        st.one_of(TURN, COPIED_TURN, AWAITED_TURN, ASK), is_concurrent=False, is_copied=False
+    )
+)
+def test_what_a_task_awaits_has_every_label(service: Service, program: Block) -> None:
+    """What a task awaits, one thing after the other, is as if the task did it itself."""
+    for asked in run(service, in_request(program), in_loop=True).asked:
+        assert asked.carried == the_newest(asked)
+
+
+def the_newest(asked: Asked) -> Label | None:
+    """The label of the one prediction that an LLM call follows."""
+    known = [made.label for made in asked.known]
+    return known[0] if known else None

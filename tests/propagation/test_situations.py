@@ -15,6 +15,7 @@ from opentelemetry.instrumentation.threading import ThreadingInstrumentor
 from opentelemetry.trace import NonRecordingSpan, SpanContext, TraceFlags, set_span_in_context
 
 import keras_otel
+from keras_otel.propagation.homes import homes
 from keras_otel.propagation.remote import with_remote_predictions
 from keras_otel.propagation.tree import MAX_MODELS, tree
 from keras_otel.records import UpstreamPrediction
@@ -56,11 +57,11 @@ def test_turns_of_a_conversation(service):
 
 
 def test_two_predictions_in_sequence(service):
-    """Which of two unused predictions an answer follows is not knowable."""
+    """Code that predicts one thing after the other means the newer one."""
     with service.span():
         service.predict(0)
-        service.predict(1)
-        assert service.llm() is None
+        label = service.predict(1)
+        assert service.llm() == label
 
 
 def test_the_same_prediction_twice(service):
@@ -72,22 +73,26 @@ def test_the_same_prediction_twice(service):
 
 
 def test_same_class_and_another_confidence(service):
-    """The confidence is part of the label: it may be another item's."""
+    """The confidence is part of the label: the newer one counts."""
     with service.span():
         service.predict(0, strength=1.0)
-        service.predict(0, strength=2.0)
-        assert service.llm() is None
+        label = service.predict(0, strength=2.0)
+        assert service.llm() == label
 
 
 def test_a_step_of_its_own_after_an_ambiguous_one(service):
     """What was predicted inside a step is known to the step, whatever came before."""
-    with service.span():
-        service.predict(0)
-        service.predict(1)
-        with service.span("turn"):
-            label = service.predict(2)
+
+    async def request() -> None:
+        with service.span():
+            await asyncio.gather(*(asyncio.to_thread(service.predict, i) for i in (0, 1)))
+            assert service.llm() is None
+            with service.span("turn"):
+                label = service.predict(2)
+                assert service.llm() == label
             assert service.llm() == label
-        assert service.llm() is None
+
+    asyncio.run(request())
 
 
 def test_two_models(service, guard):
@@ -150,8 +155,8 @@ def test_a_look_up_does_not_use_a_prediction(service):
             "embeddings", attributes={"gen_ai.operation.name": "embeddings"}
         ) as span:
             assert label_of(span) == label
-        service.predict(1)
-        assert service.llm() is None
+        newer = service.predict(1)
+        assert service.llm() == newer
 
 
 # -- several requests ----------------------------------------------------------------------------
@@ -332,20 +337,35 @@ def test_two_answers_an_item_with_a_few_at_a_time(service):
 
 
 def test_a_fan_out_in_one_task(service):
-    """All predictions, then all answers: which belongs to which is not knowable."""
+    """All predictions, then all answers: the program says which belongs to which."""
     with service.span():
+        labels, predictions = [], []
         for number in range(5):
-            service.predict(number % 3, 1.0 + number)
-        assert [service.llm() for _ in range(5)] == [None] * 5
+            labels.append(service.predict(number % 3, 1.0 + number))
+            predictions.append(keras_otel.current_predictions()[0])
+        found = []
+        for prediction in predictions:
+            with keras_otel.prediction_context(prediction):
+                found.append(service.llm())
+        assert found == labels
 
 
-def test_predictions_one_ahead_of_the_answers(service):
-    """A pipeline that classifies the next item before it answers the last has no labels."""
-    with service.span():
-        service.predict(0)
-        for number in range(1, 5):
-            service.predict(number % 3, 1.0 + number)
-            assert service.llm() is None
+def test_answers_started_while_the_next_is_predicted(service):
+    """A task that answers keeps what was predicted before it was started."""
+
+    async def answer():
+        await asyncio.sleep(0)
+        return service.llm()
+
+    async def request() -> None:
+        with service.span():
+            labels, answers = [], []
+            for number in range(5):
+                labels.append(service.predict(number % 3, 1.0 + number))
+                answers.append(asyncio.create_task(answer()))
+            assert await asyncio.gather(*answers) == labels
+
+    asyncio.run(request())
 
 
 def test_a_branch_that_predicts_nothing_keeps_what_it_started_with(service):
@@ -480,8 +500,8 @@ def test_clear(service):
     with service.span("session"):
         service.predict(0)
         service.predict(1)
-        assert service.llm() is None
         keras_otel.KerasSpanProcessor.clear()
+        assert service.llm() is None
         assert keras_otel.current_predictions() == ()
         label = service.predict(2)
         assert service.llm() == label
@@ -531,18 +551,18 @@ def test_a_step_inside_a_thread(service):
 
 
 def test_two_predictions_inside_a_thread(service):
-    """Two unused predictions of a thread are as ambiguous as those of the task itself."""
+    """What a thread predicted last is what the task that waited for it goes on with."""
 
     def twice():
         service.predict(1)
-        service.predict(2)
+        return service.predict(2)
 
     async def request() -> None:
         with service.span():
             label = await asyncio.to_thread(service.predict, 0)
             assert service.llm() == label
-            await asyncio.to_thread(twice)
-            assert service.llm() is None
+            label = await asyncio.to_thread(twice)
+            assert service.llm() == label
 
     asyncio.run(request())
 
@@ -626,7 +646,192 @@ def test_turns_predicted_in_tasks_that_are_waited_for(service):
     asyncio.run(request())
 
 
+# -- steps in copied contexts, tasks and threads, over several turns ---------------------------------
+
+
+def in_copied_context(step, *arguments):
+    """Run a step as LangGraph and LangChain do."""
+    return contextvars.copy_context().run(step, *arguments)
+
+
+def test_turns_of_steps_in_copied_contexts(service):
+    """Classify and answer each run in a copy of the context, three turns below one span."""
+    with service.span("session"):
+        for index in range(3):
+            label = in_copied_context(service.predict, index)
+            assert in_copied_context(service.llm) == label
+            assert service.llm() == label
+
+
+def test_a_step_in_a_copied_context_after_the_code_s_own(service):
+    """A step that predicts anew replaces what the code around it had predicted and used."""
+    with service.span():
+        service.predict(0)
+        service.llm()
+        label = in_copied_context(in_copied_context, service.predict, 1)
+        assert service.llm() == label
+
+
+def test_a_task_started_after_a_step_in_a_copied_context(service):
+    """Whether the task was started before the step or after it cannot be seen: never the old one."""
+
+    async def answer():
+        return service.llm()
+
+    async def request() -> None:
+        with service.span():
+            service.predict(0)
+            label = in_copied_context(service.predict, 1)
+            assert await asyncio.create_task(answer()) in (label, None)
+            with service.span("step"):
+                assert await asyncio.create_task(answer()) == label
+
+    asyncio.run(request())
+
+
+@pytest.mark.parametrize("node", ["task", "thread", "thread in a task"])
+def test_turns_of_awaited_nodes(service, node):
+    """Classify and answer are each a task or a thread that is awaited, three turns below one span."""
+
+    async def as_task(step, *arguments):
+        return step(*arguments)
+
+    async def run(step, *arguments):
+        if node == "thread":
+            return await asyncio.to_thread(step, *arguments)
+        inner = as_task if node == "task" else asyncio.to_thread
+        task = asyncio.create_task(inner(step, *arguments), context=contextvars.copy_context())
+        await asyncio.wait([task])
+        return task.result()
+
+    async def turns() -> None:
+        for index in range(3):
+            label = await run(service.predict, index)
+            assert await run(service.llm) == label
+            assert service.llm() == label
+
+    async def request() -> None:
+        with service.span():
+            await turns()
+        with service.span("side by side"):
+            await asyncio.gather(*(branch(number) for number in range(9)))
+
+    async def branch(number: int) -> None:
+        label = await run(service.predict, number % 3, 1.0 + number / 9)
+        await asyncio.sleep(0)
+        assert await run(service.llm) == label
+        assert service.llm() == label
+
+    asyncio.run(request())
+
+
+def test_branches_of_steps_in_a_pool(service):
+    """Each of a pool's jobs runs its steps one after the other, in copies of its context."""
+
+    def branch(number: int):
+        label = in_copied_context(service.predict, number % 3, 1.0 + number / 9)
+        return label, in_copied_context(service.llm), service.llm()
+
+    for workers in (1, 4):
+        with service.span(), ThreadPoolExecutor(workers) as pool:
+            jobs = [pool.submit(contextvars.copy_context().run, branch, n) for n in range(9)]
+            for label, first, second in [job.result() for job in jobs]:
+                assert (first, second) == (label, label)
+
+
+def test_gathered_tasks_that_predict_in_threads(service):
+    """A task that waits for a thread of its own follows what that one predicted."""
+
+    async def item(number: int):
+        label = await asyncio.to_thread(service.predict, number % 3, 1.0 + number / 9)
+        await asyncio.sleep(0.001 * (number % 4))
+        return label, service.llm(), await asyncio.to_thread(service.llm)
+
+    async def request() -> None:
+        with service.span():
+            for label, first, second in await asyncio.gather(*(item(n) for n in range(9))):
+                assert (first, second) == (label, label)
+            assert service.llm() is None
+
+    asyncio.run(request())
+
+
+@pytest.mark.parametrize("how", ["wait_for", "shield", "wait", "group", "gather"])
+def test_every_way_to_wait(service, how):
+    """However a task waits for another one, it goes on with what that one predicted."""
+
+    async def node(step, *arguments):
+        await asyncio.sleep(0)
+        return step(*arguments)
+
+    async def run(step, *arguments):
+        if how == "wait_for":
+            return await asyncio.wait_for(node(step, *arguments), 60)
+        if how == "shield":
+            return await asyncio.shield(node(step, *arguments))
+        if how == "gather":
+            return (await asyncio.gather(node(step, *arguments), asyncio.sleep(0)))[0]
+        if how == "group":
+            async with asyncio.TaskGroup() as group:
+                task = group.create_task(node(step, *arguments))
+        else:
+            task = asyncio.create_task(node(step, *arguments))
+            await asyncio.wait([task], return_when=asyncio.FIRST_COMPLETED)
+        return task.result()
+
+    async def request() -> None:
+        with service.span():
+            for index in range(3):
+                label = await run(service.predict, index)
+                assert await run(service.llm) == label
+                assert service.llm() == label
+
+    asyncio.run(request())
+
+
+def test_a_race_between_two_tasks(service):
+    """What a task that lost the race predicts later is its own affair."""
+
+    async def slow() -> None:
+        await asyncio.sleep(0.01)
+        service.predict(2)
+        await asyncio.sleep(0.05)
+
+    async def fast():
+        return service.predict(1)
+
+    async def request() -> None:
+        with service.span():
+            loser = asyncio.create_task(slow())
+            label = await asyncio.create_task(fast())
+            assert service.llm() == label
+            await asyncio.sleep(0.02)
+            assert service.llm() in (label, None)
+            await loser
+
+    asyncio.run(request())
+
+
+def test_contexts_are_let_go_of(service):
+    """When a request has ended, nothing keeps its contexts, and so its spans, alive."""
+
+    def request() -> None:
+        with service.span():
+            in_copied_context(service.predict, 0)
+            in_copied_context(service.llm)
+
+    before = len(homes)
+    request()
+    assert len(homes) == before
+    assert len(tree) == 0
+
+
 # -- another service's predictions -----------------------------------------------------------------
+
+
+async def both(service: Service) -> None:
+    """Two predictions side by side."""
+    await asyncio.gather(*(asyncio.to_thread(service.predict, index) for index in (1, 2)))
 
 
 def test_a_remote_prediction_gives_way_to_the_service_s_own(service):
@@ -639,8 +844,7 @@ def test_a_remote_prediction_gives_way_to_the_service_s_own(service):
             assert service.llm() == ("other", 0.5)
             label = service.predict(0)
             assert service.llm() == label
-            service.predict(1)
-            service.predict(2)
+            asyncio.run(both(service))
             assert service.llm() is None
     finally:
         otel_context.detach(token)

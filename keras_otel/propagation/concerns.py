@@ -1,0 +1,76 @@
+"""Whom a prediction concerns: who waits for the code that made it, or else whom that comes from."""
+
+from __future__ import annotations
+
+import sys
+from contextvars import Context
+from typing import TYPE_CHECKING
+
+from keras_otel._guard import guarded
+from keras_otel.propagation.contexts import known_in
+from keras_otel.propagation.flow import Flow
+from keras_otel.propagation.flows import branch, keep, kept_for, main_flow
+from keras_otel.propagation.news import Concern
+from keras_otel.propagation.tree import Node
+from keras_otel.propagation.units import Unit
+
+if TYPE_CHECKING:
+    from keras_otel.propagation.waiting import Waiter
+
+
+def concerns_of(flow: Flow) -> list[Concern]:
+    """Return the flows that a publication of this flow concerns, the nearest first."""
+    root, child, gate, is_awaited = flow.root, flow, None, True
+    found: list[Concern] = []
+    seen = {flow.serial}
+    while child is not root.main:
+        gate = child.unit if child.unit.is_task else gate
+        waiter = _waiter_for(child) if is_awaited else None
+        if waiter is None:
+            is_awaited, parent, context = False, child.parent, None
+        else:
+            context = waiter.context
+            parent = _flow_of_waiter(root, waiter)
+        if parent is None or parent.serial in seen:
+            break
+        seen.add(parent.serial)
+        found.append(_concern(parent, child, gate, context, is_awaited=is_awaited))
+        child = parent
+    return found
+
+
+def _concern(
+    flow: Flow, child: Flow, gate: Unit | None, context: Context | None, *, is_awaited: bool
+) -> Concern:
+    known = None if context is None else known_in(context, flow.root)
+    return Concern(
+        flow=flow,
+        via=child.serial,
+        gate=gate,
+        context=context,
+        seen_by=-1 if known is None else known.number,
+        is_awaited=is_awaited,
+    )
+
+
+def _waiter_for(flow: Flow) -> Waiter | None:
+    # Where nobody saw the root start, it is not known where the request ends.
+    if flow.root.start is None or "asyncio" not in sys.modules:
+        return None
+    from keras_otel.propagation.waiting import waiter_for
+
+    return guarded("follow who waits", waiter_for, flow.unit)
+
+
+def _flow_of_waiter(root: Node, waiter: Waiter) -> Flow | None:
+    task, context = waiter
+    main = main_flow(root)
+    if main is not None and main.unit.anchor is task:
+        return main
+    flow = kept_for(root, task)
+    if flow is None:
+        known = None if context is None else known_in(context, root)
+        flow = branch(root, Unit(task, is_task=True), known)
+        if flow is not None:
+            keep(flow)
+    return flow

@@ -1,0 +1,83 @@
+"""What happens in flows: spans start and end, predictions are published and used."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Final
+
+from keras_otel.propagation.concerns import concerns_of
+from keras_otel.propagation.contexts import known_below, set_known
+from keras_otel.propagation.flow import Flow
+from keras_otel.propagation.flows import flow_below, keep, own_flow
+from keras_otel.propagation.homes import homes
+from keras_otel.propagation.tree import Node, Publication, Slot
+from keras_otel.propagation.units import starting_unit
+
+_MAX_USERS: Final = 8
+
+
+def note_root(root: Node) -> None:
+    """Note which unit starts a root span: what runs below the span comes from there."""
+    root.start = starting_unit()
+
+
+def note_ended(root: Node) -> None:
+    """Note that a root span has ended, and let go of the contexts of its request."""
+    homes.forget(root.number)
+
+
+def note_started(root: Node) -> None:
+    """Note that a span was started: a task that has no flow yet branches off here."""
+    flow = flow_below(root)
+    if flow is None or root.flows is None:
+        return
+    if flow is not root.main and flow.unit.is_task and flow.unit.anchor not in root.flows:
+        keep(flow)
+        set_known(flow.known())
+    elif flow.number:
+        known = known_below(root)
+        if known is None or known.flow is not flow or known.number != flow.number:
+            set_known(flow.known())  # what happened in copies of this context
+
+
+def note_known(root: Node, publications: Iterable[Publication]) -> Flow:
+    """Tell new publications which ones the running code has seen before, and return its flow."""
+    flow = own_flow(root)
+    for publication in publications:
+        publication.knows = flow.newest_seen(publication.model)
+        publication.maker = flow.serial
+    return flow
+
+
+def note_published(flow: Flow, publications: Iterable[Publication]) -> None:
+    """Note that the code of this flow, which runs now, predicted something."""
+    slots = []
+    for publication in publications:
+        between = flow.later.get(publication.model)
+        earlier = (flow.own.get(publication.model), None if between is None else between.slot)
+        slot = Slot(publication, *earlier)
+        slot.is_ambiguous = False  # whatever others predict: this code has just predicted itself
+        slots.append(slot)
+    flow.add(slots)
+    for concern in concerns_of(flow):
+        for publication in publications:
+            concern.flow.hear(publication, concern)
+
+
+def note_used(root: Node, publications: Iterable[Publication]) -> None:
+    """Note that a span of the running code carries these predictions, so it follows them."""
+    flow = own_flow(root)
+    slots = []
+    for publication in publications:
+        if publication.maker != flow.serial and len(publication.users) < _MAX_USERS:
+            publication.users.append(_line_of(flow))
+        own = flow.own.get(publication.model)
+        if own is None or (own.latest is not publication and not own.is_ambiguous):
+            slots.append(Slot(publication))
+    if slots:
+        flow.add(slots)
+
+
+def _line_of(flow: Flow) -> tuple[int, ...]:
+    """Return the serial numbers of a flow and of those that its code's predictions concern."""
+    return (flow.serial, *(concern.flow.serial for concern in concerns_of(flow)))

@@ -1,0 +1,65 @@
+"""Whether code runs in one very context, or in a copy of it.
+
+Python has no name for the running context, but a token of a context variable can only be reset in
+the context that it was made in. A token keeps its context alive, and with it all that the context
+holds. So tokens are kept here, only so many, and for no longer than their request.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from contextvars import ContextVar, Token
+from typing import Final
+
+from keras_otel._forks import run_in_child
+
+MAX_ROOTS: Final = 1024
+MAX_FLOWS: Final = 64
+"""Requests, and flows of one request, whose contexts are remembered at one time."""
+
+_probe: Final[ContextVar[None]] = ContextVar("keras_otel_context", default=None)
+
+
+class Homes:
+    """The context that each flow is at home in, by the numbers of its root and of the flow."""
+
+    def __init__(self) -> None:
+        self._start_over()
+        run_in_child(self._start_over)
+
+    def settle(self, root: int, flow: int) -> None:
+        """Make the running context the home of a flow."""
+        with self._lock:
+            tokens = self._roots.setdefault(root, {})
+            tokens[flow] = _probe.set(None)
+            if len(tokens) > MAX_FLOWS:
+                del tokens[next(iter(tokens))]
+            if len(self._roots) > MAX_ROOTS:
+                self._roots.popitem(last=False)
+
+    def is_here(self, root: int, flow: int) -> bool:
+        """Return True in the very context that is the home of a flow, and not in a copy."""
+        token = self._roots.get(root, {}).get(flow)
+        if token is None:
+            return False
+        try:
+            _probe.reset(token)
+        except (RuntimeError, ValueError):  # what Python says in any other context
+            return False
+        self.settle(root, flow)
+        return True
+
+    def forget(self, root: int) -> None:
+        """Let go of the contexts of a request."""
+        self._roots.pop(root, None)
+
+    def __len__(self) -> int:
+        return len(self._roots)
+
+    def _start_over(self) -> None:
+        self._lock = threading.Lock()
+        self._roots: OrderedDict[int, dict[int, Token[None]]] = OrderedDict()
+
+
+homes: Final = Homes()

@@ -1,0 +1,129 @@
+"""Which task waits for what runs now.
+
+A task that waits for another task, or for a job of a thread pool, goes on with what that one
+predicted. No context variable tells: what runs there has a copy of the context. So the callbacks
+of the futures in between are followed, as `await`, `gather`, `wait`, `wait_for`, `shield`,
+`TaskGroup`, `to_thread` and `run_in_executor` leave them. Where that leads nowhere, nobody is
+known to wait.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections import deque
+from collections.abc import Iterator
+from concurrent.futures import Future as Job
+from concurrent.futures import ThreadPoolExecutor
+from contextvars import Context
+from types import FrameType
+from typing import Any, Final, NamedTuple
+
+from keras_otel.propagation.units import Unit
+
+_MAX_FUTURES: Final = 16
+"""Futures that are looked at between a task and the one that waits for it."""
+
+_MAX_FRAMES: Final = 12
+"""Frames between a thread that starts and `to_thread`, which starts it."""
+
+_SUBMIT: Final = ThreadPoolExecutor.submit.__code__
+
+
+class Waiter(NamedTuple):
+    """A task that waits.
+
+    Attributes:
+        task: The task.
+        context: Its own context; None where the task itself still runs, about to wait.
+    """
+
+    task: asyncio.Task[Any]
+    context: Context | None
+
+
+def waiter_for(unit: Unit) -> Waiter | None:
+    """Return the task that waits for a task or a job to end, where that can be seen."""
+    anchor = unit.anchor
+    if isinstance(anchor, Job):
+        futures = list(_asyncio_futures_of(anchor))
+        return _waiter_among(futures, anchor) if futures else _about_to_wait(anchor)
+    if isinstance(anchor, asyncio.Future):  # a task, or the future of a job that anyio runs
+        return _waiter_among([anchor], anchor)
+    return None
+
+
+def context_of(task: asyncio.Task[Any]) -> Context | None:
+    """Return the context that a task which waits runs in."""
+    blocker = getattr(task, "_fut_waiter", None)
+    for callback, context in getattr(blocker, "_callbacks", None) or ():
+        if getattr(callback, "__self__", None) is task:
+            return context  # type: ignore[no-any-return]  # of CPython's own making
+    return None
+
+
+def _asyncio_futures_of(job: Job[Any]) -> Iterator[asyncio.Future[Any]]:
+    for callback in tuple(getattr(job, "_done_callbacks", ())):
+        yield from _futures_in(callback)
+
+
+def _waiter_among(futures: list[asyncio.Future[Any]], anchor: Any) -> Waiter | None:
+    seen: list[Any] = []
+    queue = deque(futures)
+    while queue and len(seen) < _MAX_FUTURES:
+        future = queue.popleft()
+        if any(future is other for other in seen):
+            continue
+        seen.append(future)
+        for callback, context in tuple(getattr(future, "_callbacks", None) or ()):
+            owner = getattr(callback, "__self__", None)
+            if isinstance(owner, asyncio.Task):
+                return None if owner is anchor else Waiter(owner, context)
+            completed = getattr(owner, "_on_completed_fut", None)  # of a task group that is left
+            if asyncio.isfuture(completed):
+                queue.append(completed)
+            queue.extend(_futures_in(callback))
+    return None
+
+
+def _futures_in(callback: Any) -> Iterator[asyncio.Future[Any]]:
+    """Yield the futures that a callback completes, as its closure or its arguments tell."""
+    for cell in getattr(callback, "__closure__", None) or ():
+        try:
+            content = cell.cell_contents
+        except ValueError:  # a name that has no value yet
+            continue
+        if asyncio.isfuture(content):
+            yield content
+    for argument in getattr(callback, "args", None) or ():
+        if asyncio.isfuture(argument):
+            yield argument
+
+
+def _about_to_wait(job: Job[Any]) -> Waiter | None:
+    """Return the task that is still handing this job to its pool.
+
+    A job may run, and end, before `run_in_executor` has returned to whoever awaits it.
+    """
+    for frame in sys._current_frames().values():  # noqa: SLF001 - documented by CPython
+        loop = _submitting_loop(frame, job)
+        if loop is not None:
+            running = asyncio.current_task(loop)
+            return None if running is None else Waiter(running, None)
+    return None
+
+
+def _submitting_loop(frame: FrameType | None, job: Job[Any]) -> asyncio.AbstractEventLoop | None:
+    """Return the loop in whose thread a job is being handed to its pool by this frame's code."""
+    is_submitting = False
+    for _ in range(_MAX_FRAMES):
+        if frame is None:
+            break
+        if frame.f_code is _SUBMIT:
+            is_submitting = frame.f_locals.get("f") is job
+        elif is_submitting:
+            for value in tuple(frame.f_locals.values()):
+                if isinstance(value, asyncio.AbstractEventLoop):
+                    return value
+        frame = frame.f_back
+    return None
