@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import logging
+import threading
 import weakref
 from collections.abc import Callable
 from typing import Any, Final, NamedTuple
 
 from opentelemetry import _logs, trace
 
+from keras_otel._forks import run_in_child
 from keras_otel._guard import guarded
 from keras_otel.options import Options
 from keras_otel.propagation.pipelines import LOGS, SPANS, Pipeline, Signal, pipeline_of
@@ -20,11 +22,17 @@ class _Added:
     """The processors that were added, by the identity of what they were added to.
 
     A provider keeps its processors for ever: instrumenting again wakes the ones that are there. It
-    need be neither hashable nor weakly referable.
+    need be neither hashable nor weakly referable. The lock is for several threads whose first
+    inferences find the same provider.
     """
 
     def __init__(self) -> None:
         self._processors: dict[int, tuple[Callable[[], Any], Any]] = {}
+        self._start_over()
+        run_in_child(self._start_over)
+
+    def _start_over(self) -> None:
+        self.lock = threading.RLock()
 
     def to(self, target: Any) -> Any:
         """The processor that was added there, or None."""
@@ -147,7 +155,8 @@ def _attach(signal: Signal, provider: Any) -> _Place:
     pipeline = pipeline_of(provider, signal)
     if pipeline is None:
         return _Place(provider, None, None)
-    return _Place(provider, pipeline, _wake_or_add(signal, pipeline))
+    with _added.lock:
+        return _Place(provider, pipeline, _wake_or_add(signal, pipeline))
 
 
 def _wake_or_add(signal: Signal, pipeline: Pipeline) -> Any:

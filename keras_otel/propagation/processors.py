@@ -8,7 +8,7 @@ from collections.abc import Mapping, MutableMapping
 from opentelemetry.context import Context, get_current
 from opentelemetry.sdk._logs import LogRecordProcessor, ReadWriteLogRecord
 from opentelemetry.sdk.trace import ReadableSpan, Span, SpanProcessor
-from opentelemetry.trace import get_current_span
+from opentelemetry.trace import SpanKind, get_current_span
 from opentelemetry.util.types import AttributeValue
 
 from keras_otel import _active
@@ -29,6 +29,9 @@ from keras_otel.propagation.reading import Seen, carried_by, may_follow, seen_fr
 from keras_otel.propagation.stamps import SDK_LIMIT, limit_of, plain, stamp, upstream_attributes
 from keras_otel.propagation.tree import Node, tree
 from keras_otel.propagation.undecided import Undecided, note_followed, unwatch, watch
+
+_KINDS = (SpanKind.INTERNAL, SpanKind.CLIENT)
+"""What an LLM span may be; those of servers and queues are something else."""
 
 
 class _Mode:
@@ -128,7 +131,9 @@ class KerasSpanProcessor(SpanProcessor):
                 is_open = bool(seen.published)
             if is_open or not is_stamped:
                 _watch(node, span, seen, is_genai=is_genai, is_due=not is_stamped)
-        elif not is_never_genai(scope_name) and may_follow(position, context):
+        elif (
+            may_follow(position, context) and span.kind in _KINDS and not is_never_genai(scope_name)
+        ):
             _watch(node, span, seen_from(position, context), is_due=None)
 
     def _ending(self, span: Span) -> None:
@@ -136,10 +141,12 @@ class KerasSpanProcessor(SpanProcessor):
         undecided = None if node is None else unwatch(node)
         if node is None or undecided is None or not self._mode.is_enabled:
             return
-        with tree.lock:
-            if undecided.settle():
-                note_followed(node.root, undecided)
-        if undecided.is_due():
+        is_genai = undecided.is_genai()
+        if is_genai:
+            with tree.lock:
+                if undecided.settle():
+                    note_followed(node.root, undecided)
+        if is_genai if undecided.stamps is None else undecided.stamps:
             predictions = undecided.predictions()
             if predictions and stamp(span, plain(span.attributes), predictions):
                 recent.stamped.note(span.get_span_context(), predictions)

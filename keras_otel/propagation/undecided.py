@@ -62,10 +62,6 @@ class Undecided:
         """True if the span is about GenAI, as far as it says by now."""
         return self._is_genai or has_genai_name(self._attributes())
 
-    def is_due(self) -> bool:
-        """True if the span is to be stamped now that it ends."""
-        return self.is_genai() if self.stamps is None else self.stamps
-
     def settle(self) -> bool:
         """Let its predictions count as used if it uses them, and as unused if it looks up only.
 
@@ -73,12 +69,12 @@ class Undecided:
             True if it uses them.
         """
         attributes = self._attributes()
+        if not (self._is_genai or has_genai_name(attributes)):
+            return False
         if is_look_up(attributes):
             for publication in self.used:
                 publication.is_used = False
             self.used = ()
-            return False
-        if not (self._is_genai or has_genai_name(attributes)):
             return False
         newly = tuple([p for p in self.published if not p.is_used])
         for publication in newly:

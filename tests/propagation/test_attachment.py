@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import threading
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -17,6 +19,8 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 
 import keras_otel
 from keras_otel._guard import failure_counts
+from keras_otel.options import Options
+from keras_otel.propagation.attachment import Attachment
 from keras_otel.propagation.pipelines import SPANS, pipeline_of
 from keras_otel.propagation.processors import KerasSpanProcessor
 from tests.propagation.conftest import CLASSES, Service
@@ -234,6 +238,26 @@ def test_the_process_s_provider_is_replaced(monkeypatch):
         assert names(exporter) == ["predict_on_batch intent", "chat", "server"]
 
     assert len(names(first[1])) == 3
+
+
+def test_threads_that_find_one_provider(monkeypatch):
+    """Several first inferences at once add one processor."""
+    provider = TracerProvider(shutdown_on_exit=False)
+    add = provider._active_span_processor.add_span_processor
+
+    def slowly(processor: SpanProcessor) -> None:
+        time.sleep(0.02)
+        add(processor)
+
+    monkeypatch.setattr(provider._active_span_processor, "add_span_processor", slowly)
+    attachments = [Attachment(Options(tracer_provider=provider)) for _ in range(4)]
+    threads = [threading.Thread(target=each.refresh) for each in attachments]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    assert len(ours(provider)) == 1
 
 
 # -- providers that run their processors in threads ------------------------------------------------

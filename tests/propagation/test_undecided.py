@@ -21,6 +21,7 @@ from opentelemetry.sdk.trace import (
 )
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+from opentelemetry.trace import SpanKind
 
 import keras_otel
 from keras_otel.propagation.processors import KerasSpanProcessor
@@ -135,6 +136,16 @@ def test_other_people_s_instrumentations_are_left_alone(telemetry, service):
     with service.span():
         service.predict(1)
         assert answer(Service(tracer, "other")) is None
+
+
+@pytest.mark.parametrize("kind", [SpanKind.SERVER, SpanKind.CONSUMER, SpanKind.PRODUCER])
+def test_a_span_of_a_server_or_queue(service, kind):
+    """It is no LLM's."""
+    with service.span():
+        service.predict(1)
+        with service.tracer.start_as_current_span("x", kind=kind) as span:
+            span.set_attributes(LATE)
+        assert label_of(span) is None
 
 
 @pytest.mark.parametrize(
