@@ -14,6 +14,7 @@ from keras_otel.version import __version__
 
 if TYPE_CHECKING:
     from keras_otel.feedback import record_evaluation, record_outcome
+    from keras_otel.flushing import flush, shutdown
     from keras_otel.instrumentor import KerasInstrumentor, instrument, uninstrument
     from keras_otel.propagation.batches import batch
     from keras_otel.propagation.explicit import prediction_context
@@ -27,12 +28,14 @@ __all__ = [
     "batch",
     "current_predictions",
     "describe",
+    "flush",
     "instrument",
     "prediction_context",
     "record_evaluation",
     "record_outcome",
     "refresh",
     "save_card",
+    "shutdown",
     "traced",
     "uninstrument",
 ]
@@ -44,10 +47,12 @@ _LATER = {
     "KerasSpanProcessor": "propagation.processors",
     "batch": "propagation.batches",
     "current_predictions": "propagation.reading",
+    "flush": "flushing",
     "instrument": "instrumentor",
     "prediction_context": "propagation.explicit",
     "record_evaluation": "feedback",
     "record_outcome": "feedback",
+    "shutdown": "flushing",
     "uninstrument": "instrumentor",
 }
 

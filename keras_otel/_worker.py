@@ -5,6 +5,7 @@ from __future__ import annotations
 import atexit
 import queue
 import threading
+import time
 import weakref
 from collections.abc import Callable
 
@@ -48,11 +49,12 @@ class Worker:
         if self._thread is None:
             return True
         done = threading.Event()
+        deadline_s = time.monotonic() + timeout_s
         try:
-            self._jobs.put(done.set, timeout=timeout_s)
+            self._jobs.put(done.set, timeout=max(0.0, timeout_s))
         except queue.Full:
             return False
-        return done.wait(timeout_s)
+        return done.wait(max(0.0, deadline_s - time.monotonic()))
 
     def _start(self) -> None:
         with self._lock:
@@ -79,6 +81,13 @@ def _flush_at_exit(worker: weakref.ref[Worker]) -> None:
 
 
 _workers: weakref.WeakSet[Worker] = weakref.WeakSet()
+
+
+def flush_workers(timeout_s: float) -> bool:
+    """Wait until every job of every worker is done; False if that took too long."""
+    deadline_s = time.monotonic() + timeout_s
+    are_done = [worker.flush(deadline_s - time.monotonic()) for worker in list(_workers)]
+    return all(are_done)
 
 
 def _after_fork() -> None:

@@ -85,6 +85,10 @@ class RowCounts:
                 attributes[names.PREDICTION_CLASS] = name
             yield Observation(rows, attributes)
 
+    def has_any(self) -> bool:
+        """Return True once a row was counted."""
+        return bool(self._counts)
+
     def start_over(self) -> None:
         """In a forked child: what its parent counted is the parent's to report.
 
@@ -105,3 +109,8 @@ def _after_fork() -> None:
 
 
 run_in_child(_after_fork)
+
+
+def has_counted_rows() -> bool:
+    """Return True if this process itself, and not the one it was forked from, counted any row."""
+    return any(rows.has_any() for rows in list(_row_counts))

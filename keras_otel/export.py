@@ -12,13 +12,23 @@ from urllib.parse import urlsplit, urlunsplit
 
 from opentelemetry import _logs, metrics, trace
 from opentelemetry.sdk._logs import LoggerProvider
-from opentelemetry.sdk._logs.export import BatchLogRecordProcessor
+from opentelemetry.sdk._logs.export import LogRecordExportResult
 from opentelemetry.sdk.metrics import MeterProvider
-from opentelemetry.sdk.metrics.export import PeriodicExportingMetricReader
+from opentelemetry.sdk.metrics.export import MetricExportResult
 from opentelemetry.sdk.trace import TracerProvider
-from opentelemetry.sdk.trace.export import BatchSpanProcessor
+from opentelemetry.sdk.trace.export import SpanExportResult
 
+from keras_otel._exits import watch_exits
 from keras_otel._own_random import isolate_sdk
+from keras_otel.delivery import (
+    CountedLogRecordProcessor,
+    CountedSpanProcessor,
+    Endpoint,
+    NotedMetricReader,
+    Pipeline,
+    Tally,
+    pipelines,
+)
 from keras_otel.errors import OptionError
 from keras_otel.ids import IndependentIdGenerator
 from keras_otel.options import export_timeouts
@@ -38,7 +48,8 @@ class Exporters:
 def fill_providers(target: str) -> tuple[str, ...]:
     """Give each signal that has no provider an SDK provider that exports to `target`.
 
-    The SDK flushes and shuts its providers down when the interpreter exits.
+    They are flushed when the process ends: at the interpreter's exit, at SIGTERM, and at the end of
+    forked children.
 
     Args:
         target: `http(s)://host:port`, `grpc(s)://host:port` or `file:path`.
@@ -58,18 +69,42 @@ def fill_providers(target: str) -> tuple[str, ...]:
         return ()
     exporters = _exporters(target)
     isolate_sdk()
+    endpoint = Endpoint(target)
     if "traces" in open_signals:
-        tracers = TracerProvider(id_generator=IndependentIdGenerator())
-        tracers.add_span_processor(BatchSpanProcessor(exporters.spans))
-        trace.set_tracer_provider(tracers)
-    if "metrics" in open_signals:
-        reader = PeriodicExportingMetricReader(exporters.metrics)
-        metrics.set_meter_provider(MeterProvider(metric_readers=[reader]))
+        _fill_traces(exporters.spans, endpoint)
     if "logs" in open_signals:
-        loggers = LoggerProvider()
-        loggers.add_log_record_processor(BatchLogRecordProcessor(exporters.logs))
-        _logs.set_logger_provider(loggers)
+        _fill_logs(exporters.logs, endpoint)
+    if "metrics" in open_signals:
+        _fill_metrics(exporters.metrics, endpoint)
+    watch_exits()
     return tuple(open_signals)
+
+
+def _fill_traces(exporter: Any, endpoint: Endpoint) -> None:
+    tally = Tally("spans")
+    watched = endpoint.watch(exporter, tally, SpanExportResult)
+    provider = TracerProvider(id_generator=IndependentIdGenerator(), shutdown_on_exit=False)
+    provider.add_span_processor(CountedSpanProcessor(watched, tally))
+    trace.set_tracer_provider(provider)
+    pipelines.append(Pipeline(provider=provider, tally=tally, endpoint=endpoint))
+
+
+def _fill_logs(exporter: Any, endpoint: Endpoint) -> None:
+    tally = Tally("log records")
+    watched = endpoint.watch(exporter, tally, LogRecordExportResult)
+    provider = LoggerProvider(shutdown_on_exit=False)
+    provider.add_log_record_processor(CountedLogRecordProcessor(watched, tally))
+    _logs.set_logger_provider(provider)
+    pipelines.append(Pipeline(provider=provider, tally=tally, endpoint=endpoint))
+
+
+def _fill_metrics(exporter: Any, endpoint: Endpoint) -> None:
+    tally = Tally("metrics")
+    watched = endpoint.watch(exporter, tally, MetricExportResult)
+    reader = NotedMetricReader(watched, tally)
+    provider = MeterProvider(metric_readers=[reader], shutdown_on_exit=False)
+    metrics.set_meter_provider(provider)
+    pipelines.append(Pipeline(provider=provider, tally=tally, endpoint=endpoint))
 
 
 def _is_set() -> dict[str, bool]:
