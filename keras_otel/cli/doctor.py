@@ -13,7 +13,7 @@ from keras_otel._guard import guarded
 from keras_otel.cli.checks.answers import check_answer
 from keras_otel.cli.checks.findings import Findings, redacted
 from keras_otel.cli.checks.packages import check_packages
-from keras_otel.cli.checks.process import check_process, check_providers, is_set_up, process_target
+from keras_otel.cli.checks.propagators import VARIABLE, without_unknown
 from keras_otel.cli.checks.targets import check_target
 from keras_otel.cli.checks.trial import check_trial
 from keras_otel.cli.checks.variables import check_variables
@@ -53,8 +53,13 @@ def add_options(command: argparse.ArgumentParser) -> None:
 
 def run(parsed: argparse.Namespace) -> int:
     """Look, print, and return 0 if nothing is wrong, else 2."""
+    environ = dict(os.environ)
+    loadable = without_unknown(environ)
+    if loadable is not None:
+        # What is unknown is said of `environ`; here it would only keep OpenTelemetry from loading.
+        os.environ[VARIABLE] = loadable
     findings = examine(
-        os.environ,
+        environ,
         endpoint=parsed.endpoint,
         trial_timeout_s=None if parsed.no_probe else parsed.timeout,
     )
@@ -75,6 +80,9 @@ def examine(
         endpoint: A target to ask instead of the environment's, as for `instrument(export=)`.
         trial_timeout_s: The longest time for the trial; None leaves it out.
     """
+    # Here and not above: it loads OpenTelemetry's propagators, by a name that may be misspelt.
+    from keras_otel.cli.checks.process import check_providers, is_set_up, process_target
+
     findings = Findings()
     runtime = _checked(findings, "packages", check_packages, findings, environ)
     _checked(findings, "variables", check_variables, findings, environ)
@@ -97,6 +105,8 @@ def report() -> str:
     For a program that runs: whether it is instrumented, what is patched, its options, providers
     and exporters, what failed and what was dropped. Asks no endpoint.
     """
+    from keras_otel.cli.checks.process import check_process
+
     findings = Findings()
     _checked(findings, "this process", check_process, findings)
     return findings.as_text(f"{_TITLE} in process {os.getpid()}", _width())

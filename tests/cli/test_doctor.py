@@ -205,3 +205,23 @@ def test_looks_at_what_the_launcher_sets_up(environ, http_server):
     assert child.returncode == 0, child.stdout + child.stderr
     assert f"Spans go to    OTLPSpanExporter to {http_server.url}/v1/traces" in child.stdout
     assert "Endpoint       answers 200" in child.stdout
+
+
+@pytest.mark.parametrize("probe", [(), ("--no-probe",)])
+def test_survives_a_propagator_that_is_not_there(keras_otel_cli, probe):
+    """OpenTelemetry raises for it as it is imported; the doctor names it and goes on."""
+    if not probe and find_spec("keras") is None:
+        pytest.skip("Keras is not installed")
+    outcome = keras_otel_cli(
+        "doctor", *probe, env={"OTEL_PROPAGATORS": "tracecontext,bagage,keras"}
+    )
+    assert outcome.code == 2
+    assert "Traceback" not in outcome.stderr
+    assert outcome.stdout.splitlines()[0].endswith(": 1 thing wrong")
+    assert "OTEL_PROPAGATORS names 'bagage'" in outcome.stdout
+
+
+def test_another_command_survives_it_too(keras_otel_cli):
+    """What the doctor names keeps no other command from running."""
+    outcome = keras_otel_cli("slice", "--help", env={"OTEL_PROPAGATORS": "bagage"})
+    assert outcome.code == 0, outcome.stderr

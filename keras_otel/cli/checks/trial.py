@@ -12,6 +12,7 @@ from typing import Any, Final
 from keras_otel import semconv as names
 from keras_otel.cli.checks.findings import Findings
 from keras_otel.cli.checks.packages import Runtime
+from keras_otel.cli.checks.propagators import VARIABLE
 from keras_otel.cli.checks.variables import HOOK
 
 _SEE_IT: Final = "See it whole: python -m keras_otel.cli.probe"
@@ -108,7 +109,7 @@ def _run(
     try:
         child = subprocess.run(  # noqa: S603 - our own module under this very interpreter
             command,
-            env={**environ, **quiet},
+            env={k: v for k, v in {**environ, **quiet}.items() if k != VARIABLE},
             capture_output=True,
             timeout=timeout_s,
             check=False,

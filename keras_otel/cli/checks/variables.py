@@ -2,29 +2,30 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Mapping
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Final
 
+from keras_otel.cli.checks.components import check_components
 from keras_otel.cli.checks.findings import Findings
+from keras_otel.cli.checks.propagators import check_propagators
+from keras_otel.cli.checks.spelling import check_names
 from keras_otel.errors import OptionError
 from keras_otel.options import ENVIRONMENT, resolve
 
-PREFIX: Final = "OTEL_PYTHON_KERAS_"
 HOOK: Final = ENVIRONMENT["on_prediction"]
 
-_MISREMEMBERED: Final = ("KERAS_OTEL_", "OTEL_KERAS_", "OTEL_INSTRUMENTATION_KERAS_")
 _SPAN_ATTRIBUTES: Final = 32  # an inference span has up to 25
 
 
 def check_variables(findings: Findings, environ: Mapping[str, str]) -> None:
     """Our own options, then OpenTelemetry's switches."""
     _check_options(findings, environ)
-    _check_names(findings, environ)
+    check_names(findings, environ)
     _check_switches(findings, environ)
-    _check_sampler(findings, environ)
+    check_components(findings, environ)
+    check_propagators(findings, environ)
     _check_limits(findings, environ)
     _check_config_file(findings, environ)
 
@@ -61,19 +62,6 @@ def _check_hook(findings: Findings, text: str) -> None:
         )
 
 
-def _check_names(findings: Findings, environ: Mapping[str, str]) -> None:
-    known = list(ENVIRONMENT.values())
-    for name in sorted(environ):
-        if not name.startswith((PREFIX, *_MISREMEMBERED)) or name in known:
-            continue
-        option = name
-        for prefix in (PREFIX, *_MISREMEMBERED):
-            option = option.removeprefix(prefix)
-        near = difflib.get_close_matches(option, [k.removeprefix(PREFIX) for k in known], n=1)
-        mend = f"Write {PREFIX}{near[0]}" if near else f"Known are {', '.join(known)}"
-        findings.wrong(f"nobody reads the variable {name}", mend)
-
-
 def _check_switches(findings: Findings, environ: Mapping[str, str]) -> None:
     disabled = environ.get("OTEL_PYTHON_DISABLED_INSTRUMENTATIONS", "")
     if {"keras", "*"} & {name.strip() for name in disabled.split(",")}:
@@ -82,14 +70,11 @@ def _check_switches(findings: Findings, environ: Mapping[str, str]) -> None:
             "opentelemetry-instrument",
             "Take keras (or *) out of it",
         )
-    if environ.get("OTEL_SDK_DISABLED", "").strip().lower() == "true":
+    is_disabled = environ.get("OTEL_SDK_DISABLED", "").strip().lower()
+    if is_disabled == "true":
         findings.wrong("OTEL_SDK_DISABLED=true drops every span", "Unset it")
-    exporters = {name.strip() for name in environ.get("OTEL_TRACES_EXPORTER", "").split(",")}
-    if exporters == {"none"}:
-        findings.wrong(
-            "OTEL_TRACES_EXPORTER=none drops every span under opentelemetry-instrument",
-            "Set it to otlp, or unset it",
-        )
+    elif is_disabled not in ("", "false"):
+        findings.note(f"OTEL_SDK_DISABLED={is_disabled} disables nothing: the SDK reads only true")
     if not _has_service_name(environ):
         findings.note(
             "No service name: backends show the spans under unknown_service. Set OTEL_SERVICE_NAME"
@@ -101,35 +86,15 @@ def _has_service_name(environ: Mapping[str, str]) -> bool:
     return bool(environ.get("OTEL_SERVICE_NAME")) or "service.name=" in attributes
 
 
-def _check_sampler(findings: Findings, environ: Mapping[str, str]) -> None:
-    sampler = environ.get("OTEL_TRACES_SAMPLER", "").strip().lower()
-    ratio = environ.get("OTEL_TRACES_SAMPLER_ARG", "").strip()
-    if sampler.endswith("always_off"):
-        findings.wrong(
-            f"OTEL_TRACES_SAMPLER={sampler} drops every span", "Set it to parentbased_always_on"
-        )
-    if not sampler.endswith("traceidratio") or not ratio:
-        return
-    try:
-        kept = float(ratio)
-    except ValueError:
-        findings.wrong(
-            f"OTEL_TRACES_SAMPLER_ARG={ratio} is no number",
-            "Write a share from 0 to 1, such as 0.1",
-        )
-        return
-    if kept <= 0:
-        findings.wrong(
-            f"OTEL_TRACES_SAMPLER_ARG={ratio} drops every span", "Write a share over 0, up to 1"
-        )
-    elif kept < 1:
-        findings.note(f"{sampler} keeps {kept:.3g} of the traces; metrics count every inference")
-
-
 def _check_limits(findings: Findings, environ: Mapping[str, str]) -> None:
     for name in ("OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT", "OTEL_ATTRIBUTE_COUNT_LIMIT"):
         limit = environ.get(name, "").strip()
-        if limit.isdecimal() and int(limit) < _SPAN_ATTRIBUTES:
+        if limit and not limit.isdecimal():
+            findings.wrong(
+                f"{name}={limit} is no whole number, and the SDK raises at its first provider",
+                f"Set it to {_SPAN_ATTRIBUTES} or more, or unset it",
+            )
+        elif limit.isdecimal() and int(limit) < _SPAN_ATTRIBUTES:
             findings.wrong(
                 f"{name}={limit} is fewer than an inference span has",
                 f"Set it to {_SPAN_ATTRIBUTES} or more",
