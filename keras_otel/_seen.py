@@ -66,7 +66,8 @@ def _calling_method(model: Any) -> str | None:
             return None
         frame = frame.f_back
         code = frame.f_code
-        if code.co_name in ("predict", "predict_on_batch") and "self" in code.co_varnames[:1]:
+        package = str(frame.f_globals.get("__name__")).partition(".")[0]
+        if package in ("keras", "tf_keras") and code.co_name in ("predict", "predict_on_batch"):
             return code.co_name if frame.f_locals.get("self") is model else None
     return None
 

@@ -30,6 +30,7 @@ class _State:
         self.lock = threading.RLock()
         self.patches: list[PatchSet] = []
         self.watches_imports = False
+        self.ignored: list[tuple[str, ...]] = []
 
 
 _state = _State()
@@ -74,6 +75,7 @@ class KerasInstrumentor(BaseInstrumentor):  # type: ignore[misc]  # untyped upst
         with _state.lock:
             observer, _active.observer = _active.observer, None
             installed.clear()
+            _state.ignored.clear()
             while _state.patches:
                 _state.patches.pop().undo()
         if observer is not None:
@@ -94,6 +96,7 @@ def instrument(**options: Any) -> None:
         resolved = resolve(options)
         observer = _active.observer
         if options and observer is not None and resolved != observer.options:
+            _state.ignored.append(tuple(sorted(options)))
             _log.warning(
                 "keras_otel: already instrumented, the new options are not used: "
                 "call keras_otel.uninstrument() first"
@@ -113,6 +116,11 @@ def uninstrument() -> None:
 def patched() -> tuple[str, ...]:
     """What is patched now, as dotted names."""
     return tuple(name for patches in _state.patches for name in patches.installed)
+
+
+def ignored_options() -> tuple[tuple[str, ...], ...]:
+    """The names of the options of each later `instrument()` whose options were not used."""
+    return tuple(_state.ignored)
 
 
 def _watch_imports() -> None:

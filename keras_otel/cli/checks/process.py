@@ -6,16 +6,20 @@ import sys
 from collections.abc import Iterator
 from dataclasses import fields
 from typing import Any
+from urllib.parse import urlsplit
 
 from opentelemetry import _logs, metrics, trace
 
 from keras_otel import _active
 from keras_otel._guard import failure_counts
+from keras_otel.cli.checks.calls import check_calls
 from keras_otel.cli.checks.findings import Findings, redacted
 from keras_otel.cli.checks.ids import check_ids
+from keras_otel.cli.checks.propagators import check_process_propagators
 from keras_otel.cli.checks.targets import Target
 from keras_otel.cli.checks.trial import check_counts, grouped
-from keras_otel.instrumentor import patched
+from keras_otel.export import file_path
+from keras_otel.instrumentor import ignored_options, patched
 from keras_otel.metrics import dropped_counts
 from keras_otel.options import Options
 from keras_otel.propagation.attachment import UNREACHABLE_FIX, is_unreachable, unreachable_text
@@ -45,7 +49,34 @@ def check_process(findings: Findings) -> None:
     _check_patches(findings, is_expected=observer is not None and bool(imported))
     findings.fact("options", "Options", _changed(options), _values(options))
     check_providers(findings, options)
+    _check_ignored(findings, options)
+    check_process_propagators(findings)
+    check_calls(findings)
     check_counts(findings, failure_counts(), dropped_counts())
+
+
+def _check_ignored(findings: Findings, options: Options) -> None:
+    """What `instrument()` was asked for and could not do."""
+    for names in ignored_options():
+        findings.wrong(
+            f"instrument() was called again with other options ({', '.join(names)}), and they are "
+            "not used: the first call wins",
+            "Call it once with all options, or call keras_otel.uninstrument() before",
+        )
+    tracers = options.tracer_provider or trace.get_tracer_provider()
+    if options.export is not None and not _goes_to(tracers, options.export):
+        findings.wrong(
+            f"export={redacted(options.export)} is not used for spans: a TracerProvider was set "
+            "before, and spans go where that one sends them",
+            "Add an exporter to that provider, or set none and leave it to export",
+        )
+
+
+def _goes_to(tracers: Any, target: str) -> bool:
+    """True if an exporter of the provider sends to the target of `export`."""
+    parts = urlsplit(target)
+    place = str(file_path(target)) if parts.scheme == "file" else parts.netloc.rpartition("@")[2]
+    return any(place in _described(exporter) for exporter in _exporters(tracers))
 
 
 def is_set_up() -> bool:
@@ -136,7 +167,8 @@ def _check_sampler(findings: Findings, tracers: Any) -> None:
     findings.fact("sampler", "Sampler", text.partition(",remoteParent")[0].replace("{root:", " "))
     if text.startswith(("AlwaysOff", "ParentBased{root:AlwaysOff")):
         findings.wrong(
-            "the sampler drops every span that starts a trace", "Unset OTEL_TRACES_SAMPLER"
+            "the sampler drops every span that starts a trace",
+            "Unset OTEL_TRACES_SAMPLER, or give the TracerProvider another sampler",
         )
 
 
