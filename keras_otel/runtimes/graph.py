@@ -68,7 +68,15 @@ def producer(tensor: Any) -> Any:
     for made in _chain(tensor):  # noqa: B007 - the last one counts
         pass
     history = getattr(made, "_keras_history", None)
-    return None if history is None else history[0]
+    if history is None or not _is_over_last_axis(made):
+        return None
+    return history[0]
+
+
+def _is_over_last_axis(tensor: Any) -> bool:
+    """False for a function of TensorFlow that was called with another axis, in Keras 2."""
+    given = getattr(_node(tensor), "call_kwargs", None) or {}
+    return given.get("axis") in (None, -1, len(tensor.shape) - 1)
 
 
 def weighs_others(tensor: Any) -> bool:
@@ -111,8 +119,12 @@ def _keeps_last_axis(before: Any, after: Any) -> bool:
 
 def _inputs(tensor: Any) -> list[Any]:
     """The symbolic inputs of the call that made a tensor."""
+    return _inputs_of(_node(tensor))
+
+
+def _node(tensor: Any) -> Any:
     history = tensor._keras_history  # noqa: SLF001 - how Keras itself follows its graphs
-    return _inputs_of(history[0]._inbound_nodes[history[1]])  # noqa: SLF001
+    return history[0]._inbound_nodes[history[1]]  # noqa: SLF001
 
 
 def _inputs_of(node: Any) -> list[Any]:
