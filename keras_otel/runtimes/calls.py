@@ -47,6 +47,7 @@ def observed(
         except BaseException as error:
             call.stop_clock()
             guarded("observe a failure", observer.failed, call, error)
+            _leave(error)
             raise
         call.stop_clock()
         if call.inner is None and call.operation != "traced":
@@ -58,6 +59,17 @@ def observed(
         # Also where Ctrl-C lands in our own code: an open scope would silence what follows.
         call.is_open = False
         current.reset(token)
+
+
+def _leave(error: BaseException) -> None:
+    """Take the function that re-raises an error, and calls this first, out of its traceback.
+
+    The user sees the frames of the program and of Keras. Keras itself filters tracebacks, and shows
+    its own innermost frame only where no other package's frame is among them.
+    """
+    own = error.__traceback__
+    if own is not None and own.tb_next is not None:
+        error.__traceback__ = own.tb_next
 
 
 def inference(
@@ -120,18 +132,22 @@ def _wrapped(method: _Method, original: Function, tracing: Tracing | None) -> Fu
     def wrapper(self: Any, /, *args: Any, **kwargs: Any) -> Any:
         if is_tracing is not None and is_tracing():
             return traced(self, *args, **kwargs)
-        observer = _active.observer
-        if observer is None:
-            return original(self, *args, **kwargs)
-        scope = current.get()
-        if scope is not None and scope.is_open:
-            if scope.model is not self:
+        try:
+            observer = _active.observer
+            if observer is None:
                 return original(self, *args, **kwargs)
-            return _kept(scope, original, self, args, kwargs)
-        call = method.begin(observer, self, args, kwargs)
-        if call is None:
-            return original(self, *args, **kwargs)
-        result = observed(observer, call, original, (self, *args), kwargs)
+            scope = current.get()
+            if scope is not None and scope.is_open:
+                if scope.model is not self:
+                    return original(self, *args, **kwargs)
+                return _kept(scope, original, self, args, kwargs)
+            call = method.begin(observer, self, args, kwargs)
+            if call is None:
+                return original(self, *args, **kwargs)
+            result = observed(observer, call, original, (self, *args), kwargs)
+        except BaseException as error:
+            _leave(error)
+            raise
         if not method.is_override or not is_made_in_steps(result):
             return result
         return observed_steps(lambda *_: method.begin_step((self, *args), kwargs), result)
@@ -146,6 +162,9 @@ def _kept(
     scope.model = None  # what it calls in turn is its own business
     try:
         result = original(model, *args, **kwargs)
+    except BaseException as error:
+        _leave(error)
+        raise
     finally:
         scope.model = model
     if scope.inner is None:
@@ -166,6 +185,9 @@ def outside(original: Function) -> Function:
         token = current.set(scope)
         try:
             return original(self, *args, **kwargs)
+        except BaseException as error:
+            _leave(error)
+            raise
         finally:
             scope.is_open = False
             current.reset(token)
@@ -183,6 +205,9 @@ def changing_weights(parts: Callable[[Any], frozenset[int]]) -> Wrap:
         def wrapper(self: Any, /, *args: Any, **kwargs: Any) -> Any:
             try:
                 return scoped(self, *args, **kwargs)
+            except BaseException as error:
+                _leave(error)
+                raise
             finally:
                 if _active.observer is not None:
                     guarded("forget weights", models.forget_weights_of, self, parts)
@@ -203,6 +228,9 @@ def loading(load: Function) -> Function:
         token = current.set(scope)
         try:
             model = load(filepath, *args, **kwargs)
+        except BaseException as error:
+            _leave(error)
+            raise
         finally:
             scope.is_open = False
             current.reset(token)
