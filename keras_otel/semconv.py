@@ -294,6 +294,7 @@ OPENINFERENCE_EMBEDDING_MODEL: Final = _attribute(
 # -- Names of others, which are only read --------------------------------------------------------
 
 GENAI_OPERATION: Final = "gen_ai.operation.name"
+GENAI_SPAN_KIND: Final = "gen_ai.span.kind"
 GENAI_AGENT: Final = "gen_ai.agent.name"
 GENAI_CONVERSATION: Final = "gen_ai.conversation.id"
 FI_SPAN_KIND: Final = "fi.span.kind"

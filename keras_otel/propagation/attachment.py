@@ -108,7 +108,10 @@ class Attachment:
         return not isinstance(tracers, trace.ProxyTracerProvider)
 
     def _tracers(self) -> Any:
-        return self._options.tracer_provider or trace.get_tracer_provider()
+        given = self._options.tracer_provider
+        # The API's stand-in, asked for before a provider was set, is that of the process.
+        is_own = given is not None and not isinstance(given, trace.ProxyTracerProvider)
+        return given if is_own else trace.get_tracer_provider()
 
     def _loggers(self) -> Any:
         return self._options.logger_provider or _logs.get_logger_provider()

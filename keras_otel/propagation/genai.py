@@ -134,10 +134,13 @@ _STORES: Final = (
 )
 """Scopes of vector stores among them."""
 
-_KINDS: Final = frozenset({"embedding", "embeddings", "reranker", "retriever", "tool"})
+_KINDS: Final = frozenset({"embedding", "embeddings", "reranker", "retriever", "tool", "vector_db"})
 
 _LOOK_UPS: Final[Mapping[str, frozenset[str]]] = {
-    names.GENAI_OPERATION: frozenset({"embeddings", "execute_tool", "retrieval"}),
+    names.GENAI_OPERATION: frozenset(
+        {"embeddings", "execute_tool", "rerank", "retrieval", "vectordb", "vector_db_retrieve"}
+    ),
+    names.GENAI_SPAN_KIND: _KINDS,
     names.OPENINFERENCE_SPAN_KIND: _KINDS,
     names.FI_SPAN_KIND: _KINDS,
     "agentops.span.kind": _KINDS,

@@ -260,6 +260,18 @@ def test_threads_that_find_one_provider(monkeypatch):
     assert len(ours(provider)) == 1
 
 
+def test_the_api_s_stand_in(monkeypatch):
+    """`trace.get_tracer_provider()` of before the SDK's set-up leads to the one that is set."""
+    monkeypatch.setattr(trace, "_TRACER_PROVIDER", None)
+    instrument(trace.get_tracer_provider())
+    provider = TracerProvider(shutdown_on_exit=False)
+    monkeypatch.setattr(trace, "_TRACER_PROVIDER", provider)
+    service = Service(trace.get_tracer("app"))
+    with service.span():
+        label = service.predict(1)
+        assert service.llm() == label
+
+
 # -- providers that run their processors in threads ------------------------------------------------
 
 

@@ -345,6 +345,8 @@ def test_one_thing_after_the_other_has_every_label(
     ("key", "value"),
     [
         ("gen_ai.operation.name", "embeddings"),
+        ("gen_ai.operation.name", "vectordb"),
+        ("gen_ai.span.kind", "RETRIEVER"),
         ("openinference.span.kind", "RETRIEVER"),
         ("mlflow.spanType", '"EMBEDDING"'),
         ("langfuse.observation.type", "tool"),
