@@ -45,7 +45,10 @@ class Call(Scope):
         "origin",
         "start_ns",
         "subject",
+        "written",
     )
+
+    keeps_state = True
 
     def __init__(
         self,
@@ -71,6 +74,7 @@ class Call(Scope):
         self.is_cold = adapter.is_cold(subject, operation)
         self.start_ns = 0
         self.duration_s = 0.0
+        self.written: set[int] = set()
         self._started_ns = 0
 
     def start_clock(self) -> None:

@@ -8,16 +8,17 @@ import os
 import threading
 import weakref
 from collections.abc import Callable
+from collections.abc import Set as AbstractSet
 from pathlib import Path
 from typing import Any
 
 from keras_otel._forks import run_in_child
-from keras_otel._guard import guarded, guarded_retry
+from keras_otel._guard import guarded
+from keras_otel._hashing import CurrentFingerprint
 from keras_otel.cards import Card, find_card, read_card
 from keras_otel.decoding.heads import Head
 from keras_otel.emission import CallFacts
 from keras_otel.errors import CardError
-from keras_otel.fingerprint import fingerprint
 from keras_otel.identity import (
     Description,
     identify,
@@ -31,14 +32,7 @@ from keras_otel.runtimes.inspection import Shape
 
 _log = logging.getLogger("keras_otel")
 
-INLINE_FINGERPRINT_BYTES = 64 * 1024 * 1024
-"""Weights up to this size are hashed at the first inference, larger ones in the background."""
-
-_RETRY_PAUSES_S = (0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0)
-"""Between tries to hash in the background."""
-
 _numbers = itertools.count(1)
-
 
 _MAX_READINGS = 256
 
@@ -73,11 +67,8 @@ class KnownModel:
         self.description = Description()
         self.card: Card | None = None
         self.source: str | None = None
-        self.parts: frozenset[int] = frozenset()
         self.seen_operations: set[str] = set()
-        self._fingerprint: str | None = None
-        self._is_hashing_in: int | None = None
-        self._epoch = 0
+        self.fingerprint = CurrentFingerprint(self.lock, self.forget_conclusions)
         self.seen_shapes: dict[str | None, Shape] = {}
         self.forget_conclusions()
 
@@ -106,10 +97,14 @@ class KnownModel:
 
     def forget_weights(self) -> None:
         """The weights changed: the fingerprint is no longer theirs."""
-        self._epoch += 1
-        self._fingerprint = None
-        self._is_hashing_in = None
+        self.fingerprint.forget()
         self.forget_conclusions()
+
+    def look(self, model: Any, adapter: Adapter, written: AbstractSet[int]) -> None:
+        """Forget the weights if they changed; `written` is what this inference assigned to."""
+        if self.fingerprint.have_weights_changed(model, adapter, written):
+            with self.lock:
+                self.forget_weights()
 
     def described(self) -> Description:
         """What is said of the model: by the user first, by its card where the user is silent."""
@@ -125,7 +120,7 @@ class KnownModel:
         with self.lock:
             generation = ledger.generation
             identity = self._resolve(model, adapter, options)
-            self.identity = identity if self._is_hashing_in is not None else None
+            self.identity = identity if self.fingerprint.is_settled else None
             # Read again: what was just noted may itself be the conflict.
             self.identity_generation = max(generation, ledger.generation)
             self.call_facts = {}
@@ -140,7 +135,7 @@ class KnownModel:
             or options.version_of(name)
             or (version_from_path(source) if source else None)
         )
-        digest = self._current_fingerprint(model, adapter)
+        digest = self.fingerprint.value(model, adapter)
         card = self.card
         if (
             label is not None
@@ -151,35 +146,6 @@ class KnownModel:
             ledger.note(name, label, card.fingerprint)
         return identify(name=name, label=label, fingerprint=digest)
 
-    def _current_fingerprint(self, model: Any, adapter: Adapter) -> str | None:
-        if self._fingerprint is not None or self._is_hashing_in == os.getpid():
-            return self._fingerprint
-        if not adapter.has_weights(model):
-            return None  # the next inference asks again
-        self.parts = guarded("model parts", adapter.parts, model) or frozenset()
-        # Marked first: a model that cannot be hashed is not tried again at every inference.
-        self._is_hashing_in = os.getpid()
-        if (guarded("weight size", adapter.weight_bytes, model) or 0) <= INLINE_FINGERPRINT_BYTES:
-            self._fingerprint = guarded("fingerprint", compute_fingerprint, model, adapter)
-        else:
-            threading.Thread(
-                target=self._hash_in_background,
-                args=(model, adapter, self._epoch),
-                name="keras_otel fingerprint",
-                daemon=True,
-            ).start()
-        return self._fingerprint
-
-    def _hash_in_background(self, model: Any, adapter: Adapter, epoch: int) -> None:
-        # While `predict` runs on JAX, the weights' buffers are given away to it.
-        digest = guarded_retry(
-            "fingerprint", lambda: compute_fingerprint(model, adapter), pauses_s=_RETRY_PAUSES_S
-        )
-        with self.lock:
-            if self._epoch == epoch:  # else the weights changed meanwhile
-                self._fingerprint = digest
-                self.forget_conclusions()
-
 
 def _name_unsaid(model: Any, adapter: Adapter, source: str | None) -> str:
     """The name of a model that nobody described: its own, its path's, its class's."""
@@ -187,13 +153,6 @@ def _name_unsaid(model: Any, adapter: Adapter, source: str | None) -> str:
     if given is not None and says_something(given):
         return given
     return (name_from_path(source) if source else None) or given or type(model).__name__
-
-
-def compute_fingerprint(model: Any, adapter: Adapter) -> str:
-    """The fingerprint of a model as it is now."""
-    return fingerprint(
-        adapter.architecture(model), adapter.weights(model), adapter.vocabularies(model)
-    )
 
 
 class KnownModels:
@@ -221,7 +180,7 @@ class KnownModels:
         """The weights of this model changed, and so those of every model it shares layers with."""
         changed = (guarded("model parts", parts, model) or frozenset()) | {id(model)}
         for known in list(self._models.values()):
-            if known.ref() is model or not changed.isdisjoint(known.parts):
+            if known.ref() is model or not changed.isdisjoint(known.fingerprint.parts):
                 with known.lock:
                     known.forget_weights()
 
@@ -240,6 +199,7 @@ class KnownModels:
         known = self._models.get(key)
         if known is not None and known.ref() is None:
             self._models.pop(key, None)
+            known.fingerprint.stop_watching()
 
     def __len__(self) -> int:
         return len(self._models)

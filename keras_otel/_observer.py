@@ -139,6 +139,7 @@ class Observer:
         if not self._has_seen_inference or not self._attachment.is_current():
             self._attach()
         known = models.of(call.subject)
+        guarded("watch the weights", known.look, call.subject, call.adapter, call.written)
         facts = known.call_facts.get(call.operation)
         if facts is not None and known.identity_generation == ledger.generation:
             return known, facts

@@ -16,6 +16,11 @@ class Scope:
 
     __slots__ = ("inner", "is_open", "model")
 
+    keeps_state = False
+    """True if what is assigned to a variable meanwhile is a model's state and not a change of it."""
+    written: set[int]
+    """The keys of variables that were assigned to, where it keeps state."""
+
     def __init__(self, model: Any = None) -> None:
         self.is_open = True
         # The model whose nested calls are worth keeping; None where nobody asks for them.

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any, TypeVar
 
 from keras_otel import _active
-from keras_otel._models import compute_fingerprint, models
+from keras_otel._hashing import compute_fingerprint
+from keras_otel._models import models
 from keras_otel.cards import Card, card_path, write_card
 from keras_otel.errors import CardError
 from keras_otel.identity import checked_description

@@ -170,7 +170,7 @@ class VersionLedger:
             if len(self._seen) > self._MAX_LABELS:
                 self._seen.popitem(last=False)
             conflict = len(seen) > 1
-        if conflict and is_new:
+        if is_new and len(seen) == 2:
             _log.warning(
                 "keras_otel: model %r version %r was seen with fingerprint %s and now has %s: "
                 "give the retrained model a version of its own",

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Any, Protocol
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any, Protocol
 
 from keras_otel._patching import PatchSet
 from keras_otel.fingerprint import Weight
+
+if TYPE_CHECKING:
+    from keras_otel.runtimes.variables import Means
 
 
 class Adapter(Protocol):
@@ -15,6 +18,8 @@ class Adapter(Protocol):
     name: str
     backend: str
     version: str
+    means: Means
+    """How its variables can be seen to change."""
 
     def install(self, patches: PatchSet) -> None:
         """Patch the runtime, adding to `patches`."""
@@ -52,6 +57,10 @@ class Adapter(Protocol):
 
     def weight_bytes(self, model: Any) -> int:
         """Size of all weights, without reading them."""
+        ...
+
+    def variables(self, model: Any) -> Sequence[Any]:
+        """The variables behind the weights, in their order."""
         ...
 
     def vocabularies(self, model: Any) -> list[list[str]]:

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from keras_otel._forks import run_in_child
 from keras_otel._patching import PatchSet, Wrap
 from keras_otel.fingerprint import Weight
-from keras_otel.runtimes import arrays, keras_models, overrides
+from keras_otel.runtimes import arrays, assignments, keras_models, overrides
 from keras_otel.runtimes.arrays import Place
 from keras_otel.runtimes.autograph import Tracing, graph_tracing
 from keras_otel.runtimes.calls import changing_weights, inference, loading, outside
+from keras_otel.runtimes.variables import BY_ASSIGNMENT, OF_BACKEND
 
 
 class _TensorFlowIfLoaded:
@@ -70,6 +71,7 @@ class Keras3:
         self._keras = keras
         self.version: str = keras.__version__
         self.backend: str = keras.backend.backend()
+        self.means = OF_BACKEND.get(self.backend, BY_ASSIGNMENT)
         # Private, and the only place where Keras says that a layer is being built or that a layer
         # outside any model is calling; both are also told by the results on most backends.
         state = sys.modules.get("keras.src.backend.common.global_state")
@@ -104,6 +106,21 @@ class Keras3:
             # instrumenting is reached too.
             if hasattr(sys.modules.get(module), function):
                 patches.install(sys.modules[module], {function: loading})
+        self._install_on_variables(patches)
+
+    def _install_on_variables(self, patches: PatchSet) -> None:
+        """Patch what gives a variable its values."""
+        assignments.assignments.interrupt()
+        variable = self._keras.Variable
+        is_torch = self.backend == "torch"
+        tracing = sys.modules["torch"].compiler.is_compiling if is_torch else None
+        patches.install(variable, {"__init__": assignments.creating(tracing)})
+        if self.backend == "tensorflow":
+            assignments.install_in_tensorflow(patches)
+        elif hasattr(variable, "_direct_assign"):
+            patches.install(variable, {"_direct_assign": assignments.assigning(tracing)})
+        if hasattr(self._keras.Model, "jax_state_sync"):
+            patches.install(self._keras.Model, {"jax_state_sync": assignments.syncing})
 
     def _inference(self, method: str) -> Wrap:
         return inference(overrides.INFERENCE_METHODS[method], self, tracing=self._tracing())
@@ -188,6 +205,11 @@ class Keras3:
     def weight_bytes(self, model: Any) -> int:
         """Size of all weights, without reading them."""
         return keras_models.weight_bytes(model, self._dtype_name)
+
+    def variables(self, model: Any) -> Sequence[Any]:
+        """The variables behind the weights, in their order."""
+        weights: Sequence[Any] = model.weights
+        return weights
 
     def vocabularies(self, model: Any) -> list[list[str]]:
         """Vocabularies of the layers that have one."""

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from keras_otel._patching import PatchSet, Wrap
 from keras_otel.fingerprint import Weight
-from keras_otel.runtimes import keras_models, overrides
+from keras_otel.runtimes import assignments, keras_models, overrides
 from keras_otel.runtimes.autograph import graph_tracing
 from keras_otel.runtimes.calls import changing_weights, inference, loading, outside
+from keras_otel.runtimes.variables import TENSORFLOW
 
 
 class _NoContext:
@@ -22,6 +23,7 @@ class TfKeras:
 
     name = "tf_keras"
     backend = "tensorflow"
+    means = TENSORFLOW
 
     def __init__(self, keras: Any) -> None:
         self._keras = keras
@@ -52,6 +54,7 @@ class TfKeras:
         ):
             if hasattr(sys.modules.get(module), "load_model"):
                 patches.install(sys.modules[module], {"load_model": loading})
+        assignments.install_in_tensorflow(patches)
 
     def _override(self, method: str) -> Wrap:
         return inference(
@@ -112,6 +115,11 @@ class TfKeras:
     def weight_bytes(self, model: Any) -> int:
         """Size of all weights, without reading them."""
         return keras_models.weight_bytes(model, lambda dtype: str(dtype.name))
+
+    def variables(self, model: Any) -> Sequence[Any]:
+        """The variables behind the weights, in their order."""
+        weights: Sequence[Any] = model.weights
+        return weights
 
     def vocabularies(self, model: Any) -> list[list[str]]:
         """Vocabularies of the layers that have one."""

@@ -6,7 +6,7 @@ import sys
 
 import keras
 
-from keras_otel._models import compute_fingerprint
+from keras_otel._hashing import compute_fingerprint
 from keras_otel.runtimes.packages import adapter_of
 
 model = keras.models.load_model(sys.argv[1])

@@ -12,9 +12,20 @@ import numpy as np
 import pytest
 
 import keras_otel
-from keras_otel import _guard, _models, _observer, _outputs, _own_outputs, description, emission
+from keras_otel import (
+    _guard,
+    _hashing,
+    _models,
+    _observer,
+    _outputs,
+    _own_outputs,
+    description,
+    emission,
+)
+from keras_otel._weights import Weights
 from keras_otel.metrics import Instruments
 from keras_otel.runtimes import arrays, heads, overrides, structures
+from keras_otel.runtimes.assignments import Assignments
 from keras_otel.runtimes.keras3 import Keras3
 from tests.backends.models import IS_EAGER, TRAINS, LabelTexts, Sharpened, classifier, rows
 
@@ -41,7 +52,11 @@ FAULTS = [
     (_models.KnownModels, "of", "observe"),
     (_models.KnownModel, "identify", "observe"),
     (_models, "identify", "observe"),
-    (_models, "compute_fingerprint", "fingerprint"),
+    (_models.KnownModel, "look", "watch the weights"),
+    (Keras3, "variables", "watch the weights"),
+    (Weights, "_take_sample", "look at the weights"),
+    (Assignments, "note", "note an assignment"),
+    (_hashing, "compute_fingerprint", "fingerprint"),
     (Keras3, "architecture", "fingerprint"),
     (Keras3, "weights", "fingerprint"),
     (Keras3, "weight_bytes", "weight size"),

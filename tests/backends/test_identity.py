@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 import keras_otel
-from keras_otel import _models
+from keras_otel import _hashing, _models
 from tests.backends.models import TRAINS, Subclassed, classifier, rows, sequential, two_outputs
 
 trains = pytest.mark.skipif(not TRAINS, reason="this backend only infers")
@@ -149,14 +149,14 @@ def test_training_an_inner_model_changes_the_outer_one(telemetry):
     assert before[1] != after[1]
 
 
-def test_refresh_sees_what_keras_does_not_tell(telemetry):
-    """After assigning to a variable by hand, `refresh` brings the fingerprint up to date."""
+def test_refresh_hashes_the_model_again(telemetry, monkeypatch):
+    """`refresh` asks anew although nothing was seen to change, and gives the model back."""
     model = classifier()
-    before = fingerprint_of(telemetry, model)
-    model.weights[0].assign(np.ones(model.weights[0].shape))
-    assert fingerprint_of(telemetry, model) == before
+    fingerprint_of(telemetry, model)
+    monkeypatch.setattr(_hashing, "compute_fingerprint", lambda *_: "sha256:0123456789ab")
+    assert fingerprint_of(telemetry, model) != "sha256:0123456789ab"
     assert keras_otel.refresh(model) is model
-    assert fingerprint_of(telemetry, model) != before
+    assert fingerprint_of(telemetry, model) == "sha256:0123456789ab"
 
 
 def version_in_the_end(telemetry, model):
@@ -172,15 +172,15 @@ def version_in_the_end(telemetry, model):
 
 def test_a_large_model_is_hashed_in_the_background(telemetry, monkeypatch):
     """Above the limit the first spans go without a version and later ones have it."""
-    monkeypatch.setattr(_models, "INLINE_FINGERPRINT_BYTES", 8)
+    monkeypatch.setattr(_hashing, "INLINE_FINGERPRINT_BYTES", 8)
     model = classifier()
     assert version_in_the_end(telemetry, model).startswith("sha256:")
 
 
 def test_weights_that_cannot_be_read_for_a_while(telemetry, monkeypatch):
     """Hashing in the background is tried again, as on JAX, where `predict` has the weights meanwhile."""
-    monkeypatch.setattr(_models, "INLINE_FINGERPRINT_BYTES", 8)
-    compute, tries = _models.compute_fingerprint, []
+    monkeypatch.setattr(_hashing, "INLINE_FINGERPRINT_BYTES", 8)
+    compute, tries = _hashing.compute_fingerprint, []
 
     def unreadable_at_first(model, adapter):
         tries.append(model)
@@ -188,7 +188,7 @@ def test_weights_that_cannot_be_read_for_a_while(telemetry, monkeypatch):
             raise RuntimeError("Array has been deleted")
         return compute(model, adapter)
 
-    monkeypatch.setattr(_models, "compute_fingerprint", unreadable_at_first)
+    monkeypatch.setattr(_hashing, "compute_fingerprint", unreadable_at_first)
     model = classifier()
     assert version_in_the_end(telemetry, model).startswith("sha256:")
     assert len(tries) >= 4
@@ -384,7 +384,7 @@ def test_the_fingerprint_does_not_import_tensorflow():
     """A process that runs without TensorFlow goes on without it, and its fingerprint is the same."""
     code = """
 import sys, keras, numpy as np, keras_otel
-from keras_otel import _models
+from keras_otel import _hashing, _models
 model = keras.Sequential([keras.Input((5,)), keras.layers.Dense(3, kernel_initializer="ones")])
 model.predict_on_batch(np.ones((1, 5), "float32"))
 keras_otel.instrument()
