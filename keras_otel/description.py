@@ -64,8 +64,8 @@ def describe(
 def refresh(model: Model) -> Model:
     """Compute the model's fingerprint anew at its next inference.
 
-    Needed after weights were changed in a way that Keras does not tell: a custom training loop, or
-    assigning to a variable.
+    Changed weights are seen without it, but for the few ways that `docs/attributes.md` lists, such
+    as sparse updates by compiled code, or another vocabulary.
 
     Returns:
         The model itself.
