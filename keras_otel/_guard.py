@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterable
 from typing import ParamSpec, TypeVar
 
 from keras_otel._forks import run_in_child
+from keras_otel._unicode import message_of
 
 _log = logging.getLogger("keras_otel")
 
@@ -82,7 +83,7 @@ def record_failure(site: str, error: BaseException) -> None:
                 "further failures there are only counted)",
                 site,
                 type(error).__name__,
-                error,
+                message_of(str(error)),
                 exc_info=error if _log.isEnabledFor(logging.DEBUG) else None,
             )
 

@@ -7,16 +7,22 @@ no span.
 
 from __future__ import annotations
 
+import traceback
 from collections.abc import Callable, ItemsView, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from opentelemetry.context import Context
+from opentelemetry.semconv.attributes.exception_attributes import (
+    EXCEPTION_MESSAGE,
+    EXCEPTION_STACKTRACE,
+)
 from opentelemetry.trace import Link, Span, SpanKind, Status, StatusCode, Tracer
 from opentelemetry.util.types import AttributeValue
 
 from keras_otel import semconv as names
 from keras_otel._guard import guarded
+from keras_otel._unicode import message_of, name_of, traceback_of
 from keras_otel.limits import limit_of, within_limit
 from keras_otel.options import Options
 from keras_otel.records import Decoded, Inference, ModelIdentity
@@ -64,8 +70,8 @@ def call_facts(
                 names.RUNTIME_NAME: runtime_name,
                 names.MODEL_FINGERPRINT: identity.fingerprint,
                 names.MODEL_VERSION_CONFLICT: identity.version_conflict or None,
-                names.MODEL_CLASS: model_class,
-                names.MODEL_PRECISION: precision,
+                names.MODEL_CLASS: name_of(model_class),
+                names.MODEL_PRECISION: None if precision is None else name_of(precision),
                 names.KERAS_VERSION: keras_version,
             }
         ),
@@ -270,16 +276,30 @@ def _add_openinference(attributes: dict[str, AttributeValue]) -> None:
 
 
 def _set_error(span: Span, error: BaseException) -> None:
-    guarded("exception event", span.record_exception, error)
-    span.set_status(Status(StatusCode.ERROR, guarded("error message", str, error)))
+    guarded("exception event", _record_exception, span, error)
+    span.set_status(Status(StatusCode.ERROR, guarded("error message", error_message, error)))
+
+
+def _record_exception(span: Span, error: BaseException) -> None:
+    # The message and the source lines in a traceback are the program's text.
+    formatted = "".join(traceback.format_exception(error))
+    span.record_exception(
+        error,
+        {EXCEPTION_MESSAGE: error_message(error), EXCEPTION_STACKTRACE: traceback_of(formatted)},
+    )
+
+
+def error_message(error: BaseException) -> str:
+    """Return what the exception says, fit to be sent."""
+    return message_of(str(error))
 
 
 def error_type(error: BaseException) -> str:
     """The exception's class, with its module unless it is built in, as OpenTelemetry names it."""
     kind = type(error)
     if kind.__module__ in ("builtins", "__main__"):
-        return kind.__qualname__
-    return f"{kind.__module__}.{kind.__qualname__}"
+        return name_of(kind.__qualname__)
+    return name_of(f"{kind.__module__}.{kind.__qualname__}")
 
 
 def _without_none(attributes: Mapping[str, Any]) -> dict[str, AttributeValue]:

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from keras_otel._forks import run_in_child
+from keras_otel._unicode import name_of
 from keras_otel.errors import DescriptionError
 from keras_otel.records import TASKS, ModelIdentity, Task
 
@@ -87,7 +88,7 @@ def _text(what: str, value: object) -> str | None:
         return None
     if not isinstance(value, str) or not value.strip():
         raise DescriptionError(f"{what} must be non-empty text, got {value!r}")
-    return value
+    return name_of(value)
 
 
 def _by_output(what: str, value: object, check: Any) -> Any:
@@ -100,16 +101,17 @@ def _labels(what: str, value: object) -> tuple[str, ...]:
     # A set has no order, and its labels would stand for other columns in every process.
     if isinstance(value, (str, bytes, set, frozenset)) or not isinstance(value, Iterable):
         raise DescriptionError(f"{what} must be a list of text, got {type(value).__name__}")
-    labels = tuple(value)
-    for label in labels:
+    given = tuple(value)
+    for label in given:
         if not isinstance(label, str):
             raise DescriptionError(
                 f"{what} must be text, got {label!r}: write labels=[str(x) for x in labels]"
             )
+    labels = tuple(name_of(label) for label in given)
     if len(set(labels)) != len(labels):
         twice = next(label for label in labels if labels.count(label) > 1)
         raise DescriptionError(f"{what} must differ from one another, {twice!r} is there twice")
-    return tuple(str(label) for label in labels)
+    return labels
 
 
 def _task(what: str, value: object) -> Task:
@@ -198,6 +200,8 @@ def identify(
     versions: VersionLedger = ledger,
 ) -> ModelIdentity:
     """Name, label and fingerprint as one identity; the fingerprint is the version of last resort."""
+    name = name_of(name)
+    label = None if label is None else name_of(label)
     conflict = False
     if label is not None and fingerprint is not None and label != fingerprint:
         conflict = versions.note(name, label, fingerprint)

@@ -380,6 +380,7 @@ EVALUATIONS: Final = _metric(
 CONFIDENCE_EDGES: Final = (0.0, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99, 1.0)
 """Fixed, so that counts add up over processes and time."""
 
+MAX_KEY_SEGMENT: Final = 256
 # Class values beyond this many, or outside a known label set, share one value in metrics.
 MAX_METRIC_CLASSES: Final = 64
 MAX_METRIC_VERSIONS: Final = 64
@@ -390,8 +391,11 @@ _UNSAFE = re.compile(r"[^a-z0-9_-]")
 
 @lru_cache(maxsize=1024)
 def key_segment(name: str) -> str:
-    """A user's name as one segment of an attribute key: lower case, the rest becomes `_`."""
-    return _UNSAFE.sub("_", name.lower())
+    """A user's name as one segment of an attribute key: lower case, the rest becomes `_`.
+
+    At most `MAX_KEY_SEGMENT` characters of it.
+    """
+    return _UNSAFE.sub("_", name.lower())[:MAX_KEY_SEGMENT]
 
 
 def output_key(output: str, key: str) -> str:

@@ -890,7 +890,7 @@ def broken(*args, **kwargs):
 # What is made to raise, the site whose guard must catch it, and what is still recorded.
 FAULTS = [
     (verdict, "_number", "evaluation", {"log", "event", "metric"}),
-    (evaluations, "clean", "evaluator's message", {"log", "event", "metric"}),
+    (evaluations, "message_of", "evaluator's message", {"log", "event", "metric"}),
     (subject, "get_current", "record an evaluation", set()),
     (outlets, "instruments_of", "record an evaluation", set()),
     (evaluations, "known_predictions", "upstream of an evaluation", {"log", "event", "metric"}),

@@ -16,7 +16,7 @@ PACKAGE = Path(keras_otel.__file__).parent
 
 # From the bottom up. A module imports from lower layers, and from its own only without a circle.
 LAYERS = (
-    ("_scope", "errors", "version", "_active", "_forks"),
+    ("_scope", "errors", "version", "_active", "_forks", "_unicode"),
     ("_guard", "_own_random", "_patching", "records", "semconv", "decoding.heads"),
     ("_seen", "_worker", "decoding.batches", "fingerprint", "identity", "ids", "naming"),
     ("options",),
@@ -72,7 +72,7 @@ LAYERS = (
     ("runtimes.calls", "runtimes.keras_models", "runtimes.overrides"),
     ("runtimes.keras3", "runtimes.tf_keras"),
     ("runtimes.packages", "runtimes.traced", "runtimes"),
-    ("feedback.notes", "feedback.texts", "feedback.forms", "feedback.subject"),
+    ("feedback.notes", "feedback.forms", "feedback.subject"),
     ("feedback.verdict", "feedback.upstream", "feedback.outlets"),
     ("feedback.entries",),
     ("feedback.evaluations", "feedback.outcomes", "feedback"),

@@ -11,6 +11,7 @@ from opentelemetry.util.types import AttributeValue
 
 from keras_otel import semconv as names
 from keras_otel._guard import guarded
+from keras_otel._unicode import message_of
 from keras_otel.feedback.entries import Entry, record
 from keras_otel.feedback.forms import (
     Form,
@@ -27,7 +28,6 @@ from keras_otel.feedback.subject import (
     reference,
     subject_of,
 )
-from keras_otel.feedback.texts import clean
 from keras_otel.feedback.upstream import carried_predictions, known_predictions
 from keras_otel.feedback.verdict import checked_name, evaluation_of
 from keras_otel.propagation.stamps import upstream_attributes
@@ -147,4 +147,4 @@ def _on_a_span_of_its_own(subject: Subject, forms: frozenset[Form]) -> Mapping[s
 
 
 def _message(error: BaseException | str | None) -> str | None:
-    return None if error is None else clean(str(error))
+    return None if error is None else message_of(str(error))

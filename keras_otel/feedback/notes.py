@@ -6,6 +6,7 @@ import logging
 from typing import Final
 
 from keras_otel._guard import guarded
+from keras_otel._unicode import well_formed
 
 _log = logging.getLogger("keras_otel")
 
@@ -20,4 +21,4 @@ def say_once(note: str) -> None:
     if note not in _said and len(_said) < _MAX_NOTES:
         _said.add(note)
         # A log handler of the program may raise; what the line is about is recorded all the same.
-        guarded("log", _log.warning, "keras_otel: %s", note)
+        guarded("log", _log.warning, "keras_otel: %s", well_formed(note))

@@ -11,6 +11,7 @@ from opentelemetry.util.types import AttributeValue
 
 from keras_otel import semconv as names
 from keras_otel._guard import guarded
+from keras_otel._unicode import name_of
 from keras_otel.errors import FeedbackError
 from keras_otel.feedback.entries import Entry, record
 from keras_otel.feedback.notes import say_once
@@ -22,7 +23,6 @@ from keras_otel.feedback.subject import (
     reference,
     subject_of,
 )
-from keras_otel.feedback.texts import clean
 from keras_otel.feedback.upstream import carried_predictions, known_predictions
 from keras_otel.propagation.reading import predicted_by
 from keras_otel.records import UpstreamPrediction
@@ -68,13 +68,13 @@ def _record(outcome: object, model: str | None, given: HasSpanContext | SpanCont
     name = meant.model if meant is not None else model
     attributes: dict[str, AttributeValue] = {names.OUTCOME_CLASS: true_class}
     if name is not None:
-        attributes[names.MODEL_NAME] = clean(name)
+        attributes[names.MODEL_NAME] = name_of(name)
     if meant is not None and meant.class_name is not None:
         attributes[names.PREDICTION_CLASS] = meant.class_name
     entry = Entry(
         event=names.OUTCOME_EVENT.name,
         attributes=attributes,
-        span_name="outcome" if name is None else f"outcome {clean(name)}",
+        span_name="outcome" if name is None else f"outcome {name_of(name)}",
         links=_links(meant),
     )
     record(entry, subject, outlets())
@@ -82,7 +82,7 @@ def _record(outcome: object, model: str | None, given: HasSpanContext | SpanCont
 
 def _class(outcome: object) -> str | None:
     if isinstance(outcome, str):
-        return clean(outcome) or None
+        return name_of(outcome) or None
     if isinstance(outcome, Integral) and not isinstance(outcome, bool):
         return str(operator.index(outcome))  # as a class without a label is written
     return None

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from decimal import Decimal
 from numbers import Real
 
+from keras_otel._unicode import message_of, name_of
 from keras_otel.emission import error_type
 from keras_otel.errors import FeedbackError
 from keras_otel.feedback.notes import say_once
-from keras_otel.feedback.texts import clean
 from keras_otel.records import Evaluation
 
 _PASS, _FAIL = "pass", "fail"
@@ -26,7 +27,7 @@ def checked_name(name: object) -> str:
             f"an evaluation needs a name such as 'faithfulness', got {name!r:.60}: "
             "pass it as the first argument"
         )
-    return clean(name)
+    return name_of(name)
 
 
 def evaluation_of(
@@ -37,11 +38,11 @@ def evaluation_of(
     An evaluator that failed has given no verdict: with `error`, neither score nor label nor
     `passed` is kept.
     """
-    why = _text(name, "explanation", explanation)
+    why = _text(name, "explanation", explanation, message_of)
     if error is not None and error != "":
         return Evaluation(name=name, explanation=why, error_type=failure_type(error))
     is_passed = _truth(name, passed)
-    word = _text(name, "label", label)
+    word = _text(name, "label", label, name_of)
     if word is None and is_passed is not None:
         word = _PASS if is_passed else _FAIL
     return Evaluation(
@@ -57,7 +58,7 @@ def failure_type(error: object) -> str:
     """`error.type` of an evaluator's failure: the exception's class, or the text given."""
     if isinstance(error, BaseException):
         return error_type(error)
-    return clean(error) if isinstance(error, str) else type(error).__name__
+    return name_of(error) if isinstance(error, str) else type(error).__name__
 
 
 def _number(name: str, score: object) -> float | None:
@@ -88,9 +89,9 @@ def _truth(name: str, passed: object) -> bool | None:
     return None
 
 
-def _text(name: str, what: str, text: object) -> str | None:
+def _text(name: str, what: str, text: object, fit: Callable[[str], str]) -> str | None:
     if text is None or isinstance(text, str):
-        return clean(text) if text else None
+        return fit(text) if text else None
     _leave_out(name, f"{what} of type {type(text).__name__}", "pass text")
     return None
 

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
+from dataclasses import replace
 from typing import Final
 
+from keras_otel._unicode import name_of
 from keras_otel.records import UpstreamPrediction
 
 
@@ -48,13 +50,26 @@ def prediction_context(*predictions: UpstreamPrediction) -> Iterator[None]:
                 "prediction_context() takes predictions as keras_otel.current_predictions() "
                 f"returns them, got {type(prediction).__name__}"
             )
-    given = _Given(predictions, _innermost())
+    given = _Given(tuple(map(_fit_to_send, predictions)), _innermost())
     _current.set(given)
     try:
         yield
     finally:
         given.is_open = False
         _current.set(_innermost())
+
+
+def _fit_to_send(prediction: UpstreamPrediction) -> UpstreamPrediction:
+    """Return the prediction itself, or with its texts mended where the program's own are unfit."""
+    version, name, labels = prediction.version, prediction.class_name, prediction.labels
+    fit = replace(
+        prediction,
+        model=name_of(prediction.model),
+        version=None if version is None else name_of(version),
+        class_name=None if name is None else name_of(name),
+        labels=None if labels is None else tuple(map(name_of, labels)),
+    )
+    return prediction if fit == prediction else fit
 
 
 def given_predictions() -> tuple[UpstreamPrediction, ...]:

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from opentelemetry.context import Context
 from opentelemetry.trace import Span, get_current_span
 
+from keras_otel._unicode import name_of
 from keras_otel.propagation import recent
 from keras_otel.propagation.flow_events import note_known, note_published
 from keras_otel.propagation.stamps import plain, stamp
@@ -107,7 +108,7 @@ def clear() -> None:
 
 
 def _name(identity: ModelIdentity, output: str | None) -> str:
-    return identity.name if output is None else f"{identity.name}.{output}"
+    return identity.name if output is None else name_of(f"{identity.name}.{output}")
 
 
 def _prediction(

@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 from urllib.parse import urlsplit, urlunsplit
 
+from keras_otel._unicode import well_formed
+
 SCHEMA_VERSION: Final = 1
 
 _LABEL_WIDTH: Final = 15
@@ -92,8 +94,8 @@ class Findings:
 
 
 def redacted(text: str) -> str:
-    """The text with the user, password and query string of each URL taken out."""
-    return _URL.sub(lambda match: safe_url(match[0]), text)
+    """The text, fit to be printed, with the user, password and query string of each URL taken out."""
+    return well_formed(_URL.sub(lambda match: safe_url(match[0]), text))
 
 
 def safe_url(url: str) -> str:
