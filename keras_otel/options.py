@@ -32,6 +32,27 @@ ENVIRONMENT: Final[Mapping[str, str]] = {
 """Environment variable of each option that has one."""
 
 
+ACCEPT_MODELS: Final = "OTEL_PYTHON_KERAS_ACCEPT_MODELS"
+"""What the propagator takes from other services; it works without `instrument()` too."""
+
+VARIABLES: Final = (*ENVIRONMENT.values(), ACCEPT_MODELS)
+"""Every variable of ours."""
+
+
+def accepted_models(environ: Mapping[str, str] | None = None) -> frozenset[str] | None:
+    """The models whose predictions other services may send, by name; None for all.
+
+    Args:
+        environ: The environment; the process's own by default.
+    """
+    text = (os.environ if environ is None else environ).get(ACCEPT_MODELS, "").strip()
+    if not text or text.lower() == "all":
+        return None
+    if text.lower() == "none":
+        return frozenset()
+    return frozenset(name.strip() for name in text.split(",") if name.strip())
+
+
 def export_timeouts(signal: str) -> tuple[str, str]:
     """OpenTelemetry's own variables for the time that an export may take."""
     return f"OTEL_EXPORTER_OTLP_{signal}_TIMEOUT", "OTEL_EXPORTER_OTLP_TIMEOUT"

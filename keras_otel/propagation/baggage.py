@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any, Final
 
 from opentelemetry.baggage import get_all
@@ -14,8 +15,12 @@ from opentelemetry.propagators.textmap import (
     default_getter,
     default_setter,
 )
+from opentelemetry.trace import get_current_span
 
+from keras_otel import semconv as names
 from keras_otel._guard import guarded
+from keras_otel.errors import OptionError
+from keras_otel.options import accepted_models
 from keras_otel.propagation.carriers import change_header
 from keras_otel.propagation.members import merge, predictions_in
 from keras_otel.propagation.reading import predictions_for
@@ -31,7 +36,25 @@ class KerasPropagator(TextMapPropagator):
     * They are added as a request leaves; the context's own baggage is never changed.
     * It comes last in `OTEL_PROPAGATORS`: it adds to the header that `baggage` has written.
     * A carrier that cannot be read, or holds the header twice, is left as it is.
+    * Predictions are only taken from a request that carries its trace, and only of the models that
+      are accepted. Who sent them cannot be known: whoever may call this service may write them.
+
+    Args:
+        accept: Names of the models whose predictions are taken; empty for none. Where it is None,
+            the variable `OTEL_PYTHON_KERAS_ACCEPT_MODELS` names them, else all are taken.
+
+    Raises:
+        OptionError: `accept` is one text and not several names.
     """
+
+    def __init__(self, accept: Iterable[str] | None = None) -> None:
+        if isinstance(accept, str):
+            raise OptionError(
+                f"KerasPropagator(accept=...) takes several names, got the text {accept!r}: "
+                f"write accept=[{accept!r}]"
+            )
+        accepted = accepted_models() if accept is None else accept
+        self._accepted = None if accepted is None else frozenset(map(names.key_segment, accepted))
 
     def inject(
         self,
@@ -51,7 +74,12 @@ class KerasPropagator(TextMapPropagator):
         """The context with the predictions in the carrier's baggage header; never raises."""
         if context is None:
             context = Context()
-        return guarded("reading sent predictions", _extract, carrier, context, getter) or context
+        if self._accepted is not None and not self._accepted:
+            return context
+        found = guarded(
+            "reading sent predictions", _extract, carrier, context, getter, self._accepted
+        )
+        return found or context
 
     @property
     def fields(self) -> set[str]:
@@ -72,7 +100,14 @@ def _inject(carrier: Any, context: Context | None, setter: Setter[Any]) -> None:
     change_header(carrier, _HEADER, change, setter)
 
 
-def _extract(carrier: Any, context: Context, getter: Getter[Any]) -> Context:
+def _extract(
+    carrier: Any, context: Context, getter: Getter[Any], accepted: frozenset[str] | None
+) -> Context:
+    parent = get_current_span(context).get_span_context()
+    if not (parent.is_valid and parent.is_remote):
+        return context
     headers = getter.get(carrier, _HEADER) or ()
     predictions = predictions_in(",".join(one for one in headers if isinstance(one, str)))
+    if accepted is not None:
+        predictions = tuple(one for one in predictions if one.model in accepted)
     return with_remote_predictions(context, predictions) if predictions else context

@@ -107,6 +107,62 @@ def test_nothing_is_sent_unless_asked_for(sink: Sink, tmp_path: Path, second: st
     assert upstream(span) == {}
 
 
+@pytest.mark.parametrize(
+    ("accept", "expected"),
+    [("none", None), ("toxicity", None), ("toxicity,Intent", "refund")],
+)
+def test_only_accepted_models_are_taken(
+    sink: Sink, tmp_path: Path, accept: str, expected: str | None
+) -> None:
+    """The second service stamps what it is sent of the models that it names, and nothing else."""
+    with (
+        service(
+            "answering.py",
+            tmp_path,
+            sink,
+            OTEL_PROPAGATORS=KERAS,
+            OTEL_PYTHON_KERAS_ACCEPT_MODELS=accept,
+        ) as answering,
+        service("router.py", tmp_path, sink, OTEL_PROPAGATORS=KERAS, ANSWERING=answering) as router,
+    ):
+        answer = ask(router, 0)
+        (span,) = chats(sink, 1)
+
+    assert "keras.upstream.intent.class=refund" in answer["headers"]["baggage"]
+    assert upstream(span).get("keras.upstream.intent.class", ("", None))[1] == expected
+
+
+@pytest.mark.parametrize(
+    ("trace", "accept", "expected"),
+    [
+        (None, "all", None),  # a browser's or a script's header
+        ("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01", "none", None),
+        ("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01", "all", "forged"),
+    ],
+)
+def test_what_a_client_may_claim(
+    sink: Sink, tmp_path: Path, trace: str | None, accept: str, expected: str | None
+) -> None:
+    """Without a trace nobody is believed; with one whoever calls is, unless models are refused."""
+    headers = {"baggage": "keras.upstream.intent.class=forged"}
+    if trace is not None:
+        headers["traceparent"] = trace
+    with service(
+        "answering.py",
+        tmp_path,
+        sink,
+        OTEL_PROPAGATORS=KERAS,
+        OTEL_PYTHON_KERAS_ACCEPT_MODELS=accept,
+    ) as answering:
+        request = urllib.request.Request(f"{answering}/answer?label=0", headers=headers)
+        with urllib.request.urlopen(request, timeout=60):
+            telemetry = sink.wait_for(
+                lambda found: any(span.name == "chat" for span in found.spans)
+            )
+    (span,) = [span for span in telemetry.spans if span.name == "chat"]
+    assert upstream(span).get("keras.upstream.intent.class", ("", None))[1] == expected
+
+
 def test_what_is_sent_is_used_only_where_asked_for(sink: Sink, tmp_path: Path) -> None:
     """A service without the propagator is sent the header and stamps nothing."""
     with both(tmp_path, sink, KERAS, DEFAULT) as router:

@@ -14,16 +14,18 @@ import httpx
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from opentelemetry import baggage
+from opentelemetry import baggage, trace
 from opentelemetry.baggage.propagation import W3CBaggagePropagator
 from opentelemetry.context import Context
 from opentelemetry.propagators.composite import CompositePropagator
 from opentelemetry.propagators.textmap import DefaultGetter, Setter
+from opentelemetry.trace import NonRecordingSpan, SpanContext
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 from requests.structures import CaseInsensitiveDict
 from starlette.datastructures import MutableHeaders
 
 from keras_otel import _guard
+from keras_otel.errors import OptionError
 from keras_otel.propagation.baggage import KerasPropagator
 from keras_otel.propagation.explicit import prediction_context
 from keras_otel.propagation.remote import remote_predictions, with_remote_predictions
@@ -43,6 +45,16 @@ DEFAULT = CompositePropagator([TraceContextTextMapPropagator(), W3CBaggagePropag
 KERAS = CompositePropagator(
     [TraceContextTextMapPropagator(), W3CBaggagePropagator(), KerasPropagator()]
 )
+
+
+TRACE = {"traceparent": "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"}
+CALLED = TraceContextTextMapPropagator().extract(TRACE)
+"""The context of a request that came with its trace."""
+
+
+def received(headers, propagator=KERAS):
+    """The context of a request that came with these headers and its trace."""
+    return propagator.extract({**headers, **TRACE})
 
 
 def following(*predictions, **entries):
@@ -241,7 +253,7 @@ def test_a_carrier_that_only_takes_headers_gets_none():
 def test_what_came_from_another_service_travels_on_once():
     """The next service gets this service's newer prediction, and the others as they came."""
     arrived = {"baggage": f"tenant=a,{OURS},keras.upstream.price.value=17.25"}
-    context = KERAS.extract(arrived)
+    context = received(arrived)
     own = replace(INTENT, class_name="order", version="2026-11-02")
 
     carrier = {}
@@ -250,7 +262,7 @@ def test_what_came_from_another_service_travels_on_once():
 
     assert baggage.get_all(context)["keras.upstream.intent.class"] == "refund"
     assert carrier["baggage"].count("keras.upstream.intent.class") == 1
-    assert remote_predictions(KERAS.extract(carrier)) == (own, PRICE)
+    assert remote_predictions(received(carrier)) == (own, PRICE)
     assert carrier["baggage"].startswith("tenant=a,keras.")
 
 
@@ -258,10 +270,10 @@ def test_stale_members_go_where_nothing_is_predicted():
     """Members of ours that this service did not accept do not travel on, and leave no header."""
     refused = {"baggage": "keras.upstream.intent.confidence=7"}
     carrier, pairs = {}, []
-    KERAS.inject(carrier, KERAS.extract(refused))
-    KERAS.inject(pairs, KERAS.extract(refused), setter=Appending())
+    KERAS.inject(carrier, received(refused))
+    KERAS.inject(pairs, received(refused), setter=Appending())
 
-    assert (carrier, pairs) == ({}, [])
+    assert (carrier, pairs) == (TRACE, list(TRACE.items()))
 
 
 def test_a_service_that_only_knows_baggage_passes_predictions_on():
@@ -272,12 +284,12 @@ def test_a_service_that_only_knows_baggage_passes_predictions_on():
     DEFAULT.inject(second, between)
 
     assert remote_predictions(between) == ()
-    assert remote_predictions(KERAS.extract(second)) == (INTENT,)
+    assert remote_predictions(received(second)) == (INTENT,)
 
 
 def test_headers_in_two_lines_are_one():
     """A header that a proxy has split is read as the specification says."""
-    context = KERAS.extract({"baggage": ["tenant=a", OURS]})
+    context = received({"baggage": ["tenant=a", OURS]})
 
     assert remote_predictions(context) == (INTENT,)
 
@@ -285,10 +297,83 @@ def test_headers_in_two_lines_are_one():
 @pytest.mark.parametrize("carrier", [{}, {"baggage": "tenant=a"}, {"baggage": [7, None]}])
 def test_nothing_to_read(carrier):
     """Without a prediction in the header the context is the one that was given."""
-    given = following(PRICE)
-
-    assert KerasPropagator().extract(carrier, given) is given
+    assert KerasPropagator().extract(carrier, CALLED) is CALLED
     assert KerasPropagator().extract(carrier) == {}
+
+
+FORGED = f"{OURS},keras.upstream.toxicity.class=clean"
+
+
+def test_a_header_without_a_trace_is_not_read():
+    """A prediction is part of a request's trace: a header alone is somebody's invention."""
+    for headers in (
+        {"baggage": OURS},
+        {"baggage": OURS, "traceparent": "garbage"},
+        {"baggage": OURS, "traceparent": f"00-{'0' * 32}-b7ad6b7169203331-01"},
+    ):
+        assert remote_predictions(KERAS.extract(headers)) == ()
+    wrong = CompositePropagator([KerasPropagator(), TraceContextTextMapPropagator()])
+    assert remote_predictions(received({"baggage": OURS}, wrong)) == ()
+
+
+def test_a_local_span_is_no_caller():
+    """Where the current span is this process's own, the request did not come with its trace."""
+    span = NonRecordingSpan(SpanContext(1, 2, is_remote=False))
+    context = trace.set_span_in_context(span, Context())
+    assert remote_predictions(KerasPropagator().extract({"baggage": OURS}, context)) == ()
+
+
+@pytest.mark.parametrize(
+    ("accept", "taken"),
+    [
+        (None, ["intent", "toxicity"]),
+        (["intent"], ["intent"]),
+        (["Toxicity", "Intent"], ["intent", "toxicity"]),
+        (["other"], []),
+        ([], []),
+    ],
+)
+def test_only_accepted_models_are_taken(accept, taken):
+    """What the caller says of any other model is not read, and does not travel on."""
+    propagator = KerasPropagator(accept=accept)
+    context = received({"baggage": FORGED}, CompositePropagator([DEFAULT, propagator]))
+    assert [one.model for one in remote_predictions(context)] == taken
+
+    carrier = {}
+    CompositePropagator([DEFAULT, propagator]).inject(carrier, context)
+    assert [
+        f"keras.upstream.{m}." in carrier.get("baggage", "") for m in ("intent", "toxicity")
+    ] == [model in taken for model in ("intent", "toxicity")]
+
+
+@pytest.mark.parametrize(
+    ("text", "taken"),
+    [
+        (None, ["intent", "toxicity"]),
+        ("", ["intent", "toxicity"]),
+        ("all", ["intent", "toxicity"]),
+        ("none", []),
+        ("NONE", []),
+        (" toxicity , other", ["toxicity"]),
+        ("INTENT", ["intent"]),
+    ],
+)
+def test_the_environment_names_the_accepted_models(monkeypatch, text, taken):
+    """`OTEL_PYTHON_KERAS_ACCEPT_MODELS` counts where the program names none."""
+    if text is not None:
+        monkeypatch.setenv("OTEL_PYTHON_KERAS_ACCEPT_MODELS", text)
+    read = received({"baggage": FORGED}, CompositePropagator([DEFAULT, KerasPropagator()]))
+    assert [one.model for one in remote_predictions(read)] == taken
+    mine = CompositePropagator([DEFAULT, KerasPropagator(accept=["intent"])])
+    assert [one.model for one in remote_predictions(received({"baggage": FORGED}, mine))] == [
+        "intent"
+    ]
+
+
+def test_one_text_is_not_several_names():
+    """A name without its list is refused in one line, and not taken letter by letter."""
+    with pytest.raises(OptionError, match=r"write accept=\['intent'\]"):
+        KerasPropagator(accept="intent")
 
 
 class Broken(DefaultGetter):
@@ -304,7 +389,7 @@ class Unwritable(dict):
 def test_errors_stay_behind_the_guard(caplog, monkeypatch):
     """A carrier that raises breaks neither the request nor its answer, and is logged once."""
     monkeypatch.setattr(_guard, "_failures", _guard.SiteCounts())
-    context = following(INTENT)
+    context = with_remote_predictions(CALLED, (INTENT,))
     for _ in range(3):
         assert KerasPropagator().extract({}, context, getter=Broken()) is context
         KerasPropagator().inject(Unwritable(), context)
@@ -318,7 +403,7 @@ def test_extracting_never_raises(headers):
     """Whatever the header is, the answer is a context, with nothing behind the guard."""
     before = _guard.failure_counts()
 
-    assert isinstance(KerasPropagator().extract({"baggage": headers}), Context)
+    assert isinstance(KerasPropagator().extract({"baggage": headers}, CALLED), Context)
     assert _guard.failure_counts() == before
 
 
@@ -344,7 +429,7 @@ def test_what_is_injected_is_extracted(sent, entries):
     context = following(*sent, **entries)
     KERAS.inject(carrier, context)
     DEFAULT.inject(without_us, context)
-    arrived = KERAS.extract(carrier)
+    arrived = received(carrier)
 
     assert remote_predictions(arrived) == tuple(sent)
     user = {

@@ -9,6 +9,7 @@ from typing import Any, Final
 from keras_otel.cli.checks.components import installed, listed
 from keras_otel.cli.checks.findings import Findings
 from keras_otel.cli.checks.spelling import nearest
+from keras_otel.options import ACCEPT_MODELS, accepted_models
 
 VARIABLE: Final = "OTEL_PROPAGATORS"
 
@@ -39,6 +40,12 @@ def check_propagators(findings: Findings, environ: Mapping[str, str]) -> None:
                 _fix(name, known),
             )
     _check_order(findings, names, f"Write {VARIABLE}={_RIGHT}")
+    if _OURS in names and accepted_models(environ) is None:
+        findings.note(
+            f"keras in {VARIABLE}: whoever calls this service may say what any model predicted. "
+            f"Name the models that others predict with in {ACCEPT_MODELS}, or write none where the "
+            "public can call"
+        )
 
 
 def check_process_propagators(findings: Findings) -> None:

@@ -8,7 +8,7 @@ from importlib import import_module
 from typing import Any, Final
 
 from keras_otel.cli.checks.findings import Findings
-from keras_otel.options import ENVIRONMENT
+from keras_otel.options import VARIABLES
 
 PREFIX: Final = "OTEL_PYTHON_KERAS_"
 _MISREMEMBERED: Final = ("KERAS_OTEL_", "OTEL_KERAS_", "OTEL_INSTRUMENTATION_KERAS_")
@@ -61,14 +61,14 @@ def _known_names() -> frozenset[str]:
         for value in vars(module).values()
         if isinstance(value, str) and value.startswith("OTEL_")
     }
-    return frozenset({*names, *_ELSEWHERE, *ENVIRONMENT.values()})
+    return frozenset({*names, *_ELSEWHERE, *VARIABLES})
 
 
 def _own_name(name: str) -> str:
     option = name
     for prefix in (PREFIX, *_MISREMEMBERED):
         option = option.removeprefix(prefix)
-    known = list(ENVIRONMENT.values())
+    known = list(VARIABLES)
     near = difflib.get_close_matches(option, [k.removeprefix(PREFIX) for k in known], n=1)
     return f"Write {PREFIX}{near[0]}" if near else f"Known are {', '.join(known)}"
 
