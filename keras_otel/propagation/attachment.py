@@ -103,8 +103,8 @@ class Attachment:
         tracers, loggers = self._tracers(), self._loggers()
         self._spans = _attached("attach to the tracer provider", SPANS, tracers)
         self._logs = _attached("attach to the logger provider", LOGS, loggers)
-        if self._options.propagate != "none" and is_unreachable(tracers):
-            _mention(tracers)
+        if self._options.propagate != "none":
+            guarded("attach to the tracer provider", _mention_unreachable, tracers)
         return not isinstance(tracers, trace.ProxyTracerProvider)
 
     def _tracers(self) -> Any:
@@ -143,9 +143,9 @@ UNREACHABLE_FIX: Final = (
 )
 
 
-def _mention(provider: Any) -> None:
+def _mention_unreachable(provider: Any) -> None:
     text = unreachable_text(provider)
-    if text not in _mentioned:
+    if text not in _mentioned and is_unreachable(provider):
         _mentioned.add(text)
         _log.warning("keras_otel: %s. %s", text, UNREACHABLE_FIX)
 

@@ -18,7 +18,7 @@ from keras_otel.propagation.flow_events import note_used
 from keras_otel.propagation.flows import flow_below
 from keras_otel.propagation.genai import has_genai_name, is_look_up
 from keras_otel.propagation.stamps import plain
-from keras_otel.propagation.tree import Node, Publication
+from keras_otel.propagation.tree import Node, Publication, tree
 from keras_otel.propagation.units import starting_unit
 from keras_otel.records import UpstreamPrediction
 
@@ -94,9 +94,10 @@ class Undecided:
 def watch(node: Node, undecided: Undecided) -> None:
     """Keep the span of this node in view until it ends."""
     root = node.root
-    if root.undecided is None:
-        root.undecided = {}
-    root.undecided[node.number] = undecided
+    with tree.lock:
+        if root.undecided is None:
+            root.undecided = {}
+        root.undecided[node.number] = undecided
 
 
 def unwatch(node: Node) -> Undecided | None:
@@ -117,7 +118,7 @@ def settle(root: Node) -> None:
     The tree's lock is held.
     """
     open_spans = root.undecided or {}
-    for number, undecided in tuple(open_spans.items()):
+    for number, undecided in open_spans.copy().items():  # spans end in other threads meanwhile
         if undecided.is_gone():
             open_spans.pop(number, None)
         else:
@@ -129,7 +130,7 @@ def note_use(root: Node, used: Iterable[Publication]) -> None:
 
     The tree's lock is held.
     """
-    for undecided in tuple((root.undecided or {}).values()):
+    for undecided in (root.undecided or {}).copy().values():
         undecided.leave(used)
 
 

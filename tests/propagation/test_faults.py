@@ -121,6 +121,25 @@ def test_a_provider_that_takes_no_processor(providers, monkeypatch, signal):
     assert len(providers.spans()) == 1
 
 
+def test_a_provider_that_raises_when_it_is_looked_at(providers):
+    """Where a provider cannot even be asked for its processors, inferences are spans all the same."""
+
+    class Hostile:
+        def get_tracer(self, *args: Any, **kwargs: Any) -> Any:
+            return providers.tracer_provider.get_tracer(*args, **kwargs)
+
+        def __getattr__(self, name: str) -> Any:
+            raise BrokenError(name)
+
+    before = _guard.failure_counts().get("attach to the tracer provider", 0)
+    providers.instrument(tracer_provider=Hostile())
+    Service(providers.tracer_provider.get_tracer("service")).predict(0)
+    keras_otel.uninstrument()
+
+    assert len(providers.spans()) == 1
+    assert _guard.failure_counts()["attach to the tracer provider"] > before
+
+
 def test_a_provider_without_processors(providers):
     """A tracer provider of another SDK is used as it is."""
 
