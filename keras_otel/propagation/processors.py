@@ -28,7 +28,7 @@ from keras_otel.propagation.publishing import clear
 from keras_otel.propagation.reading import Seen, carried_by, may_follow, seen_from
 from keras_otel.propagation.stamps import SDK_LIMIT, limit_of, plain, stamp, upstream_attributes
 from keras_otel.propagation.tree import Node, tree
-from keras_otel.propagation.undecided import Undecided, note_followed, unwatch, watch
+from keras_otel.propagation.undecided import Undecided, note_followed, unwatch, watch, watching
 
 _KINDS = (SpanKind.INTERNAL, SpanKind.CLIENT)
 """What an LLM span may be; those of servers and queues are something else."""
@@ -77,7 +77,8 @@ class KerasSpanProcessor(SpanProcessor):
 
     def _on_ending(self, span: Span) -> None:
         """Stamp a span that has turned out to be about GenAI since it started."""
-        guarded("span end", self._ending, span)
+        if watching.count:
+            guarded("span end", self._ending, span)
 
     def on_end(self, span: ReadableSpan) -> None:
         """Let go of a request's contexts; a span that has ended is still an ancestor."""

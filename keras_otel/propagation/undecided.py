@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import weakref
 from collections.abc import Callable, Iterable
-from typing import Any
+from typing import Any, Final
 
 from opentelemetry.trace import Span
 
@@ -23,6 +23,18 @@ from keras_otel.propagation.units import starting_unit
 from keras_otel.records import UpstreamPrediction
 
 Predictions = tuple[UpstreamPrediction, ...]
+
+
+class _Watching:
+    """How many spans are watched in this process, so that the end of any other costs nothing.
+
+    Of spans that never end some may be counted for ever; then an end costs a look.
+    """
+
+    count = 0
+
+
+watching: Final = _Watching()
 
 
 class Undecided:
@@ -98,12 +110,18 @@ def watch(node: Node, undecided: Undecided) -> None:
         if root.undecided is None:
             root.undecided = {}
         root.undecided[node.number] = undecided
+        watching.count += 1
 
 
 def unwatch(node: Node) -> Undecided | None:
     """What was kept of a span that is ending."""
-    undecided = node.root.undecided
-    return None if undecided is None else undecided.pop(node.number, None)
+    if not node.root.undecided:
+        return None
+    with tree.lock:
+        undecided: Undecided | None = node.root.undecided.pop(node.number, None)
+        if undecided is not None:
+            watching.count -= 1
+    return undecided
 
 
 def watched(node: Node | None) -> Undecided | None:
@@ -118,9 +136,10 @@ def settle(root: Node) -> None:
     The tree's lock is held.
     """
     open_spans = root.undecided or {}
-    for number, undecided in open_spans.copy().items():  # spans end in other threads meanwhile
+    for number, undecided in tuple(open_spans.items()):
         if undecided.is_gone():
-            open_spans.pop(number, None)
+            del open_spans[number]
+            watching.count -= 1
         else:
             undecided.settle()
 
@@ -130,7 +149,7 @@ def note_use(root: Node, used: Iterable[Publication]) -> None:
 
     The tree's lock is held.
     """
-    for undecided in (root.undecided or {}).copy().values():
+    for undecided in (root.undecided or {}).values():
         undecided.leave(used)
 
 

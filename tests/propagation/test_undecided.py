@@ -26,6 +26,7 @@ from opentelemetry.trace import SpanKind
 import keras_otel
 from keras_otel.propagation.processors import KerasSpanProcessor
 from keras_otel.propagation.tree import Publication, tree
+from keras_otel.propagation.undecided import watching
 from keras_otel.records import UpstreamPrediction
 from tests.propagation.conftest import Label, Service, label_of
 from tests.propagation.test_random_requests import (
@@ -400,6 +401,7 @@ def test_an_evaluation_inside(telemetry, service):
 
 def test_nothing_is_kept(service):
     """After the span there is nothing left of it, also where it never ended."""
+    before = watching.count
     with service.span() as root:
         service.predict(1)
         node = tree.node_of(root)
@@ -408,10 +410,12 @@ def test_nothing_is_kept(service):
         with service.span("plain"):
             assert node.undecided
         assert not node.undecided
+        assert watching.count == before
         service.tracer.start_span("never ended")
         gc.collect()
         service.predict(2)
         assert not node.undecided
+        assert watching.count == before
     del root, node
     gc.collect()
 
