@@ -84,6 +84,8 @@ def not_converted(wrapper: Any) -> Function:
     only on what is called, which may be a model; and where it finds it, it forgets whether the
     user's methods beneath are to be converted.
     """
-    wrapper.__code__ = wrapper.__code__.replace(co_filename="<string>")
+    code: types.CodeType = wrapper.__code__
+    # The name is what a traceback shows then.
+    wrapper.__code__ = code.replace(co_filename="<string>", co_name="keras_otel_wrapper")
     function: Function = wrapper
     return function

@@ -50,10 +50,10 @@ def observed(
             _leave(error)
             raise
         call.stop_clock()
-        if call.inner is None and call.operation != "traced":
+        if call.inner is not None or call.operation == "traced":
+            finish(call, result)  # a function of the user's, which may return anything
+        elif not is_made_in_steps(result):
             guarded("observe", observer.finished, call, result)
-        else:  # a function of the user's, which may return anything
-            finish(call, result)
         return result
     finally:
         # Also where Ctrl-C lands in our own code: an open scope would silence what follows.
@@ -148,7 +148,7 @@ def _wrapped(method: _Method, original: Function, tracing: Tracing | None) -> Fu
         except BaseException as error:
             _leave(error)
             raise
-        if not method.is_override or not is_made_in_steps(result):
+        if not is_made_in_steps(result):
             return result
         return observed_steps(lambda *_: method.begin_step((self, *args), kwargs), result)
 

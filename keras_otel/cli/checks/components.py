@@ -22,10 +22,25 @@ _SAMPLERS: Final = frozenset(
 )
 
 
+# What opentelemetry-instrument loads by name, and stops at where it is not there.
+_LOADED: Final = {
+    "OTEL_PYTHON_ID_GENERATOR": "opentelemetry_id_generator",
+    "OTEL_PYTHON_DISTRO": "opentelemetry_distro",
+    "OTEL_PYTHON_CONFIGURATOR": "opentelemetry_configurator",
+}
+
+
 def check_components(findings: Findings, environ: Mapping[str, str]) -> None:
-    """Exporters that are not installed, a sampler that is unknown or keeps nothing."""
+    """Parts that are not installed, a sampler that is unknown or keeps nothing."""
     for signal in _SIGNALS:
         _check_exporters(findings, environ, signal)
+    for variable, group in _LOADED.items():
+        name, known = environ.get(variable, "").strip(), installed(group)
+        if name and name not in known:
+            findings.wrong(
+                f"{variable} names {name!r}, which is not installed",
+                f"Write one of {', '.join(sorted(known))}, or unset it" if known else "Unset it",
+            )
     _check_sampler(findings, environ)
 
 

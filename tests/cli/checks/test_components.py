@@ -27,6 +27,7 @@ def checked(**environ: str) -> Findings:
         ("OTEL_TRACES_SAMPLER", "alwayson", "is unknown", "Write always_on"),
         ("OTEL_TRACES_SAMPLER", "traceidratio_based", "is unknown", "Write traceidratio"),
         ("OTEL_TRACES_SAMPLER", "everything", "is unknown", "Write one of always_off"),
+        ("OTEL_PYTHON_ID_GENERATOR", "rndom", "'rndom'", "Write one of random"),
         ("OTEL_PROPAGATORS", "tracecontext,bagage,keras", "'bagage'", "Write baggage"),
         ("OTEL_PROPAGATORS", "tracecontxt", "'tracecontxt'", "Write tracecontext"),
         ("OTEL_PROPAGATORS", "b3", "'b3'", "pip install opentelemetry-propagator-b3"),
