@@ -15,6 +15,7 @@ from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.trace.export import BatchSpanProcessor
 
 from keras_otel._forks import run_in_child
+from keras_otel._guard import guarded
 
 _PATIENCE_S: Final = 2.5
 """Time that failing exports may take of a process that ends; a refusal at once costs nothing."""
@@ -70,13 +71,20 @@ class Endpoint:
         self.is_closing = False
         self._failing_s = 0.0
 
-    def watch(self, exporter: Any, tally: Tally, results: Any) -> Any:
+    def watch(
+        self,
+        exporter: Any,
+        tally: Tally,
+        results: Any,
+        fit: Callable[[Any], Any] | None = None,
+    ) -> Any:
         """Count what an exporter delivers.
 
         Args:
             exporter: An exporter of the SDK; its `export` is replaced.
             tally: Where to count.
             results: The exporter's enumeration of results.
+            fit: Makes a batch fit to be sent.
 
         Returns:
             The exporter itself.
@@ -91,7 +99,8 @@ class Endpoint:
             is_delivered = False
             start_s = time.monotonic()
             try:
-                result = export(batch, *args, **kwargs)
+                sent = batch if fit is None else guarded("fit a batch", fit, batch) or batch
+                result = export(sent, *args, **kwargs)
                 is_delivered = result is results.SUCCESS
             finally:
                 if self.is_closing and not is_delivered:

@@ -19,6 +19,7 @@ from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SpanExportResult
 
 from keras_otel._exits import watch_exits
+from keras_otel._fit_batches import fit_log_records, fit_resource, fit_spans
 from keras_otel._own_random import isolate_sdk
 from keras_otel.delivery import (
     CountedLogRecordProcessor,
@@ -82,8 +83,12 @@ def fill_providers(target: str) -> tuple[str, ...]:
 
 def _fill_traces(exporter: Any, endpoint: Endpoint) -> None:
     tally = Tally("spans")
-    watched = endpoint.watch(exporter, tally, SpanExportResult)
-    provider = TracerProvider(id_generator=IndependentIdGenerator(), shutdown_on_exit=False)
+    watched = endpoint.watch(exporter, tally, SpanExportResult, fit_spans)
+    provider = TracerProvider(
+        resource=fit_resource(),
+        id_generator=IndependentIdGenerator(),
+        shutdown_on_exit=False,
+    )
     provider.add_span_processor(CountedSpanProcessor(watched, tally))
     trace.set_tracer_provider(provider)
     pipelines.append(Pipeline(provider=provider, tally=tally, endpoint=endpoint))
@@ -91,8 +96,8 @@ def _fill_traces(exporter: Any, endpoint: Endpoint) -> None:
 
 def _fill_logs(exporter: Any, endpoint: Endpoint) -> None:
     tally = Tally("log records")
-    watched = endpoint.watch(exporter, tally, LogRecordExportResult)
-    provider = LoggerProvider(shutdown_on_exit=False)
+    watched = endpoint.watch(exporter, tally, LogRecordExportResult, fit_log_records)
+    provider = LoggerProvider(fit_resource(), shutdown_on_exit=False)
     provider.add_log_record_processor(CountedLogRecordProcessor(watched, tally))
     _logs.set_logger_provider(provider)
     pipelines.append(Pipeline(provider=provider, tally=tally, endpoint=endpoint))
@@ -102,7 +107,7 @@ def _fill_metrics(exporter: Any, endpoint: Endpoint) -> None:
     tally = Tally("metrics")
     watched = endpoint.watch(exporter, tally, MetricExportResult)
     reader = NotedMetricReader(watched, tally)
-    provider = MeterProvider(metric_readers=[reader], shutdown_on_exit=False)
+    provider = MeterProvider([reader], fit_resource(), shutdown_on_exit=False)
     metrics.set_meter_provider(provider)
     pipelines.append(Pipeline(provider=provider, tally=tally, endpoint=endpoint))
 

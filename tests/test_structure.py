@@ -20,7 +20,7 @@ LAYERS = (
     ("_guard", "_own_random", "_patching", "records", "semconv", "decoding.heads"),
     ("_seen", "_worker", "decoding.batches", "fingerprint", "identity", "ids", "naming"),
     ("options",),
-    ("delivery", "_child_exits", "_stop_signal"),
+    ("delivery", "_child_exits", "_fit_batches", "_stop_signal"),
     ("decoding.multiclass", "decoding.independent", "decoding.values"),
     ("decoding.sequences",),
     ("decoding.decode", "decoding"),

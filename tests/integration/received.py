@@ -166,6 +166,8 @@ def _typed(value: Any) -> Typed:
         parts = [_typed(part) for part in value.array_value.values]
         kinds = "|".join(sorted({kind for kind, _ in parts}))
         return f"{kinds}[]", [part for _, part in parts]
+    if kind == "kvlist_value":
+        return "map", {part.key: _typed(part.value) for part in value.kvlist_value.values}
     if kind is None:
         return "empty", None
     return _TYPES[kind], getattr(value, kind)
