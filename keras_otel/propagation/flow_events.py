@@ -11,7 +11,7 @@ from keras_otel.propagation.flow import Flow
 from keras_otel.propagation.flows import flow_below, keep, own_flow
 from keras_otel.propagation.homes import homes
 from keras_otel.propagation.tree import Node, Publication, Slot
-from keras_otel.propagation.units import starting_unit
+from keras_otel.propagation.units import current_task, running_unit, starting_unit
 
 _MAX_USERS: Final = 8
 
@@ -38,6 +38,16 @@ def note_started(root: Node) -> None:
         known = known_below(root)
         if known is None or known.flow is not flow or known.number != flow.number:
             set_known(flow.known())  # what happened in copies of this context
+
+
+def let_caller_wait(node: Node | None) -> None:
+    """Let the task that hands this code to another thread go on until it waits for it."""
+    start = None if node is None else node.root.start
+    if start is None or start.is_here() or current_task() is not None:
+        return
+    from keras_otel.propagation.waiting import let_submitter_wait
+
+    let_submitter_wait(running_unit())
 
 
 def note_known(root: Node, publications: Iterable[Publication]) -> Flow:

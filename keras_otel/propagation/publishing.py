@@ -7,9 +7,10 @@ from collections.abc import Iterable, Sequence
 from opentelemetry.context import Context
 from opentelemetry.trace import Span, get_current_span
 
+from keras_otel._guard import guarded
 from keras_otel._unicode import name_of
 from keras_otel.propagation import recent
-from keras_otel.propagation.flow_events import note_known, note_published
+from keras_otel.propagation.flow_events import let_caller_wait, note_known, note_published
 from keras_otel.propagation.stamps import plain, stamp
 from keras_otel.propagation.tree import Publication, tree
 from keras_otel.propagation.undecided import settle
@@ -131,6 +132,8 @@ def _prediction(
 
 def _publish(context: Context, publications: list[Publication], *, is_callers: bool) -> None:
     calling = get_current_span(context)
+    if is_callers:
+        guarded("follow who waits", let_caller_wait, tree.node_of(calling))
     with tree.lock:
         node = tree.node_for(calling)
         if node.root.undecided:

@@ -105,6 +105,14 @@ def _jobs_around(frame: FrameType | None) -> Iterator[Any]:
         frame = frame.f_back
 
 
+def items_around(frame: FrameType | None) -> Iterator[Any]:
+    """Yield the work item of each job of an executor that the running code is in."""
+    while frame is not None:
+        if frame.f_code is _EXECUTOR_JOB:
+            yield frame.f_locals["self"]
+        frame = frame.f_back
+
+
 def _anyio_job() -> CodeType | None:
     backend = sys.modules.get("anyio._backends._asyncio")
     run = getattr(getattr(backend, "WorkerThread", None), "run", None)

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
+import time
 from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import Future as Job
@@ -19,13 +20,16 @@ from contextvars import Context
 from types import FrameType
 from typing import Any, Final, NamedTuple
 
-from keras_otel.propagation.units import Unit
+from keras_otel.propagation.units import Unit, items_around
 
 _MAX_FUTURES: Final = 16
 """Futures that are looked at between a task and the one that waits for it."""
 
 _MAX_FRAMES: Final = 12
 """Frames between a thread that starts and `to_thread`, which starts it."""
+
+_MAX_PAUSES: Final = 25
+_PAUSE_S: Final = 0.0002
 
 _SUBMIT: Final = ThreadPoolExecutor.submit.__code__
 
@@ -100,29 +104,63 @@ def _futures_in(callback: Any) -> Iterator[asyncio.Future[Any]]:
             yield argument
 
 
-def _about_to_wait(job: Job[Any]) -> Waiter | None:
-    """Return the task that is still handing this job to its pool.
+def let_submitter_wait(unit: Unit) -> None:
+    """Give the task that submitted this job, which runs now, the time to await it.
 
-    A job may run, and end, before `run_in_executor` has returned to whoever awaits it.
+    A job may run before `run_in_executor` has returned to whoever awaits it, the sooner the more
+    threads compete for Python's lock. This waits no longer than the task goes on running.
     """
+    job = unit.anchor
+    if not isinstance(job, Job):
+        return
+    submitter = None
+    for _ in range(_MAX_PAUSES):
+        future = next(_asyncio_futures_of(job), None)
+        if future is None or future._callbacks:  # noqa: SLF001 - see `_waiter_among`
+            return
+        running = asyncio.current_task(future.get_loop())
+        if running is None or (submitter is not None and running is not submitter):
+            return
+        submitter = running
+        time.sleep(_PAUSE_S)
+
+
+def _about_to_wait(job: Job[Any]) -> Waiter | None:
+    """Return the task that is still handing this job to its pool."""
+    function = _function_of(job)
     for frame in sys._current_frames().values():  # noqa: SLF001 - documented by CPython
-        loop = _submitting_loop(frame, job)
+        loop = _submitting_loop(frame, job, function)
         if loop is not None:
             running = asyncio.current_task(loop)
             return None if running is None else Waiter(running, None)
     return None
 
 
-def _submitting_loop(frame: FrameType | None, job: Job[Any]) -> asyncio.AbstractEventLoop | None:
+def _function_of(job: Job[Any]) -> Any:
+    """Return what a job runs, if it is the one that runs here."""
+    for item in items_around(sys._getframe(1)):  # noqa: SLF001 - documented by CPython
+        if item.future is job:
+            return item.fn
+    return None
+
+
+def _submitting_loop(
+    frame: FrameType | None, job: Job[Any], function: Any
+) -> asyncio.AbstractEventLoop | None:
     """Return the loop in whose thread a job is being handed to its pool by this frame's code."""
     is_submitting = False
     for _ in range(_MAX_FRAMES):
         if frame is None:
             break
+        local = frame.f_locals
         if frame.f_code is _SUBMIT:
-            is_submitting = frame.f_locals.get("f") is job
-        elif is_submitting:
-            for value in tuple(frame.f_locals.values()):
+            is_submitting = local.get("f") is job
+        elif frame.f_code.co_name in ("wrap_future", "_chain_future"):
+            is_submitting = job in (local.get("future"), local.get("source"))
+        elif frame.f_code.co_name == "run_in_executor" and function is not None:
+            is_submitting |= local.get("func") is function
+        if is_submitting:
+            for value in tuple(local.values()):
                 if isinstance(value, asyncio.AbstractEventLoop):
                     return value
         frame = frame.f_back
