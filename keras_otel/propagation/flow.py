@@ -152,7 +152,7 @@ class Flow:
             self.own[slot.latest.model] = slot
             self.later.pop(slot.latest.model, None)
         self.number += 1
-        if self.root.start is not None:  # else nobody will see the request end
+        if self.root.start is not None and self.root.is_open():  # else nobody will see it end
             if self.number == 1:
                 homes.settle(self.root.number, self.serial)
             if homes.is_here(self.root.number, self.serial):
@@ -203,7 +203,8 @@ class Flow:
         self._is_telling = False
         self.number += 1
         self.home_number = self.number
-        homes.settle(self.root.number, self.serial)
+        if self.root.is_open():
+            homes.settle(self.root.number, self.serial)
         set_known(self.known())
 
     def known(self) -> Known:

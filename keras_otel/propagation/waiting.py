@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
+import threading
 import time
 from collections import deque
 from collections.abc import Iterator
@@ -127,9 +128,10 @@ def let_submitter_wait(unit: Unit) -> None:
 
 def _about_to_wait(job: Job[Any]) -> Waiter | None:
     """Return the task that is still handing this job to its pool."""
-    function = _function_of(job)
-    for frame in sys._current_frames().values():  # noqa: SLF001 - documented by CPython
-        loop = _submitting_loop(frame, job, function)
+    function, here = _function_of(job), threading.get_ident()
+    # Not this thread's own: a frame that knows itself would live on, with all that it holds.
+    frames = [f for ident, f in sys._current_frames().items() if ident != here]  # noqa: SLF001 - documented by CPython
+    for loop in (_submitting_loop(frame, job, function) for frame in frames):
         if loop is not None:
             running = asyncio.current_task(loop)
             return None if running is None else Waiter(running, None)
@@ -147,21 +149,23 @@ def _function_of(job: Job[Any]) -> Any:
 def _submitting_loop(
     frame: FrameType | None, job: Job[Any], function: Any
 ) -> asyncio.AbstractEventLoop | None:
-    """Return the loop in whose thread a job is being handed to its pool by this frame's code."""
+    """Return the loop in whose thread a job is being handed to its pool by this frame's code.
+
+    The local variables of the program's own code are left alone: to look at them keeps them alive.
+    """
     is_submitting = False
     for _ in range(_MAX_FRAMES):
         if frame is None:
             break
-        local = frame.f_locals
+        name = frame.f_code.co_name
         if frame.f_code is _SUBMIT:
-            is_submitting = local.get("f") is job
-        elif frame.f_code.co_name in ("wrap_future", "_chain_future"):
-            is_submitting = job in (local.get("future"), local.get("source"))
-        elif frame.f_code.co_name == "run_in_executor" and function is not None:
-            is_submitting |= local.get("func") is function
-        if is_submitting:
-            for value in tuple(local.values()):
-                if isinstance(value, asyncio.AbstractEventLoop):
-                    return value
+            is_submitting = frame.f_locals.get("f") is job
+        elif name in ("wrap_future", "_chain_future"):
+            is_submitting |= job in (frame.f_locals.get("future"), frame.f_locals.get("source"))
+        elif name in ("run_in_executor", "to_thread"):
+            local = frame.f_locals
+            if is_submitting or (function is not None and local.get("func") is function):
+                loop = local.get("loop", local.get("self"))
+                return loop if isinstance(loop, asyncio.AbstractEventLoop) else None
         frame = frame.f_back
     return None
