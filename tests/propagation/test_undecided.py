@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from opentelemetry.context import Context
 from opentelemetry.sdk.trace import (
     ConcurrentMultiSpanProcessor,
     ReadableSpan,
@@ -25,6 +26,7 @@ from opentelemetry.trace import SpanKind
 
 import keras_otel
 from keras_otel.propagation.processors import KerasSpanProcessor
+from keras_otel.propagation.remote import with_remote_predictions
 from keras_otel.propagation.tree import Publication, tree
 from keras_otel.propagation.undecided import watching
 from keras_otel.records import UpstreamPrediction
@@ -288,6 +290,71 @@ def test_a_given_prediction(service):
     span.end()
 
     assert label_of(span) == ("mine", 0.5)
+
+
+@pytest.mark.parametrize("is_late", [False, True])
+def test_what_another_service_sent(is_late):
+    """A service without a Keras of its own stamps what came with the request, whenever it is said."""
+    provider = TracerProvider(shutdown_on_exit=False)
+    provider.add_span_processor(KerasSpanProcessor())
+    sent = UpstreamPrediction(model="intent", class_name="theirs", confidence=0.5)
+    context = with_remote_predictions(Context(), (sent,))
+    span = provider.get_tracer("app").start_span(
+        "llm", context, attributes=None if is_late else LATE
+    )
+    span.set_attributes(LATE)
+    span.end()
+
+    assert label_of(span) == ("theirs", 0.5)
+
+
+def test_a_stream_that_is_read_elsewhere(service):
+    """An answer that streams ends where it is read, here in a task of its own."""
+
+    async def request() -> tuple[Any, Label, Label | None]:
+        label = service.predict(0)
+        span = service.tracer.start_span("llm")
+
+        async def read() -> None:
+            await asyncio.sleep(0)
+            span.set_attributes(LATE)
+            span.end()
+
+        await asyncio.create_task(read())
+        second = service.predict(1)
+        assert answer(service) == second
+        return span, label, service.llm()
+
+    with service.span():
+        span, label, last = asyncio.run(request())
+    assert label_of(span) == label
+    assert last is not None
+    assert last[0] == "refund"
+
+
+def test_an_answer_around_an_answer(service):
+    """An agent's span and the model's inside it both say it late, and follow one prediction."""
+    with service.span():
+        label = service.predict(2)
+        with by_hand(service) as agent:
+            assert answer(service) == label
+        assert label_of(agent) == label
+        second = service.predict(0)
+        assert answer(service) == second
+
+
+def test_a_log_record_inside(telemetry, service):
+    """A record about GenAI that is emitted inside carries what the span will."""
+    with service.span():
+        label = service.predict(1)
+        with by_hand(service):
+            telemetry.logger_provider.get_logger("app").emit(
+                event_name="gen_ai.client.inference.operation.details", attributes={}
+            )
+            service.predict(2)
+    (record,) = telemetry.logs()
+
+    assert record.log_record.attributes["keras.upstream.intent.class"] == label[0]
 
 
 def test_a_prediction_that_is_known_later(service, accelerator):
