@@ -24,6 +24,7 @@ from keras_otel.identity import (
     identify,
     ledger,
 )
+from keras_otel.namesakes import Bearer, NameUse, name_uses
 from keras_otel.naming import name_from_path, says_something, version_from_path
 from keras_otel.options import Options
 from keras_otel.records import ModelIdentity
@@ -67,6 +68,8 @@ class KnownModel:
         self.description = Description()
         self.card: Card | None = None
         self.source: str | None = None
+        self._use: NameUse | None = None
+        self._label: str | None = None
         self.seen_operations: set[str] = set()
         self.fingerprint = CurrentFingerprint(self.lock, self.forget_conclusions)
         self.seen_shapes: dict[str | None, Shape] = {}
@@ -106,6 +109,18 @@ class KnownModel:
             with self.lock:
                 self.forget_weights()
 
+    def take_turn(self, identity: ModelIdentity, start_ns: int) -> None:
+        """The model was used, by a call that began at `start_ns`."""
+        use = self._use
+        if use is not None and use.last != self.number:
+            bearer = Bearer(
+                number=self.number,
+                fingerprint=identity.fingerprint,
+                label=self._label,
+                model=self.ref,
+            )
+            use.take_turn(bearer, start_ns)
+
     def described(self) -> Description:
         """What is said of the model: by the user first, by its card where the user is silent."""
         if self.card is None:
@@ -135,6 +150,8 @@ class KnownModel:
             or options.version_of(name)
             or (version_from_path(source) if source else None)
         )
+        self._use = name_uses.of(name)
+        self._label = label if name != type(model).__name__ else None
         digest = self.fingerprint.value(model, adapter)
         card = self.card
         if (

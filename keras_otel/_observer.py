@@ -141,8 +141,12 @@ class Observer:
         known = models.of(call.subject)
         guarded("watch the weights", known.look, call.subject, call.adapter, call.written)
         facts = known.call_facts.get(call.operation)
-        if facts is not None and known.identity_generation == ledger.generation:
-            return known, facts
+        if facts is None or known.identity_generation != ledger.generation:
+            facts = self._new_facts(call, known)
+        guarded("look for namesakes", known.take_turn, facts.identity, call.start_ns)
+        return known, facts
+
+    def _new_facts(self, call: Call, known: KnownModel) -> CallFacts:
         adapter = call.adapter
         facts = call_facts(
             operation=call.operation,
@@ -153,7 +157,7 @@ class Observer:
         )
         if known.identity is not None:
             known.call_facts[call.operation] = facts
-        return known, facts
+        return facts
 
     def _emit(
         self,

@@ -87,9 +87,9 @@ def is_made_up(name: str, class_name: str) -> bool:
     """True if Keras would give this name to an unnamed object of this class.
 
     Keras names an unnamed `Dense` `dense`, `dense_1`, …; a functional model of Keras 2 is `model`,
-    its inputs are `input_1` or `dense_input`.
+    its inputs are `input_1` or `dense_input`; those of a cloned model are `keras_tensor_4`.
     """
-    if class_name == "InputLayer" and re.fullmatch(r"input_\d+|.+_input", name):
+    if class_name == "InputLayer" and re.fullmatch(r"input_\d+|.+_input|keras_tensor(_\d+)?", name):
         return True
     bases = {snake_case(class_name)} | (
         {"model"} if class_name in ("Functional", "Model") else set()

@@ -18,7 +18,16 @@ PACKAGE = Path(keras_otel.__file__).parent
 LAYERS = (
     ("_scope", "errors", "version", "_active", "_forks", "_unicode"),
     ("_guard", "_own_random", "_patching", "records", "semconv", "decoding.heads"),
-    ("_seen", "_worker", "decoding.batches", "fingerprint", "identity", "ids", "naming"),
+    (
+        "_seen",
+        "_worker",
+        "decoding.batches",
+        "fingerprint",
+        "identity",
+        "ids",
+        "namesakes",
+        "naming",
+    ),
     ("options",),
     ("delivery", "_child_exits", "_fit_batches", "_stop_signal"),
     ("decoding.multiclass", "decoding.independent", "decoding.values"),

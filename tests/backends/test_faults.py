@@ -53,6 +53,7 @@ FAULTS = [
     (_models.KnownModel, "identify", "observe"),
     (_models, "identify", "observe"),
     (_models.KnownModel, "look", "watch the weights"),
+    (_models.KnownModel, "take_turn", "look for namesakes"),
     (Keras3, "variables", "watch the weights"),
     (Weights, "_take_sample", "look at the weights"),
     (Assignments, "note", "note an assignment"),

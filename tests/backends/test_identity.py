@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import logging
 import os
@@ -81,6 +82,16 @@ def test_equal_models_built_twice_have_one_fingerprint(telemetry):
     assert fingerprint_of(telemetry, first) != fingerprint_of(telemetry, second)
     second.set_weights(first.get_weights())
     assert fingerprint_of(telemetry, first) == fingerprint_of(telemetry, second)
+
+
+@pytest.mark.parametrize("build", [classifier, sequential, two_outputs])
+def test_a_clone_with_the_same_weights_has_the_same_fingerprint(telemetry, build):
+    """A copy that Keras makes is the same model, whatever it calls the copy's inputs."""
+    model = build()
+    clone = keras.models.clone_model(model)
+    clone.set_weights(model.get_weights())
+
+    assert fingerprint_of(telemetry, clone) == fingerprint_of(telemetry, model)
 
 
 def test_the_first_batch_size_does_not_matter(telemetry):
@@ -279,6 +290,79 @@ def test_two_files_of_one_name_are_two_models(telemetry, tmp_path, caplog):
     assert [s.attributes["keras.model.name"] for s in spans] == ["topic", "tone"] * 2
     assert not any("keras.model.version_conflict" in s.attributes for s in spans)
     assert caplog.messages == []
+
+
+SAME_NAME = "two models are in use under the name"
+
+
+def turns(telemetry, caplog, *models):
+    """How often two models of one name are pointed out, when these are used in turn."""
+    with caplog.at_level(logging.WARNING, "keras_otel"):
+        for model in models:
+            model.predict_on_batch(rows())
+    assert len(telemetry.spans()) == len(models)
+    return sum(SAME_NAME in message for message in caplog.messages)
+
+
+def test_two_models_of_one_name_are_pointed_out_once(telemetry, caplog):
+    """Both keep their spans, and one line says how to tell them apart."""
+    first, second = classifier(name="namesake"), classifier(name="namesake")
+
+    assert turns(telemetry, caplog, first, second, first, second, first, second) == 1
+
+    (message,) = [m for m in caplog.messages if SAME_NAME in m]
+    assert "'namesake'" in message
+    assert "keras_otel.describe(model, name=...)" in message
+
+
+def test_models_named_by_their_class_are_pointed_out(telemetry, caplog):
+    """Two models that nobody named stand under their class's name, whatever their versions."""
+
+    class Scorer(Subclassed):
+        """A model that nobody named."""
+
+    first, second = (keras_otel.describe(Scorer(), version=v) for v in ("1", "2"))
+
+    assert turns(telemetry, caplog, first, second, first) == 1
+
+
+def test_two_versions_of_one_model_are_no_namesakes(telemetry, caplog):
+    """A canary beside the model that it may replace is what it says it is."""
+    stable, canary = (
+        keras_otel.describe(classifier(), name="with canary", version=v) for v in ("1", "2")
+    )
+
+    assert turns(telemetry, caplog, stable, canary, stable, canary) == 0
+
+
+def test_copies_of_one_model_are_no_namesakes(telemetry, caplog):
+    """A copy for each worker is the same model."""
+    first = classifier(name="copied")
+    second = keras.models.clone_model(first)
+    second.set_weights(first.get_weights())
+
+    assert turns(telemetry, caplog, first, second, first, second) == 0
+
+
+def test_a_model_that_takes_the_place_of_another_is_no_namesake(telemetry, caplog):
+    """A model that is reloaded, or whose weights are swapped, never stands beside itself."""
+    served = [classifier(name="reloaded") for _ in range(3)]
+    assert turns(telemetry, caplog, *(m for m in served for _ in range(2))) == 0
+
+    swapped = classifier(name="swapped")
+    for value in range(3):
+        swapped.weights[0].assign(np.full(swapped.weights[0].shape, value))
+        assert turns(telemetry, caplog, swapped) == 0
+
+
+def test_a_model_that_is_gone_is_no_namesake(telemetry, caplog):
+    """A candidate that was tried and let go has no name any more."""
+    served, candidate = classifier(name="tried"), classifier(name="tried")
+    assert turns(telemetry, caplog, served, candidate) == 0
+    del candidate
+    gc.collect()
+
+    assert turns(telemetry, caplog, served) == 0
 
 
 def test_names_without_a_path(telemetry):
