@@ -9,6 +9,7 @@ import threading
 import weakref
 from collections.abc import Callable
 from collections.abc import Set as AbstractSet
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -161,7 +162,8 @@ class KnownModel:
             and card.description.version == label
         ):
             ledger.note(name, label, card.fingerprint)
-        return identify(name=name, label=label, fingerprint=digest)
+        identity = identify(name=name, label=label, fingerprint=digest)
+        return replace(identity, number=self.number)
 
 
 def _name_unsaid(model: Any, adapter: Adapter, source: str | None) -> str:

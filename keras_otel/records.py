@@ -7,7 +7,7 @@ third of the time of a frozen dataclass. Read them by name only.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Literal, NamedTuple
 
@@ -35,12 +35,26 @@ class ModelIdentity:
             the fingerprint of a large model is still being computed.
         fingerprint: `sha256:` and 12 hex digits over architecture and weights; None until computed.
         version_conflict: True if this version label was seen with another fingerprint.
+        number: Tells the models of one process apart, also two with one name; it says nothing
+            elsewhere, and is not compared. 0 where it is not known.
     """
 
     name: str
     version: str | None = None
     fingerprint: str | None = None
     version_conflict: bool = False
+    number: int = field(default=0, compare=False, repr=False)
+
+    def is_other_than(self, earlier: ModelIdentity) -> bool:
+        """Return True for another model of the same name, and not a copy of the same weights."""
+        if 0 in (self.number, earlier.number) or self.number == earlier.number:
+            return False
+        return self.fingerprint is None or self.fingerprint != earlier.fingerprint
+
+    def is_version_beside(self, earlier: ModelIdentity) -> bool:
+        """Return True for two models that somebody named as two versions of one."""
+        labels = {self.version, earlier.version}
+        return len(labels) == 2 and labels.isdisjoint({None, self.fingerprint, earlier.fingerprint})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -66,7 +66,11 @@ def note_published(flow: Flow, publications: Iterable[Publication]) -> None:
         between = flow.later.get(publication.model)
         earlier = (flow.own.get(publication.model), None if between is None else between.slot)
         slot = Slot(publication, *earlier)
-        slot.is_ambiguous = False  # whatever others predict: this code has just predicted itself
+        inherited = flow.inherited.get(publication.model)
+        if inherited is not None:
+            slot.is_contested |= Slot(publication, inherited).is_contested
+        # Whatever others predict: this code has just predicted itself.
+        slot.is_ambiguous = slot.is_contested
         slots.append(slot)
     flow.add(slots)
     for concern in concerns_of(flow):

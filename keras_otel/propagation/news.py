@@ -90,6 +90,7 @@ def newer_of(known: Slot, news: News, *, is_own: bool) -> Slot:
     latest = news.slot.latest
     is_closed = latest.is_used and all(news.via in line for line in latest.users)
     is_unaware = is_own and known.latest.is_open and latest.knows < known.latest.number
-    if is_closed or is_unaware or news.slot.is_ambiguous:
+    is_contested = known.is_contested or latest.contests(known.latest)
+    if is_closed or is_unaware or is_contested or news.slot.is_ambiguous:
         return Slot.undecided(latest)
     return news.slot

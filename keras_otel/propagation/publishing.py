@@ -47,7 +47,9 @@ def publish(
     for decoded in outputs:
         model = _name(identity, decoded.output)
         prediction = _prediction(model, identity, decoded, span)
-        publications.append(Publication(model, prediction, is_addressed=not is_callers))
+        publications.append(
+            Publication(model, prediction, identity=identity, is_addressed=not is_callers)
+        )
     _remember(span, publications)
     _publish(context, publications, is_callers=is_callers)
 
@@ -62,7 +64,11 @@ def announce(
     """Publish predictions that an accelerator still computes; the arguments are as in `publish`."""
     publications = {
         output: Publication(
-            _name(identity, output), None, is_pending=True, is_addressed=not is_callers
+            _name(identity, output),
+            None,
+            identity=identity,
+            is_pending=True,
+            is_addressed=not is_callers,
         )
         for output in outputs
     }

@@ -22,7 +22,7 @@ from opentelemetry.trace import Span, SpanContext
 
 from keras_otel._forks import run_in_child
 from keras_otel.propagation.units import Unit
-from keras_otel.records import UpstreamPrediction
+from keras_otel.records import ModelIdentity, UpstreamPrediction
 
 MAX_MODELS: Final = 64
 """Models that one place remembers; a request that calls more forgets its oldest."""
@@ -37,6 +37,7 @@ class Publication:
         model: Name of the model, as in `UpstreamPrediction`.
         prediction: What it predicted; None where the call names no single prediction (it failed,
             or had several rows), and while an accelerator computes.
+        identity: Which of the models of that name it was.
         is_pending: True until the prediction is known.
         is_addressed: True if it was made elsewhere for this place, as a row of a shared call.
         is_used: True once a span about GenAI carries it.
@@ -50,6 +51,7 @@ class Publication:
     """
 
     __slots__ = (
+        "identity",
         "is_addressed",
         "is_pending",
         "is_used",
@@ -68,10 +70,12 @@ class Publication:
         model: str,
         prediction: UpstreamPrediction | None,
         *,
+        identity: ModelIdentity | None = None,
         is_pending: bool = False,
         is_addressed: bool = False,
     ) -> None:
         self.model = model
+        self.identity = identity
         self.prediction = prediction
         self.is_pending = is_pending
         self.is_addressed = is_addressed
@@ -105,6 +109,16 @@ class Publication:
         """True while a span may still come that follows this prediction."""
         return not self.is_used and (self.is_pending or self.prediction is not None)
 
+    def contests(self, earlier: Publication) -> bool:
+        """Return True if two models with one name made the two, whose labels would be mixed up.
+
+        Two versions of one model are no such case, where the older one has had its answer.
+        """
+        mine, theirs = self.identity, earlier.identity
+        if mine is None or theirs is None or not mine.is_other_than(theirs):
+            return False
+        return not (earlier.is_used and mine.is_version_beside(theirs))
+
     def competes_with(self, earlier: Publication) -> bool:
         """True if whoever made neither of the two cannot know which one to follow.
 
@@ -124,15 +138,17 @@ class Slot:
         latest: The prediction.
         is_ambiguous: True if another one, which differs, was made by code that the latest one's
             did not know of.
+        is_contested: True if two models with one name predicted here.
         follows_use: True if an earlier one was used.
         addressed: The newest one that was made elsewhere for this place.
     """
 
-    __slots__ = ("addressed", "follows_use", "is_ambiguous", "latest")
+    __slots__ = ("addressed", "follows_use", "is_ambiguous", "is_contested", "latest")
 
     def __init__(self, latest: Publication, *earlier: Slot | None) -> None:
         self.latest = latest
         self.is_ambiguous = False
+        self.is_contested = False
         self.follows_use = False
         self.addressed: Publication | None = latest if latest.is_addressed else None
         for slot in earlier:
@@ -141,7 +157,9 @@ class Slot:
                 if self.addressed is None:
                     self.addressed = slot.addressed
                 self.follows_use |= slot.follows_use or before.is_used
+                self.is_contested |= slot.is_contested or latest.contests(before)
                 self.is_ambiguous |= slot.is_ambiguous or latest.competes_with(before)
+        self.is_ambiguous |= self.is_contested
 
     def may_replace(self, other: Publication, newer_than: int) -> bool:
         """True if a row newer than this number, which says something else, came for this place."""
