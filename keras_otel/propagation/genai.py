@@ -44,10 +44,19 @@ _AMBIENT: Final = (
     "lmnr.association.",
     "lmnr.internal.",
     "lmnr.span.ids_path",
+    "lmnr.span.instrumentation_source",
+    "lmnr.span.language_version",
+    "lmnr.span.parent_",
     "lmnr.span.path",
+    "lmnr.span.sdk_version",
+    "opik.parent_span_id",
+    "opik.span_id",
+    "opik.trace_id",
     "traceloop.association.",
     "traceloop.entity.path",
     "traceloop.workflow.name",
+    "weave.eval.",
+    "weave.parent_call.",
 )
 """Those that the processors of these SDKs put on every span of a request, also a database's."""
 

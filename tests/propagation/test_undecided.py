@@ -108,6 +108,9 @@ def test_a_key_that_is_set_later(service, key, value):
         "traceloop.association.properties.user",
         "gen_ai.conversation.id",
         "lmnr.span.path",
+        "lmnr.span.sdk_version",
+        "opik.trace_id",
+        "weave.parent_call.id",
         "braintrust.parent",
     ],
 )
