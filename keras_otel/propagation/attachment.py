@@ -77,7 +77,7 @@ class _Place(NamedTuple):
         pipeline = self.pipeline
         if pipeline is None:
             return True
-        return all(link.holds() for link in pipeline.links) and pipeline.has(self.processor)
+        return pipeline.is_reached() and pipeline.has(self.processor)
 
 
 _NOWHERE: Final = _Place(None, None, None)
