@@ -9,6 +9,7 @@ else of the answer, the answer itself is read.
 from __future__ import annotations
 
 from typing import Any, Final
+from weakref import WeakKeyDictionary
 
 import numpy as np
 
@@ -22,6 +23,7 @@ from keras_otel.runtimes.structures import Leaf
 
 _STEPS: Final = ("predict_step", "make_predict_function")
 _KERAS: Final = ("keras", "tf_keras")
+_own_steps: Final[WeakKeyDictionary[type, bool]] = WeakKeyDictionary()
 
 
 def leaves_of(call: Call, result: Any) -> list[Leaf]:
@@ -36,12 +38,21 @@ def leaves_of(call: Call, result: Any) -> list[Leaf]:
 
 def has_own_step(model: Any) -> bool:
     """True if what `predict` returns is made by a step of the program's own."""
-    return any(
-        name in getattr(model, "__dict__", ())
-        or str(getattr(getattr(type(model), name, None), "__module__", "keras")).partition(".")[0]
-        not in _KERAS
-        for name in _STEPS
-    )
+    held = vars(model)
+    if any(name in held for name in _STEPS):
+        return True
+    kind = type(model)
+    is_own = _own_steps.get(kind)
+    if is_own is None:
+        is_own = _own_steps[kind] = any(
+            map(_is_of_program, (getattr(kind, n, None) for n in _STEPS))
+        )
+    return is_own
+
+
+def _is_of_program(step: Any) -> bool:
+    package = str(getattr(step, "__module__", "keras")).partition(".")[0]
+    return package not in _KERAS
 
 
 def note_shapes(model: Any, result: Any) -> None:

@@ -35,7 +35,7 @@ def named(result: Any, model: Any) -> dict[str | None, Any]:
         result: What the model returned: a leaf, or a dict, list or tuple of them, nested or not.
         model: The model, asked for its names where the result is a list.
     """
-    container = _container(type(result))
+    container = container_of(type(result))
     if container is None:
         return {None: result}
     leaves = _by_name(result, container, model)
@@ -44,7 +44,7 @@ def named(result: Any, model: Any) -> dict[str | None, Any]:
 
 def walk(node: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Any]]:
     """Every leaf but None with its path through the containers."""
-    container = _container(type(node))
+    container = container_of(type(node))
     if container is None:
         if node is not None:
             yield path, node
@@ -76,19 +76,16 @@ def _by_name(result: Any, container: Container, model: Any) -> dict[str | None, 
     return {".".join(path): leaf for path, leaf in leaves.items()}
 
 
-def _container(type_: type) -> Container | None:
+def container_of(type_: type) -> Container | None:
     """The built-in class whose iteration shows what an object of this class holds, or None."""
-    try:
-        return _exact[type_]
-    except KeyError:
-        pass
-    if not issubclass(type_, _BUILT_IN):
-        return None
+    container = _exact.get(type_)
+    if container is not None or not issubclass(type_, _BUILT_IN):
+        return container
     try:
         return _subclasses[type_]
     except KeyError:
-        container = _subclasses[type_] = _inherited(type_)
-        return container
+        inherited = _subclasses[type_] = _inherited(type_)
+        return inherited
 
 
 def _inherited(type_: type) -> Container | None:

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 from keras_otel.runtimes import arrays
 from keras_otel.runtimes.arrays import Place
-from keras_otel.runtimes.containers import named, walk
+from keras_otel.runtimes.containers import container_of, named, walk
 
 
 class Leaf(NamedTuple):
@@ -25,6 +25,8 @@ class Leaf(NamedTuple):
 
 def named_leaves(result: Any, model: Any) -> list[Leaf]:
     """The outputs in a result of this model, with their names."""
+    if container_of(type(result)) is None:
+        return [Leaf(None, result, arrays.place(result))]
     return [Leaf(name, leaf, arrays.place(leaf)) for name, leaf in named(result, model).items()]
 
 
