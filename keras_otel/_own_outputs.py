@@ -11,11 +11,11 @@ from __future__ import annotations
 from typing import Any, Final
 from weakref import WeakKeyDictionary
 
-import numpy as np
-
 from keras_otel._call import Call, Origin
 from keras_otel._guard import guarded
 from keras_otel._models import models
+from keras_otel.decoding.agreement import Agreement, agreement
+from keras_otel.decoding.heads import DEFAULT_THRESHOLD
 from keras_otel.runtimes import arrays, structures
 from keras_otel.runtimes.arrays import Place
 from keras_otel.runtimes.inspection import Shape
@@ -88,30 +88,44 @@ def _of_override(call: Call, inner: list[Any], leaves: list[Leaf]) -> list[Leaf]
     described = models.of(call.subject).described()
     if any(described.speaks_of(leaf.name) for leaf in leaves):
         return leaves
-    are_same = len(own) == len(leaves) and all(
-        mine.array is theirs.array for mine, theirs in zip(own, leaves, strict=True)
-    )
-    if are_same or _shapes(own) != _shapes(leaves):
+    threshold = described.threshold if isinstance(described.threshold, float) else DEFAULT_THRESHOLD
+    found = guarded("compare outputs", _compare, own, leaves, threshold)
+    if found is Agreement.CONTRADICTION:
+        call.origin = call.origin._replace(doubt="it does not follow from the model's own output")
+    elif found is Agreement.OTHER or _are_same(own, leaves):
         call.origin = Origin(is_own=True, names=_names(own))
         return own
-    if guarded("compare outputs", _are_ordered_alike, own, leaves) is False:
-        call.origin = call.origin._replace(doubt="its order is not that of the model's own output")
     return leaves
 
 
-def _shapes(leaves: list[Leaf]) -> list[Shape | None]:
-    """Shapes without the rows; None for what is no array."""
-    return [None if leaf.place is Place.OTHER else tuple(leaf.array.shape)[1:] for leaf in leaves]
+def _are_same(own: list[Leaf], leaves: list[Leaf]) -> bool:
+    return len(own) == len(leaves) and all(
+        mine.array is theirs.array for mine, theirs in zip(own, leaves, strict=True)
+    )
 
 
-def _are_ordered_alike(own: list[Leaf], leaves: list[Leaf]) -> bool:
-    """False if a method sorted the scores, so that their columns are no classes any more."""
-    for mine, theirs in zip(own, leaves, strict=True):
-        if mine.place is not Place.HOST or theirs.place is not Place.HOST:
-            continue
-        before, after = arrays.to_numpy(mine.array), arrays.to_numpy(theirs.array)
-        if before.ndim != 2 or before.shape != after.shape or before.shape[1] < 2:
-            continue
-        if not np.array_equal(before.argmax(axis=1), after.argmax(axis=1)):
-            return False
-    return True
+def _compare(own: list[Leaf], leaves: list[Leaf], threshold: float) -> Agreement:
+    """What a result is to the one answer of the model that it was made of."""
+    if _are_same(own, leaves):
+        return Agreement.SCORES
+    if len(own) != len(leaves):
+        return Agreement.OTHER
+    found = {
+        _compare_leaf(mine, theirs, threshold) for mine, theirs in zip(own, leaves, strict=True)
+    }
+    if Agreement.CONTRADICTION in found:
+        return Agreement.CONTRADICTION
+    return Agreement.OTHER if Agreement.OTHER in found else Agreement.SCORES
+
+
+def _compare_leaf(mine: Leaf, theirs: Leaf, threshold: float) -> Agreement:
+    if mine.place is Place.HOST and theirs.place is Place.HOST:
+        answer, result = arrays.to_numpy(mine.array), arrays.to_numpy(theirs.array)
+        return agreement(answer, result, threshold)
+    # Numbers on an accelerator would have to be waited for.
+    return Agreement.SCORES if _shape(mine) == _shape(theirs) else Agreement.OTHER
+
+
+def _shape(leaf: Leaf) -> Shape | None:
+    """Shape without the rows; None for what is no array."""
+    return None if leaf.place is Place.OTHER else tuple(leaf.array.shape)[1:]

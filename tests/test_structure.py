@@ -17,7 +17,15 @@ PACKAGE = Path(keras_otel.__file__).parent
 # From the bottom up. A module imports from lower layers, and from its own only without a circle.
 LAYERS = (
     ("_scope", "errors", "version", "_active", "_forks", "_unicode"),
-    ("_guard", "_own_random", "_patching", "records", "semconv", "decoding.heads"),
+    (
+        "_guard",
+        "_own_random",
+        "_patching",
+        "records",
+        "semconv",
+        "decoding.agreement",
+        "decoding.heads",
+    ),
     (
         "_seen",
         "_worker",

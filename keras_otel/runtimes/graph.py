@@ -79,6 +79,12 @@ def _is_over_last_axis(tensor: Any) -> bool:
     return given.get("axis") in (None, -1, len(tensor.shape) - 1)
 
 
+def squares(tensor: Any) -> bool:
+    """True if an output is a tensor times itself."""
+    inputs = _inputs(tensor) if hasattr(tensor, "_keras_history") else []
+    return len(inputs) == 2 and inputs[0] is inputs[1]
+
+
 def weighs_others(tensor: Any) -> bool:
     """True if an output is also a factor of another one, as gates and attention weights are."""
     return any(_is_factor(step, _DEPTH) for step in _chain(tensor))

@@ -21,7 +21,14 @@ from keras_otel.decoding.heads import (
 )
 from keras_otel.runtimes import losses
 from keras_otel.runtimes.activations import activation_of, is_of_keras, reshuffling
-from keras_otel.runtimes.graph import index_of, is_graph, outputs_of, producer, weighs_others
+from keras_otel.runtimes.graph import (
+    index_of,
+    is_graph,
+    outputs_of,
+    producer,
+    squares,
+    weighs_others,
+)
 from keras_otel.runtimes.last_layers import ending_of, reshuffling_call
 from keras_otel.runtimes.losses import Loss, loss_of
 
@@ -112,7 +119,8 @@ def _ending(model: Any, output: Output) -> _Ending:
         if activation is None and not is_of_keras(layer):
             inner = ending_of(layer, output.columns)  # a subclassed model in a functional one
             activation = None if inner is None else inner.activation
-        return _Ending(activation, reshuffling(layer), weighs_others(tensor))
+        reshuffles = "a product with itself" if squares(tensor) else reshuffling(layer)
+        return _Ending(activation, reshuffles, weighs_others(tensor))
     if output.count > 1:
         return _Ending()
     ending = ending_of(model, output.columns)

@@ -42,7 +42,7 @@ FAULTS = [
     (arrays, "to_numpy", "read the output"),
     (_outputs, "decode", "decode"),
     (_own_outputs, "note_shapes", "note shapes"),
-    (_own_outputs, "_are_ordered_alike", "compare outputs"),
+    (_own_outputs, "agreement", "compare outputs"),
     (_outputs, "head_of", "observe"),
     (heads, "inspect_head", "inspect the model"),
     (_observer, "call_facts", "observe"),

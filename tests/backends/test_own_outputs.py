@@ -122,7 +122,7 @@ def test_scores_in_another_order_are_no_classes(telemetry):
     model.predict(rows(20), verbose=0)
     attributes = attributes_of(telemetry)
     assert is_opaque(attributes)
-    assert "order" in attributes["keras.prediction.opaque_reason"]
+    assert "does not follow" in attributes["keras.prediction.opaque_reason"]
 
 
 @pytest.mark.parametrize("n", [1, 3])
@@ -248,6 +248,30 @@ def test_a_call_that_selects_is_no_distribution(telemetry):
     for model in (Selects(), Squares()):
         model.predict_on_batch(rows())
         assert is_opaque(attributes_of(telemetry))
+
+
+def test_the_squares_of_a_unit_vector_are_no_probabilities(telemetry):
+    """They are non-negative and sum to 1, and an embedding is behind them."""
+    for square in (ops.square, lambda x: x * x, lambda x: x**2):
+        inputs = keras.Input((WIDTH,))
+        vector = keras.layers.UnitNormalization()(inputs)
+        keras.Model(inputs, square(vector)).predict_on_batch(rows())
+        assert is_opaque(attributes_of(telemetry))
+
+
+class Decides(Six):
+    """A `predict` that answers by a rule of its own."""
+
+    def predict(self, x, **kwargs):
+        return (super().predict(x, **kwargs).argmax(axis=1) + 1) % CLASSES
+
+
+def test_a_decision_that_does_not_follow_names_no_class(telemetry):
+    """Where the program's ids are not those of the largest scores, neither is named."""
+    Decides().predict(rows(), verbose=0)
+    attributes = attributes_of(telemetry)
+    assert is_opaque(attributes)
+    assert "does not follow" in attributes["keras.prediction.opaque_reason"]
 
 
 class Mixture(keras.Model):
