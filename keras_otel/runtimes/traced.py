@@ -49,7 +49,6 @@ def traced(fn: F, model: Any) -> F:
     tracing = (
         graph_tracing(sys.modules["tensorflow"], model) if adapter.backend == "tensorflow" else None
     )
-    followed = fn if tracing is None else tracing.follow(fn)
 
     def begin(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Call | None:
         nonlocal is_first
@@ -66,7 +65,7 @@ def traced(fn: F, model: Any) -> F:
     def wrapper(wrapped: Any, _instance: Any, args: Any, kwargs: Any) -> Any:
         nonlocal is_first
         if tracing is not None and tracing.is_on():
-            return followed(*args, **kwargs)
+            return tracing.follow(wrapped)(*args, **kwargs)
         observer = _active.observer
         call = begin(args, kwargs)
         if observer is None or call is None:

@@ -101,6 +101,15 @@ def mapped(call, x):
     return result
 
 
+def held(model):
+    """An object whose method is a traced function."""
+
+    class Holder:
+        classify = keras_otel.traced(lambda _self, x: model(x), model)
+
+    return Holder()
+
+
 FORMS = {
     "tf.function(model)": lambda m, x: tf.function(m)(x),
     "tf.function(model.__call__)": lambda m, x: tf.function(m.__call__)(x),
@@ -125,6 +134,7 @@ FORMS = {
     "a traced tf.function in a function": lambda m, x: within(keras_otel.traced(tf.function(m), m))(
         x
     ),
+    "a traced method in a function": lambda m, x: within(held(m).classify)(x),
     "predict": lambda m, x: tf.constant(m.predict(x)),
 }
 
