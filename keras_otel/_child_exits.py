@@ -14,10 +14,16 @@ _LAST: Final = -100
 
 
 class ChildExits:
-    """Calls a function at the end of each forked child that would end without it."""
+    """Calls a function at the end of each forked child that would end without it.
 
-    def __init__(self, function: Callable[[], object]) -> None:
-        self._function = function
+    Args:
+        at_end: That function.
+        at_start: Called at the start of each child of `multiprocessing`.
+    """
+
+    def __init__(self, at_end: Callable[[], object], at_start: Callable[[], object]) -> None:
+        self._at_end = at_end
+        self._at_start = at_start
         self._is_watching = False
 
     def watch(self) -> None:
@@ -33,6 +39,8 @@ class ChildExits:
         def in_child(_self: ChildExits) -> None:
             # A child begins with no finalizer: this is the time to add one.
             util.Finalize(None, self._end, exitpriority=_LAST)
+            if util.__name__ == "multiprocessing.util":
+                guarded("start of a child", self._at_start)
 
         guarded("exit of children", util.register_after_fork, self, in_child)
 
@@ -41,4 +49,4 @@ class ChildExits:
         guarded("exit of children", signals.worker_process_shutdown.connect, self._end, weak=False)
 
     def _end(self, *_args: Any, **_kwargs: Any) -> None:
-        guarded("exit of a child", self._function)
+        guarded("exit of a child", self._at_end)

@@ -43,7 +43,7 @@ class _Exits:
         self.is_watched = False
         self.is_forked = False
         self.stop_signal = StopSignal(_drain, _flush_last)
-        self.children = ChildExits(_at_end_of_child)
+        self.children = ChildExits(_at_end_of_child, self.stop_signal.spare_default)
 
     def enter_child(self) -> None:
         """Note that this process was forked."""

@@ -56,6 +56,7 @@ class StopSignal:
         self._is_on = False
         self._is_registered = False
         self._is_ending = False
+        self._spares_default = False
         self._exit: Callable[[int], Any] | None = None
         # Its `put` may be interrupted by a handler that calls `put`.
         self._orders: SimpleQueue[Any] = SimpleQueue()
@@ -88,6 +89,18 @@ class StopSignal:
             present = self._get(signal.SIGTERM)
             if isinstance(present, _Handler):
                 self._set(signal.SIGTERM, present.program)
+
+    def spare_default(self) -> None:
+        """Leave the default to the system in this process, now and later.
+
+        A handler in Python runs when the main thread next runs Python code. A signal that comes
+        just before that thread waits in C, as the workers of a pool do most of their time and
+        where `Pool.terminate` finds them, would wait with it for ever.
+        """
+        self._spares_default = True
+        present = self._get(signal.SIGTERM)
+        if isinstance(present, _Handler) and present.program is signal.SIG_DFL:
+            self._set(signal.SIGTERM, signal.SIG_DFL)
 
     def arrived(self, program: Any, number: int, frame: FrameType | None) -> None:
         """Do what the program wants at the signal, and see to it that telemetry leaves."""
@@ -128,7 +141,8 @@ class StopSignal:
 
     def _arm(self) -> None:
         present = self._get(signal.SIGTERM)
-        is_default = present is signal.SIG_DFL  # an ignored signal stays ignored
+        # An ignored signal stays ignored.
+        is_default = present is signal.SIG_DFL and not self._spares_default
         is_program = callable(present) and not isinstance(present, _Handler)
         if self._is_on and (is_default or is_program):
             self._set(signal.SIGTERM, _Handler(present, self))

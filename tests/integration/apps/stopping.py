@@ -182,7 +182,7 @@ def in_a_fork() -> None:
 
 
 def with_multiprocessing() -> None:
-    """Children of a pool: some end by themselves, some are terminated; idle ones say nothing."""
+    """Children of a pool and of its own, which end by themselves or are terminated."""
     import multiprocessing
 
     instrument()
@@ -190,10 +190,15 @@ def with_multiprocessing() -> None:
     record("first")
     with context.Pool(2) as pool:
         pool.map(record, ["child", "child"], chunksize=1)
-        ended = context.Process(target=record, args=("child",))
-        ended.start()
-        ended.join()
-        assert ended.exitcode == 0, ended.exitcode
+        pool.close()
+        pool.join()
+    for _ in range(3):
+        with context.Pool(2) as pool:  # which ends by terminating its idle workers
+            pool.map(abs, range(4), chunksize=1)
+    ended = context.Process(target=record, args=("child",))
+    ended.start()
+    ended.join()
+    assert ended.exitcode == 0, ended.exitcode
     signal.signal(signal.SIGTERM, leave)
     wait()
 
