@@ -10,6 +10,7 @@ from opentelemetry.trace import Link
 
 from keras_otel._scope import Scope
 from keras_otel.runtimes.adapter import Adapter
+from keras_otel.runtimes.assignments import assignments
 
 
 class Origin(NamedTuple):
@@ -41,6 +42,7 @@ class Call(Scope):
         "is_cold",
         "kwargs",
         "links",
+        "noted",
         "operation",
         "origin",
         "start_ns",
@@ -75,6 +77,7 @@ class Call(Scope):
         self.start_ns = 0
         self.duration_s = 0.0
         self.written: set[int] = set()
+        self.noted = assignments.noted
         self._started_ns = 0
 
     def start_clock(self) -> None:

@@ -13,6 +13,7 @@ from keras_otel._guard import guarded, guarded_retry
 from keras_otel._weights import Allowance, Weights
 from keras_otel.fingerprint import fingerprint
 from keras_otel.runtimes.adapter import Adapter
+from keras_otel.runtimes.assignments import assignments
 
 INLINE_FINGERPRINT_BYTES = 64 * 1024 * 1024
 """Weights up to this size are hashed at the first inference, larger ones in the background."""
@@ -33,6 +34,7 @@ class CurrentFingerprint:
         self._digest: str | None = None
         self._asked_in: int | None = None
         self._epoch = 0
+        self._changed_at = 0
         self._hasher: threading.Thread | None = None
         self._allowance = Allowance()
         self._weights: Weights | None = None
@@ -111,7 +113,17 @@ class CurrentFingerprint:
         """Nobody asks any more."""
         weights, self._weights = self._weights, None
         if weights is not None:
+            self._changed_at = max(self._changed_at, weights.changed_at)
             weights.close()
+
+    def note_change(self) -> None:
+        """The weights changed just now, in a way that is no assignment to one of them."""
+        self._changed_at = assignments.note_unseen()
+
+    def changed_since(self, noted: int) -> bool:
+        """True if the weights changed after `assignments.noted` was this, so during a call."""
+        weights = self._weights
+        return self._changed_at > noted or (weights is not None and weights.changed_since(noted))
 
     def _watch(self, model: Any, adapter: Adapter) -> None:
         self.stop_watching()

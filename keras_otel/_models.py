@@ -201,6 +201,7 @@ class KnownModels:
         for known in list(self._models.values()):
             if known.ref() is model or not changed.isdisjoint(known.fingerprint.parts):
                 with known.lock:
+                    known.fingerprint.note_change()
                     known.forget_weights()
 
     def note_loaded(self, model: Any, filepath: Any) -> None:

@@ -23,14 +23,14 @@ from keras_otel._scope import Scope, current
 from keras_otel._seen import inferences, traced_calls
 from keras_otel._worker import Worker
 from keras_otel.emission import CallFacts, call_facts, emit
-from keras_otel.identity import ledger
+from keras_otel.identity import ledger, without_fingerprint
 from keras_otel.metrics import count_dropped, instruments_of
 from keras_otel.options import Options
 from keras_otel.propagation.attachment import Attachment, detach
 from keras_otel.propagation.batches import current_batch
 from keras_otel.propagation.publishing import Announced, announce, is_in_request, publish
 from keras_otel.propagation.rows import Row, Rows
-from keras_otel.records import Decoded, Inference
+from keras_otel.records import Decoded, Inference, ModelIdentity
 from keras_otel.runtimes import arrays, structures
 from keras_otel.runtimes.adapter import Adapter
 from keras_otel.runtimes.arrays import Array, Place
@@ -143,21 +143,27 @@ class Observer:
         facts = known.call_facts.get(call.operation)
         if facts is None or known.identity_generation != ledger.generation:
             facts = self._new_facts(call, known)
+        if known.fingerprint.changed_since(call.noted):
+            # Which weights the call had is not known: no fingerprint rather than a wrong one.
+            facts = self._facts_of(call, without_fingerprint(facts.identity))
         guarded("look for namesakes", known.take_turn, facts.identity, call.start_ns)
         return known, facts
 
     def _new_facts(self, call: Call, known: KnownModel) -> CallFacts:
+        facts = self._facts_of(call, known.identify(call.subject, call.adapter, self.options))
+        if known.identity is not None:
+            known.call_facts[call.operation] = facts
+        return facts
+
+    def _facts_of(self, call: Call, identity: ModelIdentity) -> CallFacts:
         adapter = call.adapter
-        facts = call_facts(
+        return call_facts(
             operation=call.operation,
-            identity=known.identify(call.subject, adapter, self.options),
+            identity=identity,
             model_class=type(call.subject).__name__,
             precision=guarded("precision", adapter.precision, call.subject),
             runtime=(adapter.name, adapter.backend, adapter.version),
         )
-        if known.identity is not None:
-            known.call_facts[call.operation] = facts
-        return facts
 
     def _emit(
         self,

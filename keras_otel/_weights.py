@@ -33,6 +33,7 @@ class Weights:
 
     def __init__(self, variables: Sequence[Any], means: Means, own_state: frozenset[int]) -> None:
         self.changes = 0
+        self.changed_at = 0
         self._means = means
         self._refs = [weakref.ref(variable) for variable in variables]
         # What the model writes at its own inferences says nothing of who it is.
@@ -50,6 +51,13 @@ class Weights:
     def close(self) -> None:
         """Nobody asks any more."""
         assignments.release(self, self._keys)
+
+    def changed_since(self, noted: int) -> bool:
+        """True if one was assigned to after `assignments.noted` was this, or is being just now."""
+        if self.changed_at > noted:
+            return True
+        under_way = assignments.under_way
+        return bool(under_way) and not under_way.keys().isdisjoint(self._keys)
 
     def have_changed(self, variables: Callable[[], Sequence[Any]]) -> bool:
         """True if the model holds other variables, or one of them has another value.

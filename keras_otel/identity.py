@@ -192,6 +192,12 @@ ledger = VersionLedger()
 run_in_child(ledger.reset_lock)
 
 
+def without_fingerprint(identity: ModelIdentity) -> ModelIdentity:
+    """The identity of a model that had one of two sets of weights, nobody knows which."""
+    is_label = identity.version != identity.fingerprint
+    return ModelIdentity(name=identity.name, version=identity.version if is_label else None)
+
+
 def identify(
     *,
     name: str,

@@ -73,6 +73,7 @@ LAYERS = (
     ("_exits",),
     ("export", "flushing"),
     ("runtimes.assignments", "runtimes.variables"),
+    ("runtimes.assigning",),
     ("_weights",),
     ("runtimes.adapter", "runtimes.activations", "runtimes.arrays", "runtimes.call_source"),
     ("runtimes.containers", "runtimes.losses"),

@@ -10,8 +10,9 @@ from typing import Any
 from keras_otel._forks import run_in_child
 from keras_otel._patching import PatchSet, Wrap
 from keras_otel.fingerprint import Weight
-from keras_otel.runtimes import arrays, assignments, keras_models, overrides
+from keras_otel.runtimes import arrays, assigning, keras_models, overrides
 from keras_otel.runtimes.arrays import Place
+from keras_otel.runtimes.assignments import assignments
 from keras_otel.runtimes.autograph import Tracing, graph_tracing
 from keras_otel.runtimes.calls import changing_weights, inference, loading, outside
 from keras_otel.runtimes.variables import BY_ASSIGNMENT, OF_BACKEND
@@ -110,17 +111,17 @@ class Keras3:
 
     def _install_on_variables(self, patches: PatchSet) -> None:
         """Patch what gives a variable its values."""
-        assignments.assignments.interrupt()
+        assignments.interrupt()
         variable = self._keras.Variable
         is_torch = self.backend == "torch"
         tracing = sys.modules["torch"].compiler.is_compiling if is_torch else None
-        patches.install(variable, {"__init__": assignments.creating(tracing)})
+        patches.install(variable, {"__init__": assigning.creation(tracing)})
         if self.backend == "tensorflow":
-            assignments.install_in_tensorflow(patches)
+            assigning.install_in_tensorflow(patches)
         elif hasattr(variable, "_direct_assign"):
-            patches.install(variable, {"_direct_assign": assignments.assigning(tracing)})
+            patches.install(variable, {"_direct_assign": assigning.keras_assignment(tracing)})
         if hasattr(self._keras.Model, "jax_state_sync"):
-            patches.install(self._keras.Model, {"jax_state_sync": assignments.syncing})
+            patches.install(self._keras.Model, {"jax_state_sync": assigning.syncing})
 
     def _inference(self, method: str) -> Wrap:
         return inference(overrides.INFERENCE_METHODS[method], self, tracing=self._tracing())

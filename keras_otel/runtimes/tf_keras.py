@@ -8,7 +8,7 @@ from typing import Any
 
 from keras_otel._patching import PatchSet, Wrap
 from keras_otel.fingerprint import Weight
-from keras_otel.runtimes import assignments, keras_models, overrides
+from keras_otel.runtimes import assigning, keras_models, overrides
 from keras_otel.runtimes.autograph import graph_tracing
 from keras_otel.runtimes.calls import changing_weights, inference, loading, outside
 from keras_otel.runtimes.variables import TENSORFLOW
@@ -54,7 +54,7 @@ class TfKeras:
         ):
             if hasattr(sys.modules.get(module), "load_model"):
                 patches.install(sys.modules[module], {"load_model": loading})
-        assignments.install_in_tensorflow(patches)
+        assigning.install_in_tensorflow(patches)
 
     def _override(self, method: str) -> Wrap:
         return inference(

@@ -15,7 +15,7 @@ import keras_otel
 from keras_otel import _hashing, _weights
 from keras_otel._models import models
 from keras_otel.runtimes.assignments import assignments
-from tests.backends.models import TRAINS, WIDTH, Subclassed, classifier, rows, sequential
+from tests.backends.models import IS_EAGER, TRAINS, WIDTH, Subclassed, classifier, rows, sequential
 
 BACKEND = keras.backend.backend()
 trains = pytest.mark.skipif(not TRAINS, reason="this backend only infers")
@@ -563,3 +563,54 @@ def test_threads_that_assign_while_others_infer(telemetry):
     at_rest = version_of(telemetry, model)
     keras_otel.refresh(model)
     assert version_of(telemetry, model) == at_rest
+
+
+@pytest.mark.skipif(not IS_EAGER, reason="a call gives a graph's node there")
+def test_a_swap_in_a_busy_service_never_gets_a_wrong_version(telemetry):
+    """While one thread swaps weights, a version stands for one output, or is left out."""
+    kernel = keras.layers.Dense(1, use_bias=False)
+    model = keras.Sequential([keras.Input((1,)), kernel])
+    keras_otel.describe(model, task="regression")
+    features, stop = np.ones((1, 1), "float32"), threading.Event()
+
+    def infer() -> None:
+        while not stop.is_set():
+            model(features)
+
+    model(features)
+    threads = [threading.Thread(target=infer) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for number in range(60):
+        kernel.kernel.assign(np.full((1, 1), number % 7))
+        time.sleep(0.002)
+    stop.set()
+    for thread in threads:
+        thread.join()
+
+    values: dict[str, set[float]] = {}
+    for span in telemetry.spans():
+        version = span.attributes.get("keras.model.version")
+        if version is not None:
+            values.setdefault(version, set()).add(span.attributes["keras.prediction.value"])
+    assert {len(seen) for seen in values.values()} == {1}
+    assert len(values) > 2
+
+
+@pytest.mark.skipif(not IS_EAGER, reason="a call gives a graph's node there")
+def test_an_assignment_during_a_call_leaves_the_version_out(telemetry):
+    """Which of two sets of weights a call had is not known, and the next call's is."""
+    model = sequential()
+
+    def swapped_meanwhile(x):
+        swap = threading.Thread(target=lambda: model.weights[0].assign(np.ones((WIDTH, 4))))
+        swap.start()
+        swap.join()
+        return model(x)
+
+    model(rows())
+    before = telemetry.span().attributes["keras.model.version"]
+    keras_otel.traced(swapped_meanwhile, model)(rows())
+    assert "keras.model.version" not in telemetry.span().attributes
+    model(rows())
+    assert telemetry.span().attributes["keras.model.version"] != before
