@@ -10,8 +10,6 @@ by `OTEL_PYTHON_KERAS_EXPORT`.
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +17,7 @@ import keras_otel
 
 keras_otel.instrument()
 
-from opentelemetry import _logs, metrics, trace  # noqa: E402 - instrumenting comes first, before Keras
+from opentelemetry import _logs, trace  # noqa: E402 - instrumenting comes first, before Keras
 from opentelemetry.instrumentation.fastapi import FastAPIInstrumentor  # noqa: E402
 from opentelemetry.instrumentation.openai_v2 import OpenAIInstrumentor  # noqa: E402
 
@@ -70,23 +68,10 @@ def keep_a_copy(path: str) -> None:
     loggers.add_log_record_processor(BatchLogRecordProcessor(FileLogExporter(stream=stream)))
 
 
-@asynccontextmanager
-async def export_at_the_end(_app: FastAPI) -> AsyncIterator[None]:
-    """Export what is still queued: uvicorn ends by its signal, and the SDK's exit hook never runs."""
-    yield
-    providers: list[Any] = [
-        trace.get_tracer_provider(),
-        metrics.get_meter_provider(),
-        _logs.get_logger_provider(),
-    ]
-    for provider in providers:
-        provider.force_flush()
-
-
 if "TRACES_COPY" in os.environ:
     keep_a_copy(os.environ["TRACES_COPY"])
 
-app = FastAPI(lifespan=export_at_the_end)
+app = FastAPI()
 router = Router(Path(os.environ.get("MODELS", "demo-output/models")))
 library, assistant, judge = Library(), Assistant(), Judge()
 tracer = trace.get_tracer("intent_router")
