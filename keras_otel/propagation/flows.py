@@ -51,8 +51,10 @@ def _kept(root: Node, unit: Unit, known: Known | None) -> Flow | None:
     anchor = unit.anchor
     if anchor is not None:
         return kept_for(root, anchor)
-    # Callbacks of a loop have no unit to be found by: what their context holds is all.
-    return None if known is None or not known.flow.unit.is_callback else known.flow
+    # What the context of a thread holds is all that tells one job of a worker from the next.
+    if known is None or known.flow.unit.anchor is not None or not known.flow.unit.is_here():
+        return None
+    return known.flow
 
 
 def kept_for(root: Node, anchor: Any) -> Flow | None:

@@ -21,8 +21,9 @@ class Unit:
     """A task of asyncio or Trio, a job of a thread pool, or a thread.
 
     Attributes:
-        anchor: The object that stands for it as long as it lives: the task, the job's future or
-            the thread. None for a callback of an event loop, which is part of no task.
+        anchor: The object that stands for it as long as it lives: the task or the job's future.
+            None for a thread, which may be a worker of somebody's that does one thing after
+            another for many, and for a callback of an event loop, which is part of no task.
         is_task: True for a task.
     """
 
@@ -37,11 +38,6 @@ class Unit:
     def anchor(self) -> Any:
         """The object that stands for it; None where there is none, or it is gone."""
         return None if self._anchor is None else self._anchor()
-
-    @property
-    def is_callback(self) -> bool:
-        """True for a callback of an event loop."""
-        return self._anchor is None
 
     @property
     def is_running(self) -> bool:
@@ -63,7 +59,7 @@ class Unit:
 def running_unit() -> Unit:
     """Return the unit that runs now."""
     unit = starting_unit()
-    if unit.is_task or unit.is_callback or unit.anchor is threading.main_thread():
+    if unit.is_task or threading.get_ident() == threading.main_thread().ident:
         return unit
     job = next(_jobs_around(sys._getframe(1)), None)  # noqa: SLF001 - documented by CPython
     return unit if job is None else Unit(job, is_task=False)
@@ -72,9 +68,7 @@ def running_unit() -> Unit:
 def starting_unit() -> Unit:
     """Return the task or thread that runs now, whichever job of a pool it may be in."""
     task = current_task()
-    if task is not None:
-        return Unit(task, is_task=True)
-    return Unit(None if _is_in_event_loop() else threading.current_thread(), is_task=False)
+    return Unit(task, is_task=task is not None)
 
 
 def current_task() -> Any:
@@ -87,11 +81,6 @@ def current_task() -> Any:
     if trio is not None and trio.lowlevel.in_trio_task():
         return trio.lowlevel.current_task()
     return None
-
-
-def _is_in_event_loop() -> bool:
-    asyncio = sys.modules.get("asyncio")
-    return asyncio is not None and asyncio._get_running_loop() is not None  # noqa: SLF001 - as above
 
 
 def _jobs_around(frame: FrameType | None) -> Iterator[Any]:

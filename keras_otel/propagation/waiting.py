@@ -10,6 +10,7 @@ known to wait.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import sys
 import threading
 import time
@@ -18,7 +19,7 @@ from collections.abc import Iterator
 from concurrent.futures import Future as Job
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import Context
-from types import FrameType
+from types import CellType, FrameType
 from typing import Any, Final, NamedTuple
 
 from keras_otel.propagation.units import Unit, items_around
@@ -93,16 +94,21 @@ def _waiter_among(futures: list[asyncio.Future[Any]], anchor: Any) -> Waiter | N
 
 def _futures_in(callback: Any) -> Iterator[asyncio.Future[Any]]:
     """Yield the futures that a callback completes, as its closure or its arguments tell."""
-    for cell in getattr(callback, "__closure__", None) or ():
-        try:
-            content = cell.cell_contents
-        except ValueError:  # a name that has no value yet
-            continue
+    contents = [cell.cell_contents for cell in _filled_cells(callback)]
+    for content in (*contents, *(getattr(callback, "args", None) or ())):
         if asyncio.isfuture(content):
             yield content
-    for argument in getattr(callback, "args", None) or ():
-        if asyncio.isfuture(argument):
-            yield argument
+        elif type(content).__name__ == "TaskGroup":  # AnyIO's
+            completed = getattr(content, "_on_completed_fut", None)
+            if asyncio.isfuture(completed):
+                yield completed
+
+
+def _filled_cells(callback: Any) -> Iterator[CellType]:
+    for cell in getattr(callback, "__closure__", None) or ():
+        with contextlib.suppress(ValueError):  # a name that has no value yet
+            _ = cell.cell_contents
+            yield cell
 
 
 def let_submitter_wait(unit: Unit) -> None:

@@ -8,6 +8,8 @@ import queue
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
+import anyio
+import anyio.to_thread
 import pytest
 from opentelemetry import context as otel_context
 from opentelemetry import trace
@@ -787,6 +789,66 @@ def test_every_way_to_wait(service, how):
                 assert service.llm() == label
 
     asyncio.run(request())
+
+
+def test_task_groups_and_threads_of_anyio(service):
+    """FastAPI's and Starlette's way to wait: task groups and worker threads of AnyIO."""
+
+    async def node(step, *arguments):
+        results.append(step(*arguments))
+
+    async def in_group(step, *arguments):
+        async with anyio.create_task_group() as group:
+            group.start_soon(node, step, *arguments)
+        return results.pop()
+
+    async def item(number: int) -> None:
+        label = await anyio.to_thread.run_sync(service.predict, number % 3, 1.0 + number / 9)
+        await anyio.sleep(0.001 * (number % 4))
+        assert service.llm() == label
+        assert await anyio.to_thread.run_sync(service.llm) == label
+
+    async def request() -> None:
+        for run in (in_group, anyio.to_thread.run_sync):
+            with service.span():
+                for index in range(3):
+                    label = await run(service.predict, index)
+                    assert await run(service.llm) == label
+                    assert service.llm() == label
+        async with anyio.create_task_group() as group:
+            with service.span():
+                for number in range(9):
+                    group.start_soon(item, number)
+
+    results: list[object] = []
+    anyio.run(request)
+
+
+def test_a_worker_thread_that_does_one_job_after_the_other(service):
+    """A worker of somebody's own carries nothing from one job of a request to the next."""
+
+    def work() -> None:
+        while (job := jobs.get()) is not None:
+            context, step, arguments = job
+            results.put(context.run(step, *arguments))
+
+    def run(step, *arguments):
+        jobs.put((contextvars.copy_context(), step, arguments))
+        return results.get()
+
+    jobs: queue.Queue = queue.Queue()
+    results: queue.Queue = queue.Queue()
+    worker = threading.Thread(target=work)
+    worker.start()
+    with service.span():
+        label = service.predict(0)
+        assert service.llm() == label
+        context = contextvars.copy_context()
+        assert run(service.predict, 1) is not None
+        jobs.put((context, service.llm, ()))
+        assert results.get() in (label, None)
+    jobs.put(None)
+    worker.join()
 
 
 def test_a_race_between_two_tasks(service):
