@@ -159,14 +159,17 @@ def _kept(
     scope: Scope, original: Function, model: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
 ) -> Any:
     """A call inside the same model's overridden method: its result may be the prediction."""
-    scope.model = None  # what it calls in turn is its own business
+    # Of its own: other threads of the same outer call may be in `scope` as well.
+    nested = Scope()  # what it calls in turn is its own business
+    token = current.set(nested)
     try:
         result = original(model, *args, **kwargs)
     except BaseException as error:
         _leave(error)
         raise
     finally:
-        scope.model = model
+        nested.is_open = False
+        current.reset(token)
     if scope.inner is None:
         guarded("note shapes", note_shapes, model, result)
     elif not is_promise(result):

@@ -7,6 +7,7 @@ import contextvars
 import functools
 import gc
 import inspect
+import threading
 import time
 import types
 from concurrent.futures import ThreadPoolExecutor
@@ -503,6 +504,31 @@ def test_a_call_that_is_a_coroutine_function(telemetry):
     assert span.name == "call intent"
     assert span.attributes["keras.prediction.class"] == "abc"[int(result.argmax())]
     assert span.attributes["keras.inference.duration"] >= CALL_S
+
+
+def test_two_threads_of_one_coroutine_are_two_calls(telemetry):
+    """Where a coroutine computes in threads side by side, neither result stands for both."""
+    together = threading.Barrier(2)
+
+    class Both(Slow):
+        def call(self, x):
+            return self.head(x)
+
+        def one(self, x):
+            together.wait(30)
+            return keras.ops.convert_to_numpy(self(x))
+
+        async def predict(self, x):
+            halves = [asyncio.to_thread(self.one, row[None]) for row in x]
+            return ["abc"[int(half.argmax())] for half in await asyncio.gather(*halves)]
+
+    model = built(Both)
+    telemetry.spans()
+    for _ in range(20):
+        assert len(awaits(lambda: model.predict(rows(2)))) == 2
+    spans = telemetry.spans()
+    assert len(spans) == 20
+    assert not any("keras.prediction.class" in span.attributes for span in spans)
 
 
 def test_a_future_is_the_users_own(telemetry):
