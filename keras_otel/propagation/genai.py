@@ -145,6 +145,11 @@ _STORES: Final = (
 
 _KINDS: Final = frozenset({"embedding", "embeddings", "reranker", "retriever", "tool", "vector_db"})
 
+_AROUND: Final = frozenset(
+    {"agent", "chain", "invoke_agent", "invoke_workflow", "span", "task", "workflow"}
+)
+"""Kinds of spans around a whole turn, from the prediction to the answer."""
+
 _LOOK_UPS: Final[Mapping[str, frozenset[str]]] = {
     names.GENAI_OPERATION: frozenset(
         {"embeddings", "execute_tool", "rerank", "retrieval", "vectordb", "vector_db_retrieve"}
@@ -257,5 +262,14 @@ def is_look_up(attributes: Mapping[str, Any]) -> bool:
         kind = attributes.get(key)
         # MLflow keeps its values as JSON.
         if isinstance(kind, str) and kind.strip('"').lower() in kinds:
+            return True
+    return False
+
+
+def is_around_a_turn(attributes: Mapping[str, Any]) -> bool:
+    """True for the span of an agent, a chain or a workflow, inside of which a model may predict."""
+    for key in _LOOK_UPS:
+        kind = attributes.get(key)
+        if isinstance(kind, str) and kind.strip('"').lower() in _AROUND:
             return True
     return False

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import weakref
-from collections.abc import Mapping, MutableMapping
+from collections.abc import Callable, Mapping, MutableMapping
+from functools import partial
 
 from opentelemetry.context import Context, get_current
 from opentelemetry.sdk._logs import LogRecordProcessor, ReadWriteLogRecord
@@ -19,16 +20,24 @@ from keras_otel.propagation import recent
 from keras_otel.propagation.flow_events import note_ended, note_root, note_started
 from keras_otel.propagation.genai import (
     has_genai_name,
+    is_around_a_turn,
     is_genai_scope,
     is_look_up,
     is_never_genai,
     says_its_kind,
 )
 from keras_otel.propagation.publishing import clear
-from keras_otel.propagation.reading import Seen, carried_by, may_follow, seen_from
+from keras_otel.propagation.reading import (
+    Seen,
+    carried_by,
+    may_follow,
+    predictions_at_end,
+    seen_from,
+)
 from keras_otel.propagation.stamps import SDK_LIMIT, limit_of, plain, stamp, upstream_attributes
 from keras_otel.propagation.tree import Node, tree
 from keras_otel.propagation.undecided import Undecided, note_followed, unwatch, watch, watching
+from keras_otel.records import UpstreamPrediction
 
 _KINDS = (SpanKind.INTERNAL, SpanKind.CLIENT)
 """What an LLM span may be; those of servers and queues are something else."""
@@ -125,6 +134,10 @@ class KerasSpanProcessor(SpanProcessor):
         if is_genai or mode == "all":
             uses = is_genai and not is_look_up(attributes)
             seen = seen_from(position, context, uses=uses)
+            if seen.published and is_around_a_turn(attributes):
+                at_end = partial(predictions_at_end, node.root, seen)
+                _watch(node, span, seen, is_genai=is_genai, is_due=True, at_end=at_end)
+                return
             is_stamped = _stamp(span, attributes, seen)
             if is_genai:
                 is_open = bool(seen.newly_used) and not says_its_kind(attributes)
@@ -154,10 +167,17 @@ class KerasSpanProcessor(SpanProcessor):
 
 
 def _watch(
-    node: Node, span: Span, seen: Seen, *, is_genai: bool = False, is_due: bool | None
+    node: Node,
+    span: Span,
+    seen: Seen,
+    *,
+    is_genai: bool = False,
+    is_due: bool | None,
+    at_end: Callable[[], tuple[UpstreamPrediction, ...]] | None = None,
 ) -> None:
     if seen.published or seen.given or seen.remote:
-        undecided = Undecided(span, seen.published, seen.predictions, is_genai=is_genai)
+        predictions = at_end or seen.predictions
+        undecided = Undecided(span, seen.published, predictions, is_genai=is_genai)
         undecided.used = seen.newly_used
         undecided.stamps = is_due
         watch(node, undecided)

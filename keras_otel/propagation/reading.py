@@ -13,7 +13,7 @@ Where two different predictions are left and no span has used either, none is ri
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Container, Iterable, Iterator
 from typing import NamedTuple
 
 from opentelemetry.context import Context
@@ -48,9 +48,13 @@ class Seen(NamedTuple):
     remote: tuple[UpstreamPrediction, ...]
     newly_used: tuple[Publication, ...] = ()
 
-    def predictions(self) -> tuple[UpstreamPrediction, ...]:
-        """All that are known by now."""
-        known = [p.prediction for p in self.published if p.prediction is not None]
+    def predictions(self, without: Container[str] = ()) -> tuple[UpstreamPrediction, ...]:
+        """All that are known by now, without those that these models made here."""
+        known = [
+            p.prediction
+            for p in self.published
+            if p.prediction is not None and p.model not in without
+        ]
         return (*self.given, *known, *self.remote)
 
 
@@ -93,6 +97,23 @@ def seen_from(
         tuple(_unknown_to(remote, given, position)),
         newly_used,
     )
+
+
+def predictions_at_end(root: Node, seen: Seen) -> tuple[UpstreamPrediction, ...]:
+    """What a span around a whole turn carries: what was predicted before it, and not anew since.
+
+    One that starts before its own turn's prediction would carry that of the turn before.
+    """
+    flow = flow_below(root)
+    slots = root.slots or {}
+    outdated = set()
+    for publication in seen.published:
+        model = publication.model
+        newest = -1 if flow is None else flow.newest_seen(model)
+        is_replaced = model not in slots or slots[model].latest is not publication
+        if newest > publication.number or (newest < publication.number and is_replaced):
+            outdated.add(model)
+    return seen.predictions(without=outdated)
 
 
 def may_follow(position: Node | None, context: Context) -> bool:

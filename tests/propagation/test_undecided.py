@@ -6,12 +6,13 @@ import asyncio
 import gc
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from opentelemetry import trace
 from opentelemetry.context import Context
 from opentelemetry.sdk.trace import (
     ConcurrentMultiSpanProcessor,
@@ -26,6 +27,7 @@ from opentelemetry.trace import SpanKind
 
 import keras_otel
 from keras_otel.propagation.processors import KerasSpanProcessor
+from keras_otel.propagation.reading import carried_by
 from keras_otel.propagation.remote import with_remote_predictions
 from keras_otel.propagation.tree import Publication, tree
 from keras_otel.propagation.undecided import watching
@@ -561,3 +563,40 @@ def test_a_concurrent_processor(providers):
     active._executor.shutdown()
 
     assert [label_of(s) for s in exporter.get_finished_spans() if s.name == "llm"] == [label]
+
+
+@pytest.mark.parametrize("is_current", [True, False], ids=["current", "by callbacks"])
+@pytest.mark.parametrize(
+    "kind",
+    [
+        {"openinference.span.kind": "CHAIN"},
+        {"gen_ai.operation.name": "invoke_agent"},
+        {"traceloop.span.kind": "workflow"},
+    ],
+    ids=lambda kind: next(iter(kind.values())),
+)
+def test_a_span_around_a_turn(service, kind, is_current):
+    """An agent's span does not carry what was predicted for the turn before."""
+    with service.span("session"):
+        for index in range(3):
+            agent = service.tracer.start_span("agent", attributes=kind)
+            with trace.use_span(agent) if is_current else nullcontext():
+                label = service.predict(index)
+                assert service.llm() == label
+            agent.end()
+            assert label_of(agent) is None
+
+
+def test_an_agent_after_the_prediction(service):
+    """An agent's span carries what was predicted before it, and so does an evaluation of it."""
+    with service.span("session"):
+        for index in range(3):
+            label = service.predict(index)
+            agent = service.tracer.start_span(
+                "agent", attributes={"openinference.span.kind": "AGENT"}
+            )
+            with trace.use_span(agent):
+                assert service.llm() == label
+                assert carried_by(agent, None)[0].class_name == label[0]
+            agent.end()
+            assert label_of(agent) == label
