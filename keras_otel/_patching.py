@@ -82,3 +82,14 @@ class PatchSet:
             else f"{owner.__name__}.{name}"
             for owner, name, _, _ in self._undo
         )
+
+
+def leave(error: BaseException) -> None:
+    """Take the function that re-raises an error, and calls this first, out of its traceback.
+
+    The user sees the frames of the program and of Keras. Keras itself filters tracebacks, and shows
+    its own innermost frame only where no other package's frame is among them.
+    """
+    own = error.__traceback__
+    if own is not None and own.tb_next is not None:
+        error.__traceback__ = own.tb_next

@@ -16,6 +16,7 @@ import wrapt
 from keras_otel import _active
 from keras_otel._guard import guarded
 from keras_otel._own_outputs import note_shapes
+from keras_otel._patching import leave
 from keras_otel._scope import current
 from keras_otel._seen import traced_calls
 
@@ -27,11 +28,12 @@ class Tracing(NamedTuple):
 
     Attributes:
         is_on: True while it does. Asked before anything else.
-        follow: What is called then instead of an original; by default the original itself.
+        follow: What is called then instead of an original; None for the original itself, and then
+            nothing else stands around it: torch.compile follows the wrapper too.
     """
 
     is_on: Callable[[], bool]
-    follow: Callable[[Function], Function] = lambda original: original
+    follow: Callable[[Function], Function] | None = None
 
 
 class SilentProxy(wrapt.FunctionWrapper):  # type: ignore[type-arg,unused-ignore]  # wrapt 1 takes none
@@ -56,7 +58,11 @@ def graph_tracing(tensorflow: Any, model: Any = None) -> Tracing:
             called = args[0] if model is None else model
             if _active.observer is not None and (scope is None or not scope.is_open):
                 guarded("note a traced call", traced_calls.note, called, kwargs)
-            result = converted_as_its_caller(tensorflow, original)(*args, **kwargs)
+            try:
+                result = converted_as_its_caller(tensorflow, original)(*args, **kwargs)
+            except BaseException as error:
+                leave(error)
+                raise
             if scope is not None and scope.is_open and scope.model is called:
                 guarded("note shapes", note_shapes, scope.model, result)
             return result

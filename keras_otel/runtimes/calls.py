@@ -16,7 +16,7 @@ from keras_otel._guard import guarded
 from keras_otel._models import models
 from keras_otel._observer import Observer
 from keras_otel._own_outputs import has_own_step, note_shapes
-from keras_otel._patching import Wrap
+from keras_otel._patching import Wrap, leave
 from keras_otel._scope import Scope, current
 from keras_otel.runtimes.adapter import Adapter
 from keras_otel.runtimes.autograph import Tracing, not_converted
@@ -47,7 +47,7 @@ def observed(
         except BaseException as error:
             call.stop_clock()
             guarded("observe a failure", observer.failed, call, error)
-            _leave(error)
+            leave(error)
             raise
         call.stop_clock()
         if call.inner is not None or call.operation == "traced":
@@ -59,17 +59,6 @@ def observed(
         # Also where Ctrl-C lands in our own code: an open scope would silence what follows.
         call.is_open = False
         current.reset(token)
-
-
-def _leave(error: BaseException) -> None:
-    """Take the function that re-raises an error, and calls this first, out of its traceback.
-
-    The user sees the frames of the program and of Keras. Keras itself filters tracebacks, and shows
-    its own innermost frame only where no other package's frame is among them.
-    """
-    own = error.__traceback__
-    if own is not None and own.tb_next is not None:
-        error.__traceback__ = own.tb_next
 
 
 def inference(
@@ -125,14 +114,17 @@ class _Method(NamedTuple):
 
 def _wrapped(method: _Method, original: Function, tracing: Tracing | None) -> Function:
     # Variables of their own: what torch.compile finds here must be plain functions.
-    is_tracing = None if tracing is None else tracing.is_on
-    traced = original if tracing is None else tracing.follow(original)
+    is_compiling = None if tracing is None or tracing.follow is not None else tracing.is_on
+    is_in_graph = None if tracing is None or tracing.follow is None else tracing.is_on
+    in_graph = original if tracing is None or tracing.follow is None else tracing.follow(original)
 
     @functools.wraps(original)
     def wrapper(self: Any, /, *args: Any, **kwargs: Any) -> Any:
-        if is_tracing is not None and is_tracing():
-            return traced(self, *args, **kwargs)
+        if is_compiling is not None and is_compiling():
+            return original(self, *args, **kwargs)
         try:
+            if is_in_graph is not None and is_in_graph():
+                return in_graph(self, *args, **kwargs)
             observer = _active.observer
             if observer is None:
                 return original(self, *args, **kwargs)
@@ -146,7 +138,7 @@ def _wrapped(method: _Method, original: Function, tracing: Tracing | None) -> Fu
                 return original(self, *args, **kwargs)
             result = observed(observer, call, original, (self, *args), kwargs)
         except BaseException as error:
-            _leave(error)
+            leave(error)
             raise
         if not is_made_in_steps(result):
             return result
@@ -165,7 +157,7 @@ def _kept(
     try:
         result = original(model, *args, **kwargs)
     except BaseException as error:
-        _leave(error)
+        leave(error)
         raise
     finally:
         nested.is_open = False
@@ -189,7 +181,7 @@ def outside(original: Function) -> Function:
         try:
             return original(self, *args, **kwargs)
         except BaseException as error:
-            _leave(error)
+            leave(error)
             raise
         finally:
             scope.is_open = False
@@ -209,7 +201,7 @@ def changing_weights(parts: Callable[[Any], frozenset[int]]) -> Wrap:
             try:
                 return scoped(self, *args, **kwargs)
             except BaseException as error:
-                _leave(error)
+                leave(error)
                 raise
             finally:
                 if _active.observer is not None:
@@ -232,7 +224,7 @@ def loading(load: Function) -> Function:
         try:
             model = load(filepath, *args, **kwargs)
         except BaseException as error:
-            _leave(error)
+            leave(error)
             raise
         finally:
             scope.is_open = False

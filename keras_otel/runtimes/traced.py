@@ -22,7 +22,8 @@ def traced(fn: F, model: Any) -> F:
 
     Args:
         fn: A callable around the model, as made by `tf.function`, `jax.jit` or `torch.compile`.
-            It need not be compiled. Its output is read as the model's.
+            It need not be compiled. Its output is read as the model's
+            where it has the shape of the model's own.
         model: The Keras model (or `TFSMLayer`) whose predictions it returns.
 
     Returns:
@@ -64,7 +65,7 @@ def traced(fn: F, model: Any) -> F:
 
     def wrapper(wrapped: Any, _instance: Any, args: Any, kwargs: Any) -> Any:
         nonlocal is_first
-        if tracing is not None and tracing.is_on():
+        if tracing is not None and tracing.follow is not None and tracing.is_on():
             return tracing.follow(wrapped)(*args, **kwargs)
         observer = _active.observer
         call = begin(args, kwargs)
