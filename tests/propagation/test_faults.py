@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,7 @@ from opentelemetry import context as otel_context
 import keras_otel
 from keras_otel import _guard, _observer
 from keras_otel._observer import Observer
-from keras_otel.propagation import attachment, processors, publishing, reading
+from keras_otel.propagation import attachment, processors, publishing, reading, waiting
 from keras_otel.propagation.tree import tree
 from tests.propagation.conftest import Service
 
@@ -36,6 +37,7 @@ def broken(*args: Any, **kwargs: Any) -> Any:
         (processors, "stamp", "span start"),
         (reading, "remote_predictions", "span start"),
         (reading, "note_used", "span start"),
+        (processors, "note_ended", "span end"),
     ],
     ids=lambda value: (
         getattr(value, "__name__", str(value)) if not isinstance(value, str) else value
@@ -57,6 +59,27 @@ def test_a_fault_reaches_neither_prediction_nor_span(providers, monkeypatch, own
     assert label[1] > 0.9
     assert found in (label, None)
     assert _guard.failure_counts()[site] > before
+
+
+@pytest.mark.parametrize("name", ["waiter_for", "let_submitter_wait"])
+def test_a_fault_while_looking_who_waits(providers, monkeypatch, name):
+    """The task goes on with its thread's prediction or with no label, and the fault counts."""
+
+    async def request() -> None:
+        with service.span():
+            for index in (0, 1):
+                label = await asyncio.to_thread(service.predict, index)
+                assert service.llm() in (label, None)
+
+    providers.instrument()
+    service = Service(providers.tracer_provider.get_tracer("service"))
+    before = _guard.failure_counts().get("follow who waits", 0)
+    monkeypatch.setattr(waiting, name, broken)
+    asyncio.run(request())
+    monkeypatch.undo()
+    keras_otel.uninstrument()
+
+    assert _guard.failure_counts()["follow who waits"] > before
 
 
 def test_a_fault_while_publishing_a_failed_call(providers, monkeypatch):
