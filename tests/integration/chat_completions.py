@@ -1,13 +1,15 @@
-"""A local server that speaks the chat completions API: whole answers, streams and refusals."""
+"""A local server of OpenAI's formats: chat completions (whole, streams, tools, refusals), responses."""
 
 from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
+
+import responses
 
 MODEL = "gpt-4o-mini"
 ANSWER = ["Your ", "refund ", "is on its way."]
@@ -43,12 +45,21 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-        if self.path != "/v1/chat/completions":
+        is_stream = bool(body.get("stream"))
+        if self.path == "/v1/responses":
+            if is_stream:
+                self._stream(responses.parts(body["model"], ANSWER))
+            else:
+                self._reply(200, responses.whole(body["model"], ANSWER))
+        elif self.path != "/v1/chat/completions":
             self._reply(404, _refusal(f"no such path: {self.path}"))
         elif status := REFUSALS.get(body["model"]):
             self._reply(status, _refusal(f"refused with {status}"))
-        elif body.get("stream"):
-            self._stream(body)
+        elif is_stream:
+            counts = (body.get("stream_options") or {}).get("include_usage", False)
+            self._stream([*_chunks(body["model"], counts=counts), "[DONE]"])
+        elif body.get("tools") and body["messages"][-1]["role"] == "user":
+            self._reply(200, _tool_call(body))
         else:
             self._reply(200, _completion(body["model"]))
 
@@ -67,13 +78,12 @@ class _Handler(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(payload)
 
-    def _stream(self, body: dict[str, Any]) -> None:
+    def _stream(self, events: Iterable[dict[str, Any] | str]) -> None:
         self.send_response(200)
         self.send_header("Content-Type", "text/event-stream")
         self.send_header("Transfer-Encoding", "chunked")
         self.end_headers()
-        counts = (body.get("stream_options") or {}).get("include_usage", False)
-        for event in [*_chunks(body["model"], counts=counts), "[DONE]"]:
+        for event in events:
             text = event if isinstance(event, str) else json.dumps(event)
             self._chunk(f"data: {text}\n\n".encode())
         self._chunk(b"")
@@ -85,7 +95,24 @@ class _Handler(BaseHTTPRequestHandler):
 
 def _completion(model: str) -> dict[str, Any]:
     message = {"role": "assistant", "content": "".join(ANSWER), "refusal": None}
-    choice = {"index": 0, "message": message, "finish_reason": "stop", "logprobs": None}
+    return _with_message(model, message, "stop")
+
+
+def _tool_call(body: dict[str, Any]) -> dict[str, Any]:
+    """Ask for the first tool, with what the user wrote as its text."""
+    asked = body["messages"][-1]["content"]
+    text = asked if isinstance(asked, str) else asked[0]["text"]
+    function = {
+        "name": body["tools"][0]["function"]["name"],
+        "arguments": json.dumps({"text": text}),
+    }
+    call = {"id": "call-1", "type": "function", "function": function}
+    message = {"role": "assistant", "content": None, "refusal": None, "tool_calls": [call]}
+    return _with_message(body["model"], message, "tool_calls")
+
+
+def _with_message(model: str, message: dict[str, Any], reason: str) -> dict[str, Any]:
+    choice = {"index": 0, "message": message, "finish_reason": reason, "logprobs": None}
     return {**_envelope(model, "chat.completion"), "choices": [choice], "usage": _USAGE}
 
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 APPS = Path(__file__).parent / "apps"
-_TIMEOUT_S = 120.0
+_TIMEOUT_S = 300.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -237,7 +237,9 @@ def _points_of(metric: Any) -> Iterator[dict[str, Any]]:
             "attributes": _attributes(point.attributes),
             "exemplar_traces": frozenset(e.trace_id.hex() for e in point.exemplars),
         }
-        if kind == "histogram":
+        if kind == "exponential_histogram":
+            yield {**shared, "count": point.count}
+        elif kind == "histogram":
             yield {
                 **shared,
                 "count": point.count,

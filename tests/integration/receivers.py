@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import json
 import os
 import socket
 import subprocess
@@ -97,6 +98,15 @@ class Sink:
                 self.send_header("Content-Type", "application/x-protobuf")
                 self.send_header("Content-Length", "0")
                 self.end_headers()
+
+            def do_GET(self) -> None:
+                """Tell Logfire's client which project its token is of."""
+                project = json.dumps({"project_name": "chat", "project_url": sink.url}).encode()
+                self.send_response(200)
+                self.send_header("Content-Type", "application/json")
+                self.send_header("Content-Length", str(len(project)))
+                self.end_headers()
+                self.wfile.write(project)
 
             def log_message(self, *args: object) -> None:
                 """Say nothing on stderr."""
