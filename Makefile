@@ -12,7 +12,7 @@ demo: .venv/.package
 	.venv/bin/python examples/intent_router $(ARGS)
 
 # TensorFlow runs every test; the other backends those that touch a model.
-test: .venv/.package .venv-traceai/.package
+test: .venv/.package .venv-traceai/.package .venv-frameworks/.package
 	KERAS_BACKEND=tensorflow .venv/bin/pytest $(ARGS)
 	KERAS_BACKEND=jax .venv/bin/pytest tests/backends
 	KERAS_BACKEND=numpy .venv/bin/pytest tests/backends
@@ -47,7 +47,7 @@ judge: .venv/.package
 	.venv/bin/python tests/keras_suite/run.py $(ARGS)
 
 # All virtual environments at once: `make --jobs=2 environments`.
-environments: .venv/.package .venv-traceai/.package .venv-torch/.package
+environments: .venv/.package .venv-traceai/.package .venv-frameworks/.package .venv-torch/.package
 environments: .venv-phoenix/.dependencies .venv-mlflow/.dependencies
 
 # Tests run against the installed package, never against the source folder.
@@ -73,8 +73,18 @@ environments: .venv-phoenix/.dependencies .venv-mlflow/.dependencies
 	.venv-torch/$(PIP) install '.[torch,jax,dev]'
 	touch $@
 
-# FutureAGI's instrumentation wants an older wrapt than every other test runs with. JAX is for
-# Keras's NumPy backend.
+# JAX is for Keras's NumPy backend.
+.venv-frameworks/.package: .venv-frameworks/.dependencies $(SOURCES)
+	.venv-frameworks/$(PIP) install --no-deps --force-reinstall --no-build-isolation .
+	touch $@
+
+.venv-frameworks/.dependencies: pyproject.toml tests/frameworks/frameworks.txt
+	$(PYTHON) -m venv .venv-frameworks
+	.venv-frameworks/$(PIP) install --upgrade pip hatchling
+	.venv-frameworks/$(PIP) install '.[jax]' --requirement tests/frameworks/frameworks.txt
+	touch $@
+
+# FutureAGI's instrumentation wants an older wrapt than every other test runs with.
 .venv-traceai/.package: .venv-traceai/.dependencies $(SOURCES)
 	.venv-traceai/$(PIP) install --no-deps --force-reinstall --no-build-isolation .
 	touch $@
@@ -96,4 +106,4 @@ environments: .venv-phoenix/.dependencies .venv-mlflow/.dependencies
 	touch $@
 
 clean:
-	rm -rf .venv .venv-torch .venv-traceai .venv-phoenix .venv-mlflow .cache build dist
+	rm -rf .venv .venv-torch .venv-traceai .venv-frameworks .venv-phoenix .venv-mlflow .cache build dist
