@@ -6,17 +6,34 @@ PIP := bin/pip --disable-pip-version-check --quiet
 SOURCES := $(shell find keras_otel -name '*.py' -o -name py.typed) pyproject.toml README.md LICENSE
 export TF_CPP_MIN_LOG_LEVEL := 3
 
-.PHONY: demo test test-torch test-stack stack-servers environments dashboards lint bench judge clean
+# Tests of programs, files and commands: each starts what it needs itself, or none of Keras.
+PROGRAM_TESTS := tests/analysis tests/cli tests/dashboards tests/integration
+IGNORED := $(addprefix --ignore=,$(PROGRAM_TESTS) tests/frameworks)
+
+.PHONY: demo test test-models test-programs test-backends test-frameworks test-torch test-stack
+.PHONY: stack-servers environments dashboards lint bench judge clean
 
 demo: .venv/.package
 	.venv/bin/python examples/intent_router $(ARGS)
 
-# TensorFlow runs every test; the other backends those that touch a model.
-test: .venv/.package .venv-traceai/.package .venv-frameworks/.package
-	KERAS_BACKEND=tensorflow .venv/bin/pytest $(ARGS)
-	KERAS_BACKEND=jax .venv/bin/pytest tests/backends
-	KERAS_BACKEND=numpy .venv/bin/pytest tests/backends
-	KERAS_BACKEND=openvino .venv/bin/pytest tests/backends
+# TensorFlow runs every test; the other backends those that touch a model. Two groups at a time:
+# `make --jobs=2 --output-sync=target test`.
+test: test-models test-programs test-backends test-frameworks
+
+test-models: .venv/.package
+	KERAS_BACKEND=tensorflow .venv/bin/pytest $(IGNORED) $(ARGS)
+
+test-programs: .venv/.package .venv-traceai/.package
+	KERAS_BACKEND=tensorflow .venv/bin/pytest $(PROGRAM_TESTS) $(ARGS)
+
+test-backends: .venv/.package
+	KERAS_BACKEND=jax .venv/bin/pytest tests/backends $(ARGS)
+	KERAS_BACKEND=numpy .venv/bin/pytest tests/backends $(ARGS)
+	KERAS_BACKEND=openvino .venv/bin/pytest tests/backends $(ARGS)
+
+# Programs of LangGraph, LangChain, Logfire, Langfuse, MLflow and others.
+test-frameworks: .venv/.package .venv-traceai/.package .venv-frameworks/.package
+	.venv/bin/pytest tests/frameworks $(ARGS)
 
 test-torch: .venv-torch/.package
 	KERAS_BACKEND=torch .venv-torch/bin/pytest tests/backends $(ARGS)
