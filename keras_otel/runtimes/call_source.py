@@ -81,7 +81,13 @@ def _read(function: types.FunctionType) -> LastStep | None:
     if any(isinstance(node, ast.Match) for node in ast.walk(definition)):
         return SOMETHING_ELSE
     reader = _Reader(definition)
-    steps = {reader.resolve(value, path, _DEPTH) for value, path in reader.returns()}
+    return _common({reader.resolve(value, path, _DEPTH) for value, path in reader.returns()})
+
+
+def _common(steps: set[LastStep | None]) -> LastStep:
+    """The step that all returns have in common; what it is given may differ."""
+    if len(steps) > 1:
+        steps = {None if step is None else replace(step, argument=None) for step in steps}
     return (steps.pop() if len(steps) == 1 else None) or SOMETHING_ELSE
 
 
@@ -116,7 +122,7 @@ class _Reader:
         match value:
             case ast.Name(id=name):
                 return self._assigned(name, path, depth)
-            case ast.Subscript(value=inner):
+            case ast.Subscript(value=inner, slice=part) if not _selects(part):
                 step = self.resolve(inner, path, depth - 1)
                 return None if step is None else step.reshaped()
             case ast.Call(func=function, args=[first, *_]):
@@ -204,11 +210,25 @@ def _sets(statement: ast.stmt, name: str) -> bool:
 
 
 def _stores(nodes: list[Any], name: str) -> bool:
-    return any(
-        isinstance(inner, ast.Name) and inner.id == name and not isinstance(inner.ctx, ast.Load)
-        for node in nodes
-        for inner in ast.walk(node)
-    )
+    return any(_is_set(inner, name) for node in nodes for inner in ast.walk(node))
+
+
+def _is_set(node: ast.AST, name: str) -> bool:
+    """True for `name` and for `name[...]` where they are given a value."""
+    if isinstance(node, ast.Subscript) and not isinstance(node.ctx, ast.Load):
+        return isinstance(node.value, ast.Name) and node.value.id == name
+    return isinstance(node, ast.Name) and node.id == name and not isinstance(node.ctx, ast.Load)
+
+
+def _selects(part: ast.expr) -> bool:
+    """True if a subscript may take some of the columns, or put them in another order."""
+    last = part.elts[-1] if isinstance(part, ast.Tuple) and part.elts else part
+    if isinstance(last, ast.Slice):
+        return any((last.lower, last.upper, last.step))
+    try:
+        return isinstance(ast.literal_eval(last), list)
+    except ValueError:
+        return True
 
 
 def _dotted(node: ast.expr) -> tuple[str, ...] | None:

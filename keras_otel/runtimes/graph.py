@@ -56,6 +56,12 @@ def is_graph(model: Any) -> bool:
     return bool(outputs_of(model)) and is_of_keras(model)
 
 
+def mirrors_input(model: Any, shape: tuple[int | None, ...]) -> bool:
+    """True if an output of shape (rows, columns) has the shape of the graph's only input."""
+    inputs = list(model.inputs or ()) if is_graph(model) else []
+    return len(shape) == len(inputs) == 1 and tuple(inputs[0].shape)[1:] == shape
+
+
 def index_of(model: Any, tensor: Any) -> int:
     """Place of a symbolic output among the model's outputs, -1 where it is none."""
     outputs = getattr(model, "outputs", None) or ()
@@ -83,6 +89,11 @@ def squares(tensor: Any) -> bool:
     """True if an output is a tensor times itself."""
     inputs = _inputs(tensor) if hasattr(tensor, "_keras_history") else []
     return len(inputs) == 2 and inputs[0] is inputs[1]
+
+
+def varies_in_columns(tensor: Any) -> bool:
+    """True if the number of columns is not fixed: they are positions or other rows, no classes."""
+    return len(tensor.shape) > 1 and tensor.shape[-1] is None
 
 
 def weighs_others(tensor: Any) -> bool:
@@ -116,11 +127,19 @@ def _before(tensor: Any) -> Any:
     name = operation_name(layer)
     if name in TRANSPARENT and activation_of(layer) in (None, "linear"):
         return inputs[0]
-    return inputs[0] if name in _RESHAPING and _keeps_last_axis(inputs[0], tensor) else None
+    if name in _RESHAPING and _keeps_last_axis(inputs[0], tensor):
+        return inputs[0]
+    is_same_numbers = name in (*_RESHAPING, "getitem") and _drops_single_column(inputs[0], tensor)
+    return inputs[0] if is_same_numbers else None
 
 
 def _keeps_last_axis(before: Any, after: Any) -> bool:
     return len(before.shape) > 1 and len(after.shape) > 1 and before.shape[-1] == after.shape[-1]
+
+
+def _drops_single_column(before: Any, after: Any) -> bool:
+    """True for (rows, 1) that became (rows,)."""
+    return tuple(before.shape) == (*after.shape, 1) and len(after.shape) == 1
 
 
 def _inputs(tensor: Any) -> list[Any]:

@@ -24,9 +24,11 @@ from keras_otel.runtimes.activations import activation_of, is_of_keras, reshuffl
 from keras_otel.runtimes.graph import (
     index_of,
     is_graph,
+    mirrors_input,
     outputs_of,
     producer,
     squares,
+    varies_in_columns,
     weighs_others,
 )
 from keras_otel.runtimes.last_layers import ending_of, reshuffling_call
@@ -84,9 +86,14 @@ def inspect_head(model: Any, output: Output) -> Head:
     if ending.activation == "unit_normalization":
         return Embedding()
     loss = loss_of(model, output.name, _index(model, output), output.count)
-    return _by_activation(ending.activation, loss, output) or _by_loss(
+    head = _by_activation(ending.activation, loss, output) or _by_loss(
         ending.activation, loss, output
     )
+    if isinstance(head, Multilabel) and mirrors_input(model, output.shape):
+        return Opaque(
+            reason="as wide as the input, which it may rebuild; describe(task='multilabel') tells"
+        )
+    return head
 
 
 def last_scale(model: Any, output: Output) -> Scale:
@@ -119,14 +126,19 @@ def _ending(model: Any, output: Output) -> _Ending:
         if activation is None and not is_of_keras(layer):
             inner = ending_of(layer, output.columns)  # a subclassed model in a functional one
             activation = None if inner is None else inner.activation
-        reshuffles = "a product with itself" if squares(tensor) else reshuffling(layer)
-        return _Ending(activation, reshuffles, weighs_others(tensor))
+        return _Ending(activation, _reshuffles(layer, tensor), weighs_others(tensor))
     if output.count > 1:
         return _Ending()
     ending = ending_of(model, output.columns)
     if ending is not None and ending.activation is not None:
         return _Ending(ending.activation)
     return _Ending(reshuffles=reshuffling_call(model))
+
+
+def _reshuffles(layer: Any, tensor: Any) -> str | None:
+    if squares(tensor):
+        return "a product with itself"
+    return "a varying number of columns" if varies_in_columns(tensor) else reshuffling(layer)
 
 
 def _index(model: Any, output: Output) -> int:
@@ -139,8 +151,8 @@ def _by_activation(activation: str | None, loss: Loss, output: Output) -> Head |
         return Multiclass(scale=Scale.PROBABILITY if activation == "softmax" else Scale.LOGIT)
     if activation != "sigmoid":
         return None
-    if loss.name in losses.REGRESSION and (len(output.shape) > 1 or (output.columns or 1) > 1):
-        return Regression()  # an autoencoder's pixels are no labels
+    if loss.name in losses.REGRESSION:
+        return Regression()  # a number between 0 and 1, an autoencoder's pixels: no classes
     return _independent(output, Scale.PROBABILITY)
 
 

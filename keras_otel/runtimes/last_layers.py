@@ -6,6 +6,7 @@ width and was made last.
 
 from __future__ import annotations
 
+import inspect
 import types
 from typing import Any, NamedTuple
 
@@ -74,7 +75,7 @@ def _followed(
     if isinstance(target, (list, tuple)) and step.index is not None:
         target = target[step.index] if -len(target) <= step.index < len(target) else None
     if target is None:
-        return None
+        return _of_method(model, step, depth)
     known = activation_of_function(target)
     if known is not None:
         is_over_last_axis = step.keywords.isdisjoint(("axis", "dim"))
@@ -86,6 +87,21 @@ def _followed(
     if before is None:
         return None
     return before._replace(is_reshaped=before.is_reshaped or step.is_reshaped)
+
+
+def _of_method(model: Any, step: LastStep, depth: int) -> Ending | None:
+    """The ending of a method of the model's own class, which `call` hands over to."""
+    name = step.path[0]
+    if not step.is_own or len(step.path) > 1 or step.index is not None:
+        return None
+    function = inspect.getattr_static(type(model), name, None)
+    if not isinstance(function, types.FunctionType) or plain_function(function) is None:
+        return None
+    ending = _followed(model, function, last_step(function), depth - 1)
+    is_reshaped = step.is_reshaped
+    return (
+        None if ending is None else ending._replace(is_reshaped=ending.is_reshaped or is_reshaped)
+    )
 
 
 def _of_layer(layer: Any, depth: int) -> Ending | None:
@@ -114,6 +130,8 @@ def _own(model: Any, step: LastStep) -> Any:
 
 def _seen_by(function: types.FunctionType, path: tuple[str, ...]) -> Any:
     """What a name in a function stands for, through modules only."""
+    if path[0] in function.__code__.co_varnames + function.__code__.co_cellvars:
+        return None  # an argument or a variable
     cells = zip(function.__code__.co_freevars, function.__closure__ or (), strict=True)
     enclosing = {name: cell for name, cell in cells if name == path[0]}
     try:

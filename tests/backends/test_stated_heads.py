@@ -131,6 +131,21 @@ class ByOwnLayer(Ends):
         return self.last(self.hidden(inputs))
 
 
+class ByReturnOfEach(Ends):
+    def call(self, inputs, training=None):
+        if training:
+            return self.head(self.drop(inputs))
+        return self.head(inputs)
+
+
+class ByMethod(Ends):
+    def call(self, inputs):
+        return self.answer(inputs)[:, 0]
+
+    def answer(self, inputs):
+        return self.head(self.hidden(inputs))
+
+
 @pytest.mark.parametrize(
     "kind",
     [
@@ -147,6 +162,8 @@ class ByOwnLayer(Ends):
         Squeezed,
         Indexed,
         ByOwnLayer,
+        ByReturnOfEach,
+        ByMethod,
     ],
 )
 def test_a_sigmoid_that_ends_a_subclass_is_binary(telemetry, kind):
@@ -226,12 +243,70 @@ class Wrapped(Ends):
         return self.head(inputs)
 
 
-@pytest.mark.parametrize("kind", [Gated, Scaled, Branches, Returns, Augmented, Wrapped])
+class DroppedOfEach(Ends):
+    def call(self, inputs, training=None):
+        if training:
+            return self.drop(self.head(inputs))
+        return self.drop(self.logit(inputs))
+
+
+class ByMethodThatScales(Ends):
+    def call(self, inputs):
+        return self.answer(inputs)
+
+    def answer(self, inputs):
+        return self.head(inputs) / 2.0
+
+
+def squash(inputs):
+    return ops.sigmoid(inputs)
+
+
+class ByArgument(Ends):
+    def call(self, inputs, squash=ops.tanh):
+        return squash(self.logit(inputs))
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [
+        Gated,
+        Scaled,
+        Branches,
+        Returns,
+        Augmented,
+        Wrapped,
+        DroppedOfEach,
+        ByMethodThatScales,
+        ByArgument,
+    ],
+)
 def test_a_sigmoid_that_something_follows_is_no_head(telemetry, kind):
     """Arithmetic, branches and wrappers after the sigmoid leave no head that is known."""
     attributes, _ = attributes_of(telemetry, kind())
     assert attributes["keras.model.task"] == "opaque"
     assert "keras.prediction.class" not in attributes
+
+
+class Foreground(Ends):
+    def call(self, inputs):
+        return ops.softmax(self.logit(inputs))[:, 1:]
+
+
+class Chosen(Ends):
+    def call(self, inputs):
+        return ops.softmax(self.logit(inputs))[:, COLUMNS]
+
+
+COLUMNS = slice(2, 0, -1)
+
+
+@eager
+@pytest.mark.parametrize("kind", [Foreground, Chosen])
+def test_columns_that_are_selected_are_not_those_of_the_softmax(telemetry, kind):
+    """What a subscript leaves of a distribution is none that the softmax states."""
+    kind(3)(rows())
+    assert telemetry.span().attributes["keras.model.task"] == "opaque"
 
 
 def without_source(body: str, **layers_of: Any) -> keras.Model:
@@ -320,6 +395,45 @@ def test_a_softmax_over_another_axis_is_no_head(telemetry):
     assert attributes["keras.model.task"] == "opaque"
 
 
+def test_a_softmax_over_the_rows_of_a_batch_is_no_head(telemetry):
+    """In-batch similarities have a column for each row, and so no fixed number of classes."""
+    inputs = keras.Input((WIDTH,))
+    vectors = layers.Dense(2)(inputs)
+    model = keras.Model(inputs, ops.softmax(ops.matmul(vectors, ops.transpose(vectors))))
+    attributes, _ = attributes_of(telemetry, model, rows(3))
+    assert attributes["keras.model.task"] == "opaque"
+
+
+@pytest.mark.parametrize(
+    "last", [lambda x: ops.squeeze(x, -1), layers.Reshape(()), lambda x: x[:, 0]]
+)
+def test_a_sigmoid_whose_column_is_dropped_is_binary(telemetry, last):
+    """A single column in the shape (rows,) is the same score."""
+    inputs = keras.Input((WIDTH,))
+    model = keras.Model(inputs, last(layers.Dense(1, activation="sigmoid")(inputs)))
+    attributes, result = attributes_of(telemetry, model)
+    p = float(result[0])
+    assert attributes["keras.model.task"] == "binary"
+    assert attributes["keras.prediction.confidence"] == pytest.approx(max(p, 1 - p))
+
+
+def test_one_of_two_columns_is_no_head(telemetry):
+    """The second probability alone is not the model's own score of class 1."""
+    inputs = keras.Input((WIDTH,))
+    model = keras.Model(inputs, layers.Dense(2, activation="sigmoid")(inputs)[:, 1])
+    assert attributes_of(telemetry, model)[0]["keras.model.task"] == "opaque"
+
+
+def test_an_output_as_wide_as_the_input_may_rebuild_it(telemetry):
+    """An autoencoder's sigmoids are no labels, unless it is said that they are."""
+    model = classifier("sigmoid", WIDTH)
+    attributes, _ = attributes_of(telemetry, model)
+    assert attributes["keras.model.task"] == "opaque"
+    assert "rebuild" in attributes["keras.prediction.opaque_reason"]
+    keras_otel.describe(model, task="multilabel")
+    assert attributes_of(telemetry, model)[0]["keras.model.task"] == "multilabel"
+
+
 def test_a_gated_recurrent_layer_states_no_head(telemetry):
     """The sigmoid inside an LSTM is not its last step."""
     inputs = keras.Input((3, WIDTH))
@@ -374,6 +488,17 @@ def test_the_pixels_of_an_autoencoder_are_no_labels(telemetry):
     attributes, _ = attributes_of(telemetry, model)
     assert attributes["keras.model.task"] == "regression"
     assert "keras.prediction.labels" not in attributes
+
+
+@trains
+@pytest.mark.parametrize("loss", ["mse", "mae", keras.losses.Huber()])
+def test_a_sigmoid_under_a_regression_loss_is_a_number(telemetry, loss):
+    """A score or share between 0 and 1 that was fitted as a number is no class."""
+    model = classifier("sigmoid", 1)
+    model.compile(loss=loss)
+    attributes, result = attributes_of(telemetry, model)
+    assert attributes["keras.model.task"] == "regression"
+    assert attributes["keras.prediction.value"] == pytest.approx(float(result[0, 0]))
 
 
 @trains
