@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import sys
 import threading
 import time
@@ -22,6 +23,7 @@ from contextvars import Context
 from types import CellType, FrameType
 from typing import Any, Final, NamedTuple
 
+from keras_otel._forks import run_in_child
 from keras_otel.propagation.units import Unit, items_around
 
 _MAX_FUTURES: Final = 16
@@ -34,6 +36,44 @@ _MAX_PAUSES: Final = 25
 _PAUSE_S: Final = 0.0002
 
 _SUBMIT: Final = ThreadPoolExecutor.submit.__code__
+
+
+class _Collector:
+    """Python's garbage collector, which may not run while frames of other threads are looked at.
+
+    Up to Python 3.11 an allocation may start it. What it finalizes then lets another thread go on and
+    return from the very frame that is looked at: `f_back` is whatever lies there by now, and
+    `sys._current_frames` may wait for ever.
+    """
+
+    def __init__(self) -> None:
+        self._is_paused = False
+        self._start_over()
+        run_in_child(self._start_over)
+
+    def _start_over(self) -> None:
+        self._lock = threading.RLock()
+        if self._is_paused:  # by a thread that the child does not have
+            self._is_paused = False
+            gc.enable()
+
+    @contextlib.contextmanager
+    def paused(self) -> Iterator[None]:
+        """Keep it from running in this block; one that the program has turned off stays so."""
+        with self._lock:
+            if sys.version_info >= (3, 12) or not gc.isenabled():
+                yield
+                return
+            self._is_paused = True
+            gc.disable()
+            try:
+                yield
+            finally:
+                gc.enable()
+                self._is_paused = False
+
+
+_collector: Final = _Collector()
 
 
 class Waiter(NamedTuple):
@@ -134,14 +174,21 @@ def let_submitter_wait(unit: Unit) -> None:
 
 def _about_to_wait(job: Job[Any]) -> Waiter | None:
     """Return the task that is still handing this job to its pool."""
-    function, here = _function_of(job), threading.get_ident()
+    function = _function_of(job)
+    with _collector.paused():
+        loop = next(_submitting_loops(job, function), None)
+        running = None if loop is None else asyncio.current_task(loop)
+    return None if running is None else Waiter(running, None)
+
+
+def _submitting_loops(job: Job[Any], function: Any) -> Iterator[asyncio.AbstractEventLoop]:
+    here = threading.get_ident()
     # Not this thread's own: a frame that knows itself would live on, with all that it holds.
     frames = [f for ident, f in sys._current_frames().items() if ident != here]  # noqa: SLF001 - documented by CPython
-    for loop in (_submitting_loop(frame, job, function) for frame in frames):
+    for frame in frames:
+        loop = _submitting_loop(frame, job, function)
         if loop is not None:
-            running = asyncio.current_task(loop)
-            return None if running is None else Waiter(running, None)
-    return None
+            yield loop
 
 
 def _function_of(job: Job[Any]) -> Any:
