@@ -43,6 +43,7 @@ class Flow:
         serial: Tells flows apart.
         parent: The flow that the unit's context came from.
         own: What the unit predicted, or is known to follow, by model.
+        guesses: Numbers of those that it follows only because nothing else was there to follow.
         inherited: What the context that it was started in knew.
         doubted: Models of which something else was predicted next to that context, and whether
             before this unit started is not known.
@@ -56,6 +57,7 @@ class Flow:
         "_is_telling",
         "doubted",
         "epoch",
+        "guesses",
         "home_number",
         "inherited",
         "later",
@@ -74,6 +76,7 @@ class Flow:
         self.serial = next(_serials)
         self.parent: Flow | None = None
         self.own: Slots = {}
+        self.guesses: dict[str, int] = {}
         self.inherited: Slots = {}
         self.doubted: frozenset[str] = frozenset()
         self.later: dict[str, News] = {}
@@ -85,7 +88,9 @@ class Flow:
 
     def newest_followed(self, model: str) -> int:
         """Return the number of the newest publication that this code made, used or started with."""
-        slot = self.own.get(model) or self.inherited.get(model)
+        slot = self.own.get(model)
+        if slot is None or slot.latest.number == self.guesses.get(model):
+            slot = self.inherited.get(model)
         return -1 if slot is None else slot.latest.number
 
     def newest_seen(self, model: str) -> int:

@@ -87,6 +87,8 @@ def note_used(root: Node, publications: Iterable[Publication]) -> None:
             publication.users.append(_line_of(flow))
         own = flow.own.get(publication.model)
         if own is None or (own.latest is not publication and not own.is_ambiguous):
+            if publication.number > flow.newest_seen(publication.model):
+                flow.guesses[publication.model] = publication.number
             slots.append(Slot(publication))
     if slots:
         flow.add(slots)

@@ -132,9 +132,10 @@ class KerasSpanProcessor(SpanProcessor):
         is_genai = is_genai_scope(scope_name) or has_genai_name(attributes)
         position = node.parent or tree.node_of(parent)
         if is_genai or mode == "all":
-            uses = is_genai and not is_look_up(attributes)
+            is_around = is_around_a_turn(attributes)
+            uses = is_genai and not is_around and not is_look_up(attributes)
             seen = seen_from(position, context, uses=uses)
-            if seen.published and is_around_a_turn(attributes):
+            if seen.published and is_around:
                 at_end = partial(predictions_at_end, node.root, seen)
                 _watch(node, span, seen, is_genai=is_genai, is_due=True, at_end=at_end)
                 return

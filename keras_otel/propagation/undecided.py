@@ -16,7 +16,7 @@ from opentelemetry.trace import Span
 
 from keras_otel.propagation.flow_events import note_used
 from keras_otel.propagation.flows import flow_below
-from keras_otel.propagation.genai import has_genai_name, is_look_up
+from keras_otel.propagation.genai import has_genai_name, is_around_a_turn, is_look_up
 from keras_otel.propagation.stamps import plain
 from keras_otel.propagation.tree import Node, Publication, tree
 from keras_otel.propagation.units import starting_unit
@@ -75,7 +75,9 @@ class Undecided:
         return self._is_genai or has_genai_name(self._attributes())
 
     def settle(self) -> bool:
-        """Let its predictions count as used if it uses them, and as unused if it looks up only.
+        """Let its predictions count as used if it uses them, and as unused if it does not.
+
+        One that only looks something up leaves them to the answer, and so does one around a turn.
 
         Returns:
             True if it uses them.
@@ -83,7 +85,7 @@ class Undecided:
         attributes = self._attributes()
         if not (self._is_genai or has_genai_name(attributes)):
             return False
-        if is_look_up(attributes):
+        if is_look_up(attributes) or is_around_a_turn(attributes):
             for publication in self.used:
                 publication.is_used = False
             self.used = ()

@@ -741,6 +741,21 @@ def test_branches_of_steps_in_a_pool(service):
                 assert (first, second) == (label, label)
 
 
+def test_a_batch_that_goes_step_by_step(service):
+    """All items are classified, then all are answered, each in a job: no answer tells its item."""
+
+    def classify(number: int) -> None:
+        # The span of the step follows what the step before predicted, for want of anything else.
+        with service.tracer.start_as_current_span("step", attributes={"llm.step": number}):
+            service.predict(number % 3, 1.0 + number / 9)
+
+    with service.span(), ThreadPoolExecutor(1) as pool:
+        for number in range(6):
+            pool.submit(contextvars.copy_context().run, classify, number)
+        answers = [pool.submit(contextvars.copy_context().run, service.llm) for _ in range(6)]
+        assert [answer.result() for answer in answers] == [None] * 6
+
+
 def test_gathered_tasks_that_predict_in_threads(service):
     """A task that waits for a thread of its own follows what that one predicted."""
 
