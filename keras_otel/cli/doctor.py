@@ -16,6 +16,7 @@ from keras_otel.cli.checks.packages import check_packages
 from keras_otel.cli.checks.propagators import VARIABLE, without_unknown
 from keras_otel.cli.checks.targets import check_target
 from keras_otel.cli.checks.trial import check_trial
+from keras_otel.cli.checks.values import unreadable_limits
 from keras_otel.cli.checks.variables import check_variables
 from keras_otel.cli.command import Command
 from keras_otel.errors import OptionError
@@ -54,10 +55,12 @@ def add_options(command: argparse.ArgumentParser) -> None:
 def run(parsed: argparse.Namespace) -> int:
     """Look, print, and return 0 if nothing is wrong, else 2."""
     environ = dict(os.environ)
+    # What cannot be read is said of `environ`; here it would only keep OpenTelemetry from loading.
     loadable = without_unknown(environ)
     if loadable is not None:
-        # What is unknown is said of `environ`; here it would only keep OpenTelemetry from loading.
         os.environ[VARIABLE] = loadable
+    for limit in unreadable_limits(environ):
+        del os.environ[limit]
     findings = examine(
         environ,
         endpoint=parsed.endpoint,

@@ -63,6 +63,17 @@ def test_everything_wrong_still_fits_one_screen(keras_otel_cli, closed_address):
     assert "You may mean 'tensorflow'" in outcome.stdout
 
 
+def test_limits_that_the_sdk_stops_at(environ):
+    """A limit that is no number is one finding, though OpenTelemetry's SDK raises at its import."""
+    code = 'from keras_otel.cli import main; main(["doctor"])'
+    limits = {"OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT": "lots", "OTEL_SPAN_LINK_COUNT_LIMIT": "-1"}
+    shown = run_python(code, {**environ, **limits})
+    assert "OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT=lots is no whole number" in shown
+    assert "OTEL_SPAN_LINK_COUNT_LIMIT=-1 is no whole number" in shown
+    assert "1 inference gave 1 span" in shown
+    assert "Traceback" not in shown
+
+
 def test_json_says_the_same(keras_otel_cli, closed_address):
     """`--json` is one object with facts, problems and notes."""
     outcome = keras_otel_cli(

@@ -13,6 +13,7 @@ from keras_otel import semconv as names
 from keras_otel.cli.checks.findings import Findings
 from keras_otel.cli.checks.packages import Runtime
 from keras_otel.cli.checks.propagators import VARIABLE
+from keras_otel.cli.checks.values import unreadable_limits
 from keras_otel.cli.checks.variables import HOOK
 
 _SEE_IT: Final = "See it whole: python -m keras_otel.cli.probe"
@@ -106,10 +107,11 @@ def _run(
         command += ["--hook", hook]
     # On the CPU: a service may hold the accelerator, and its memory, at this moment.
     quiet = {"TF_CPP_MIN_LOG_LEVEL": "3", "CUDA_VISIBLE_DEVICES": "-1", "JAX_PLATFORMS": "cpu"}
+    left_out = {VARIABLE, *unreadable_limits(environ)}  # they are found by another check
     try:
         child = subprocess.run(  # noqa: S603 - our own module under this very interpreter
             command,
-            env={k: v for k, v in {**environ, **quiet}.items() if k != VARIABLE},
+            env={k: v for k, v in {**environ, **quiet}.items() if k not in left_out},
             capture_output=True,
             timeout=timeout_s,
             check=False,

@@ -11,6 +11,7 @@ from keras_otel.cli.checks.components import check_components
 from keras_otel.cli.checks.findings import Findings
 from keras_otel.cli.checks.propagators import check_propagators
 from keras_otel.cli.checks.spelling import check_names
+from keras_otel.cli.checks.values import check_values
 from keras_otel.errors import OptionError
 from keras_otel.options import ENVIRONMENT, resolve
 
@@ -26,6 +27,7 @@ def check_variables(findings: Findings, environ: Mapping[str, str]) -> None:
     _check_switches(findings, environ)
     check_components(findings, environ)
     check_propagators(findings, environ)
+    check_values(findings, environ)
     _check_limits(findings, environ)
     _check_config_file(findings, environ)
 
@@ -89,12 +91,7 @@ def _has_service_name(environ: Mapping[str, str]) -> bool:
 def _check_limits(findings: Findings, environ: Mapping[str, str]) -> None:
     for name in ("OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT", "OTEL_ATTRIBUTE_COUNT_LIMIT"):
         limit = environ.get(name, "").strip()
-        if limit and not limit.isdecimal():
-            findings.wrong(
-                f"{name}={limit} is no whole number, and the SDK raises at its first provider",
-                f"Set it to {_SPAN_ATTRIBUTES} or more, or unset it",
-            )
-        elif limit.isdecimal() and int(limit) < _SPAN_ATTRIBUTES:
+        if limit.isdecimal() and int(limit) < _SPAN_ATTRIBUTES:
             findings.wrong(
                 f"{name}={limit} is fewer than an inference span has",
                 f"Set it to {_SPAN_ATTRIBUTES} or more",
