@@ -20,11 +20,13 @@ class Origin(NamedTuple):
         is_own: True if they came straight from the model's own call.
         names: Names of the outputs in the result's order.
         doubt: Why the result cannot be read as the model's, or None.
+        selection: Why scores may be in other places than in the model's output, or None.
     """
 
     is_own: bool = True
     names: tuple[str | None, ...] = (None,)
     doubt: str | None = None
+    selection: str | None = None
 
 
 STRAIGHT: Final = Origin()

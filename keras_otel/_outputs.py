@@ -11,7 +11,7 @@ from keras_otel._guard import guarded
 from keras_otel._models import KnownModel
 from keras_otel._own_outputs import has_own_step
 from keras_otel.decoding.decode import decode
-from keras_otel.decoding.heads import Head
+from keras_otel.decoding.heads import Head, Opaque
 from keras_otel.options import Options
 from keras_otel.records import Decoded
 from keras_otel.runtimes import arrays, structures
@@ -62,6 +62,12 @@ class OutputReader:
         if reading is None:
             reading = known.keep_reading(key, self._reading(call, known, output, array))
         head, verify = reading
+        if (
+            origin.selection is not None
+            and not isinstance(head, Opaque)
+            and not known.described().speaks_of(output)
+        ):
+            head = Opaque(reason=origin.selection)
         decoded = guarded(
             "decode",
             decode,

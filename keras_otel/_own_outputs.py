@@ -8,6 +8,7 @@ else of the answer, the answer itself is read.
 
 from __future__ import annotations
 
+import inspect
 from typing import Any, Final
 from weakref import WeakKeyDictionary
 
@@ -17,6 +18,7 @@ from keras_otel._models import models
 from keras_otel.decoding.agreement import Agreement, agreement
 from keras_otel.decoding.heads import DEFAULT_THRESHOLD
 from keras_otel.runtimes import arrays, structures
+from keras_otel.runtimes.activations import reshuffling_code
 from keras_otel.runtimes.arrays import Place
 from keras_otel.runtimes.inspection import Shape
 from keras_otel.runtimes.structures import Leaf
@@ -33,7 +35,33 @@ def leaves_of(call: Call, result: Any) -> list[Leaf]:
         return _of_override(call, call.inner, leaves)
     if len(leaves) != 1:
         call.origin = call.origin._replace(names=_names(leaves))
+    if call.model is not None and call.origin.is_own and call.operation != "traced":
+        # A step of the program's own.
+        selected = guarded("inspect the model", _selection_in_steps, call.subject)
+        call.origin = call.origin._replace(selection=selected)
+    return _unless_described(call, leaves)
+
+
+def _unless_described(call: Call, leaves: list[Leaf]) -> list[Leaf]:
+    """Leave it to the user where the task is theirs."""
+    if call.origin.selection is not None and models.of(call.subject).described().task_of(None):
+        call.origin = call.origin._replace(selection=None)
     return leaves
+
+
+def selection(function: Any) -> str | None:
+    """Why what a function makes of scores is not to be read by their places, or None."""
+    name = reshuffling_code(function)
+    return None if name is None else f"{name} may have selected or ordered the scores"
+
+
+def _selection_in_steps(model: Any) -> str | None:
+    return next(filter(None, (selection(getattr(model, name, None)) for name in _STEPS)), None)
+
+
+def _selection_in_override(call: Call) -> str | None:
+    name = "__call__" if call.operation == "call" else call.operation
+    return selection(inspect.unwrap(getattr(type(call.subject), name)))
 
 
 def has_own_step(model: Any) -> bool:
@@ -81,7 +109,9 @@ def _of_override(call: Call, inner: list[Any], leaves: list[Leaf]) -> list[Leaf]
     for result in inner:
         guarded("note shapes", note_shapes, call.subject, result)
     if len(inner) != 1:
-        return leaves
+        selected = guarded("inspect the method", _selection_in_override, call)
+        call.origin = call.origin._replace(selection=selected)
+        return _unless_described(call, leaves)
     own = structures.named_leaves(inner[0], call.subject)
     if any(leaf.place is Place.SYMBOLIC for leaf in own):
         return leaves

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import types
+from collections.abc import Iterator
 from typing import Any, Final
 
 _KERAS: Final = frozenset({"keras", "tf_keras", "keras_hub", "keras_nlp", "keras_cv"})
@@ -95,7 +96,15 @@ def reshuffling_code(function: Any) -> str | None:
     code = getattr(function, "__code__", None)
     if not isinstance(code, types.CodeType):
         return None
-    return next((name for name in code.co_names if _plain(name) in _SELECTING), None)
+    return next((name for name in _names_in(code) if _plain(name) in _SELECTING), None)
+
+
+def _names_in(code: types.CodeType) -> Iterator[str]:
+    """Global names and attributes, also in functions and comprehensions within."""
+    yield from code.co_names
+    for constant in code.co_consts:
+        if isinstance(constant, types.CodeType):
+            yield from _names_in(constant)
 
 
 def operation_name(layer: Any) -> str:

@@ -40,12 +40,16 @@ def traced(fn: F, model: Any) -> F:
         )
     # Neither numpy nor wrapt is loaded by `import keras_otel`.
     from keras_otel._call import Origin
+    from keras_otel._own_outputs import selection
     from keras_otel.runtimes.autograph import SilentProxy, graph_tracing
     from keras_otel.runtimes.calls import observed
     from keras_otel.runtimes.steps import is_made_in_steps, observed_steps
 
     adapter = owning_adapter(model, "traced(fn, model)")
-    origin = Origin(is_own=_is_itself(fn, model))
+    inner = _plain(fn)
+    is_itself = _is_itself(inner, model)
+    found = None if is_itself else guarded("inspect the function", selection, inner)
+    origin = Origin(is_own=is_itself, selection=found)
     is_first = True
     tracing = (
         graph_tracing(sys.modules["tensorflow"], model) if adapter.backend == "tensorflow" else None
@@ -81,11 +85,16 @@ def traced(fn: F, model: Any) -> F:
     return cast("F", proxy)
 
 
-def _is_itself(fn: Any, model: Any) -> bool:
-    """True if a compiled function is the model and nothing around it."""
+def _plain(fn: Any) -> Any:
+    """What was compiled."""
     # tf.function, torch.compile, jax.jit, in that order.
     for attribute in ("python_function", "_orig_mod", "__wrapped__"):
         inner = getattr(fn, attribute, None)
         fn = fn if inner is None else inner
+    return fn
+
+
+def _is_itself(fn: Any, model: Any) -> bool:
+    """True if a function is the model and nothing around it."""
     is_method = getattr(fn, "__name__", "") in ("call", "__call__")
     return fn is model or (is_method and getattr(fn, "__self__", None) is model)

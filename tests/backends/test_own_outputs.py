@@ -111,6 +111,37 @@ def test_a_result_of_several_calls_in_another_shape_is_opaque(telemetry, kind, n
     assert "(rows, 6)" in attributes["keras.prediction.opaque_reason"]
 
 
+class SortedChunks(Six):
+    """All six scores of each row, best first, chunk by chunk."""
+
+    def predict(self, x, **kwargs):
+        chunks = [x[:2], x[2:]]
+        return np.concatenate(
+            [-np.sort(-keras.Model.predict(self, c, **kwargs), axis=1) for c in chunks]
+        )
+
+
+class Chunks(Six):
+    def predict(self, x, **kwargs):
+        chunks = [x[:2], x[2:]]
+        return np.concatenate([keras.Model.predict(self, c, **kwargs) for c in chunks])
+
+
+def test_sorted_scores_of_several_calls_are_opaque(telemetry):
+    """No one answer can be compared with the result, so a method that sorts is not believed."""
+    SortedChunks().predict(rows(4), verbose=0)
+    attributes = attributes_of(telemetry)
+    assert is_opaque(attributes)
+    assert "sort may have" in attributes["keras.prediction.opaque_reason"]
+
+
+def test_a_method_in_chunks_is_read_from_its_result(telemetry):
+    """The scores of several calls, one after the other, are those of all rows."""
+    p = Chunks().predict(rows(4), verbose=0)
+    classes = attributes_of(telemetry)["keras.prediction.classes"]
+    assert classes == tuple(map(str, p.argmax(axis=1)))
+
+
 class Sorted(Six):
     def predict(self, x, **kwargs):
         return np.sort(super().predict(x, **kwargs), axis=1)
@@ -180,6 +211,25 @@ def test_a_predict_step_of_ones_own_is_no_distribution(telemetry, functional):
 
 
 @STEP
+def test_a_predict_step_that_sorts_all_scores_is_opaque(telemetry):
+    """Sorted scores have the shape of the output; only the step's code tells, or the user."""
+
+    class Steps(Six):
+        def predict_step(self, data):
+            x = data[0] if isinstance(data, tuple) else data
+            return ops.top_k(self(x, training=False), CLASSES)[0]
+
+    model = Steps()
+    model.predict(rows(), verbose=0)
+    attributes = attributes_of(telemetry)
+    assert is_opaque(attributes)
+    assert "top_k may have" in attributes["keras.prediction.opaque_reason"]
+    keras_otel.describe(model, task="multiclass")
+    model.predict(rows(), verbose=0)
+    assert attributes_of(telemetry)["keras.prediction.class_id"] == 0
+
+
+@STEP
 @pytest.mark.parametrize("functional", [True, False])
 def test_a_predict_step_that_returns_the_output_is_read(telemetry, functional):
     """A step that prepares the inputs returns what the model says."""
@@ -205,7 +255,8 @@ def test_top_k_of_a_traced_function_is_opaque(telemetry, build):
     both = keras_otel.traced(lambda x: ops.top_k(model(x), 5), model)
     scores = keras_otel.traced(lambda x: ops.top_k(model(x), 5)[0], model)
     ids = keras_otel.traced(lambda x: ops.argmax(model(x), axis=-1), model)
-    for function in (both, scores, ids):
+    every = keras_otel.traced(lambda x: ops.top_k(model(x), CLASSES)[0], model)
+    for function in (both, scores, ids, every):
         function(ops.convert_to_tensor(rows()))
         assert is_opaque(attributes_of(telemetry))
 
