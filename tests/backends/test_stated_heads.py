@@ -298,7 +298,7 @@ class Chosen(Ends):
         return ops.softmax(self.logit(inputs))[:, COLUMNS]
 
 
-COLUMNS = slice(2, 0, -1)
+COLUMNS = slice(1, None)
 
 
 @eager
