@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import math
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -18,6 +19,7 @@ from keras_otel.delivery import pipelines
 from keras_otel.options import Options
 
 _SHUTDOWN_S: Final = 30.0
+_LONGEST_S: Final = 86_400.0  # what waits for longer overflows, here or in an exporter
 
 
 def flush(timeout_s: float = 5.0) -> bool:
@@ -33,6 +35,9 @@ def flush(timeout_s: float = 5.0) -> bool:
 
     Returns:
         True if everything was sent in time; False if something was late or is known to be lost.
+
+    Raises:
+        TypeError: `timeout_s` is no number.
     """
     return _in_time(_flush_all, timeout_s)
 
@@ -48,6 +53,9 @@ def shutdown(timeout_s: float = _SHUTDOWN_S) -> bool:
 
     Returns:
         True if everything was sent in time.
+
+    Raises:
+        TypeError: `timeout_s` is no number.
     """
     is_sent = _in_time(_shut_all_down, timeout_s)
     unwatch_stop_signal()
@@ -56,6 +64,7 @@ def shutdown(timeout_s: float = _SHUTDOWN_S) -> bool:
 
 def _in_time(work: Callable[[float], bool], timeout_s: float) -> bool:
     """Call `work` with its deadline, and wait no longer than that: the SDK knows no deadlines."""
+    timeout_s = _seconds(timeout_s)
     outcome: list[bool] = []
     deadline_s = time.monotonic() + timeout_s
 
@@ -70,6 +79,12 @@ def _in_time(work: Callable[[float], bool], timeout_s: float) -> bool:
     else:
         thread.join(max(0.0, timeout_s))
     return outcome == [True]
+
+
+def _seconds(timeout_s: float) -> float:
+    if not isinstance(timeout_s, int | float) or math.isnan(timeout_s):
+        raise TypeError(f"timeout_s must be a number of seconds such as 5.0, got {timeout_s!r}")
+    return min(float(timeout_s), _LONGEST_S)
 
 
 def _flush_all(deadline_s: float) -> bool:

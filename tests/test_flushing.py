@@ -128,6 +128,23 @@ def test_whatever_a_provider_does_flush_answers(observed, force_flush, answer):
     assert time.monotonic() - start_s < 4
 
 
+@pytest.mark.parametrize("end", [keras_otel.flush, keras_otel.shutdown])
+@pytest.mark.parametrize("timeout_s", [None, "5", float("nan")])
+def test_a_time_that_is_none(end, timeout_s):
+    """What is no number of seconds is refused in one line, before anything is waited for."""
+    with pytest.raises(TypeError, match="timeout_s must be a number of seconds"):
+        end(timeout_s=timeout_s)
+
+
+def test_as_long_as_it_takes(observed):
+    """Without an end of the wait everything is sent, as with any other time."""
+    own = Providers()
+    observed(own.options())
+    own.tracers.get_tracer("app").start_span("a span").end()
+    assert keras_otel.flush(timeout_s=float("inf")) is True
+    assert len(own.spans.get_finished_spans()) == 1
+
+
 def test_flush_without_anything():
     """Where nothing is instrumented and no SDK is set up there is nothing to send."""
     assert subprocess.run(
