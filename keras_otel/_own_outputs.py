@@ -109,7 +109,7 @@ def _of_override(call: Call, inner: list[Any], leaves: list[Leaf]) -> list[Leaf]
     for result in inner:
         guarded("note shapes", note_shapes, call.subject, result)
     if len(inner) != 1:
-        selected = guarded("inspect the method", _selection_in_override, call)
+        selected = guarded("inspect the model", _selection_in_override, call)
         call.origin = call.origin._replace(selection=selected)
         return _unless_described(call, leaves)
     own = structures.named_leaves(inner[0], call.subject)

@@ -48,7 +48,7 @@ def traced(fn: F, model: Any) -> F:
     adapter = owning_adapter(model, "traced(fn, model)")
     inner = _plain(fn)
     is_itself = _is_itself(inner, model)
-    found = None if is_itself else guarded("inspect the function", selection, inner)
+    found = None if is_itself else guarded("inspect the model", selection, inner)
     origin = Origin(is_own=is_itself, selection=found)
     is_first = True
     tracing = (
