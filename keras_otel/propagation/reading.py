@@ -213,6 +213,8 @@ def _decide(position: Node, flow: Flow | None, model: str) -> Slot | None:
                 or verdict.latest is nearest.latest
                 or node.number in verdict.latest.path
             ):
+                if verdict is None and nearest.has_skipped:
+                    return Slot.undecided(nearest.latest)  # it may lag behind whoever predicts
                 return _unless_replaced(verdict, nearest, flow)
         if nearest is not None:
             above.append(node.number)

@@ -140,16 +140,26 @@ class Slot:
             did not know of.
         is_contested: True if two models with one name predicted here.
         follows_use: True if an earlier one was used.
+        has_skipped: True if its maker replaced one that differs and that nobody had used yet: right
+            for the maker's own code, but other code may be about to follow the older one.
         addressed: The newest one that was made elsewhere for this place.
     """
 
-    __slots__ = ("addressed", "follows_use", "is_ambiguous", "is_contested", "latest")
+    __slots__ = (
+        "addressed",
+        "follows_use",
+        "has_skipped",
+        "is_ambiguous",
+        "is_contested",
+        "latest",
+    )
 
     def __init__(self, latest: Publication, *earlier: Slot | None) -> None:
         self.latest = latest
         self.is_ambiguous = False
         self.is_contested = False
         self.follows_use = False
+        self.has_skipped = False
         self.addressed: Publication | None = latest if latest.is_addressed else None
         for slot in earlier:
             if slot is not None:
@@ -157,6 +167,9 @@ class Slot:
                 if self.addressed is None:
                     self.addressed = slot.addressed
                 self.follows_use |= slot.follows_use or before.is_used
+                self.has_skipped |= slot.has_skipped or (
+                    before.is_open and not latest.says_the_same(before)
+                )
                 self.is_contested |= slot.is_contested or latest.contests(before)
                 self.is_ambiguous |= slot.is_ambiguous or latest.competes_with(before)
         self.is_ambiguous |= self.is_contested

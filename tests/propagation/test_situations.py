@@ -925,3 +925,41 @@ def test_a_remote_prediction_gives_way_to_the_service_s_own(service):
             assert service.llm() is None
     finally:
         otel_context.detach(token)
+
+
+@pytest.mark.parametrize("is_late", [False, True])
+def test_a_task_that_answers_behind_the_one_that_predicts(service, is_late):
+    """Behind a queue, an answer does not carry the label of an item that came after its own."""
+    service.is_late = is_late
+
+    async def classify(items: asyncio.Queue, classified: asyncio.Queue) -> None:
+        while True:
+            index, context = await items.get()
+            token = otel_context.attach(context)
+            classified.put_nowait((service.predict(index), context))
+            otel_context.detach(token)
+
+    async def answer(classified: asyncio.Queue, answers: asyncio.Queue) -> None:
+        while True:
+            label, context = await classified.get()
+            token = otel_context.attach(context)
+            answers.put_nowait((label, service.llm()))
+            otel_context.detach(token)
+
+    async def request(indices: list[int]) -> list:
+        items, classified, answers = asyncio.Queue(), asyncio.Queue(), asyncio.Queue()
+        workers = [
+            asyncio.create_task(classify(items, classified)),
+            asyncio.create_task(answer(classified, answers)),
+        ]
+        with service.span():
+            for index in indices:
+                items.put_nowait((index, otel_context.get_current()))
+            answered = [await answers.get() for _ in indices]
+        for worker in workers:
+            worker.cancel()
+        return answered
+
+    ((label, followed),) = asyncio.run(request([1]))
+    assert followed == label
+    assert [followed for _, followed in asyncio.run(request([0, 1, 2]))] == [None, None, None]
