@@ -74,8 +74,12 @@ def activation_name(activation: Any) -> str:
 
 def is_of_keras(layer: Any) -> bool:
     """True for a layer whose `call` is Keras's own."""
-    call = getattr(type(layer), "call", None)
-    return str(getattr(call, "__module__", "")).partition(".")[0] in _KERAS
+    return is_written_by_keras(getattr(type(layer), "call", None))
+
+
+def is_written_by_keras(function: Any) -> bool:
+    """True for a function of a package of Keras."""
+    return str(getattr(function, "__module__", "")).partition(".")[0] in _KERAS
 
 
 def reshuffling(layer: Any) -> str | None:

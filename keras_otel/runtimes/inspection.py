@@ -126,7 +126,10 @@ def _ending(model: Any, output: Output) -> _Ending:
         if activation is None and not is_of_keras(layer):
             inner = ending_of(layer, output.columns)  # a subclassed model in a functional one
             activation = None if inner is None else inner.activation
-        return _Ending(activation, _reshuffles(layer, tensor), weighs_others(tensor))
+        reshuffles = _reshuffles(layer, tensor)
+        if activation is None and reshuffles is None and not is_of_keras(layer):
+            reshuffles = reshuffling_call(layer)
+        return _Ending(activation, reshuffles, weighs_others(tensor))
     if output.count > 1:
         return _Ending()
     ending = ending_of(model, output.columns)

@@ -14,6 +14,7 @@ from keras_otel.runtimes.activations import (
     activation_of,
     activation_of_function,
     is_of_keras,
+    is_written_by_keras,
     operation_name,
     reshuffling_code,
     reshuffling_name,
@@ -63,7 +64,23 @@ def reshuffling_call(model: Any) -> str | None:
         return None
     step = last_step(function)
     last = reshuffling_name(step.path[-1]) if step is not None and step.path else None
-    return last or reshuffling_code(function)
+    return last or next(filter(None, map(reshuffling_code, _with_methods(model, function))), None)
+
+
+def _with_methods(model: Any, function: types.FunctionType) -> list[types.FunctionType]:
+    """A function and the methods of the user's class that it names, and those that they name."""
+    functions = [function]
+    for known in functions:
+        named = (_method(model, name) for name in known.__code__.co_names)
+        functions.extend(m for m in dict.fromkeys(named) if m is not None and m not in functions)
+    return functions
+
+
+def _method(model: Any, name: str) -> types.FunctionType | None:
+    """A method of the user's own class; None where it is none, or Keras's."""
+    function = inspect.getattr_static(type(model), name, None)
+    is_own = isinstance(function, types.FunctionType) and not is_written_by_keras(function)
+    return plain_function(function) if is_own else None
 
 
 def _followed(
@@ -94,8 +111,8 @@ def _of_method(model: Any, step: LastStep, depth: int) -> Ending | None:
     name = step.path[0]
     if not step.is_own or len(step.path) > 1 or step.index is not None:
         return None
-    function = inspect.getattr_static(type(model), name, None)
-    if not isinstance(function, types.FunctionType) or plain_function(function) is None:
+    function = _method(model, name)
+    if function is None:
         return None
     ending = _followed(model, function, last_step(function), depth - 1)
     is_reshaped = step.is_reshaped

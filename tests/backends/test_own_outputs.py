@@ -296,9 +296,35 @@ def test_a_call_that_selects_is_no_distribution(telemetry):
         def call(self, inputs):
             return ops.square(ops.normalize(self.head(inputs)))
 
-    for model in (Selects(), Squares()):
+    class SelectsByMethod(Six):
+        def call(self, inputs):
+            return self.best(inputs)
+
+        def best(self, inputs):
+            scores, _ = ops.top_k(self.head(inputs), CLASSES)
+            return scores
+
+    for model in (Selects(), Squares(), SelectsByMethod()):
         model.predict_on_batch(rows())
         assert is_opaque(attributes_of(telemetry))
+
+
+def test_a_layer_of_ones_own_that_selects_is_no_distribution(telemetry):
+    """A graph may end in the user's own layer, which orders the scores, whatever the loss."""
+
+    class Best(keras.layers.Layer):
+        def call(self, inputs):
+            return ops.top_k(inputs, CLASSES)[0]
+
+    inputs = keras.Input((WIDTH,))
+    p = keras.layers.Dense(CLASSES, activation="softmax")(inputs)
+    model = keras.Model(inputs, Best()(p))
+    if TRAINS:
+        model.compile(loss="categorical_crossentropy")
+    model.predict_on_batch(rows())
+    attributes = attributes_of(telemetry)
+    assert is_opaque(attributes)
+    assert "top_k" in attributes["keras.prediction.opaque_reason"]
 
 
 def test_the_squares_of_a_unit_vector_are_no_probabilities(telemetry):
