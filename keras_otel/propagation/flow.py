@@ -108,6 +108,8 @@ class Flow:
         counted = None
         if news is not None and not news.is_beside and not news.slot.is_ambiguous:
             counted = news.slot
+            if counted.has_skipped and not news.is_awaited:
+                return Slot.undecided(counted.latest)  # this code may lag behind the other
         if known is None:
             return None if counted is None else self._unless_orphaned(counted)
         if known.is_ambiguous:

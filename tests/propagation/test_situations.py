@@ -963,3 +963,21 @@ def test_a_task_that_answers_behind_the_one_that_predicts(service, is_late):
     ((label, followed),) = asyncio.run(request([1]))
     assert followed == label
     assert [followed for _, followed in asyncio.run(request([0, 1, 2]))] == [None, None, None]
+
+
+def test_a_request_that_answers_behind_a_task_that_predicts(service):
+    """The request's own code may lag behind a task that it does not wait for, too."""
+
+    async def classify(classified: asyncio.Queue) -> None:
+        for index in (0, 1, 2):
+            classified.put_nowait(service.predict(index))
+
+    async def request() -> list:
+        classified = asyncio.Queue()
+        with service.span():
+            task = asyncio.create_task(classify(classified))
+            answers = [(await classified.get(), service.llm()) for _ in range(3)]
+            await task
+        return answers
+
+    assert [followed for _, followed in asyncio.run(request())] == [None, None, None]
