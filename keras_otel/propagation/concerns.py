@@ -34,7 +34,8 @@ def concerns_of(flow: Flow) -> list[Concern]:
         if parent is None or parent.serial in seen:
             break
         seen.add(parent.serial)
-        found.append(_concern(parent, child, gate, context, is_awaited=is_awaited))
+        concern = _concern(parent, child, gate, context, is_awaited=is_awaited)
+        found.append(concern._replace(pool=flow.unit.pool))
         child = parent
     return found
 
@@ -50,6 +51,7 @@ def _concern(
         context=context,
         seen_by=-1 if known is None else known.number,
         is_awaited=is_awaited,
+        pool=None,
     )
 
 

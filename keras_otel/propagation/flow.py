@@ -116,8 +116,9 @@ class Flow:
             # A step of the code that is undecided may know better, one that it shares may not.
             return None if own is not None else counted or known
         if news is None:
-            is_doubted = own is None and model in self.doubted
-            return Slot.undecided(known.latest) if is_doubted else known
+            if own is not None:
+                return self._unless_orphaned(known, own.latest.number)
+            return Slot.undecided(known.latest) if model in self.doubted else known
         latest = news.slot.latest
         if latest.says_the_same(known.latest) and not news.slot.is_ambiguous:
             return counted or known
@@ -127,18 +128,28 @@ class Flow:
             return Slot.undecided(latest)
         return self._unless_orphaned(newer_of(known, news, is_own=own is not None))
 
-    def _unless_orphaned(self, slot: Slot) -> Slot:
-        """Return what other code predicted for this unit, unless it may have waited for more.
+    def _unless_orphaned(self, slot: Slot, known: int | None = None) -> Slot:
+        """Return what this unit predicted or waited for, unless it may have waited for more.
 
         Where nobody is known to wait for a prediction, it may be this unit, also where only the
-        flow that the unit's context came from has heard of it.
+        flow that the unit's context came from has heard of it. But the jobs of one pool are most
+        often each other's siblings.
+
+        Args:
+            slot: What it is.
+            known: Number of the newest prediction that the unit surely knew of, if not that
+                which led to the slot's.
         """
+        model = slot.latest.model
+        if known is None:
+            known = max(slot.latest.knows, self.inherited_number(model))
         above = self.parent
         while above is not None:
-            news = above.later.get(slot.latest.model)
+            news = above.later.get(model)
             if (
                 news is not None
-                and news.orphan > max(slot.latest.knows, self.inherited_number(slot.latest.model))
+                and news.orphan > known
+                and (news.orphan_pool is None or news.orphan_pool is not self.unit.pool)
                 and not news.is_beside
                 and not news.slot.latest.says_the_same(slot.latest)
             ):

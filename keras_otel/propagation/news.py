@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextvars import Context
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from keras_otel.propagation.tree import Publication, Slot
 from keras_otel.propagation.units import Unit
@@ -22,6 +22,7 @@ class Concern(NamedTuple):
         context: The context that the flow's unit waits in, where it is known.
         seen_by: Number of the flow's state that this context holds; -1 where that is not known.
         is_awaited: Whether the unit waits for that code.
+        pool: The pool that the code runs in, if any.
     """
 
     flow: Flow
@@ -30,6 +31,7 @@ class Concern(NamedTuple):
     context: Context | None
     seen_by: int
     is_awaited: bool
+    pool: Any
 
 
 class News(NamedTuple):
@@ -40,7 +42,8 @@ class News(NamedTuple):
         gate: The task that has to be done before it counts, if any.
         via: Serial number of the flow next to that one which the news came from.
         seen_by: Number of the flow's state that the context which waited for it held until then.
-        orphan: Number of the newest prediction of which nobody is known to wait for; -1 for none.
+        orphan: Number of the newest prediction that nobody is known to wait for; -1 for none.
+        orphan_pool: The pool that it was made in, if any.
         covers_another: True if there was news of other code before, which this code did not know.
     """
 
@@ -49,6 +52,7 @@ class News(NamedTuple):
     via: int
     seen_by: int
     orphan: int
+    orphan_pool: Any
     covers_another: bool
 
     @property
@@ -64,10 +68,13 @@ class News(NamedTuple):
     @classmethod
     def after(cls, earlier: News | None, publication: Publication, concern: Concern) -> News:
         """Return the newest news, in place of earlier ones."""
-        orphan = -1 if concern.is_awaited else publication.number
+        orphan, pool = -1, None
+        if not concern.is_awaited:
+            orphan, pool = publication.number, concern.pool
         is_another = False
         if earlier is not None:
-            orphan = max(orphan, earlier.orphan)
+            if earlier.orphan > orphan:
+                orphan, pool = earlier.orphan, earlier.orphan_pool
             is_another = earlier.covers_another or earlier.gate is not concern.gate
             is_another = is_another and publication.knows < earlier.slot.latest.number
         return cls(
@@ -76,6 +83,7 @@ class News(NamedTuple):
             via=concern.via,
             seen_by=concern.seen_by,
             orphan=orphan,
+            orphan_pool=pool,
             covers_another=is_another,
         )
 

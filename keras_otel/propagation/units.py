@@ -25,12 +25,14 @@ class Unit:
             None for a thread, which may be a worker of somebody's that does one thing after
             another for many, and for a callback of an event loop, which is part of no task.
         is_task: True for a task.
+        pool: What all jobs of one pool have in common; None elsewhere.
     """
 
-    __slots__ = ("_anchor", "_thread", "is_task")
+    __slots__ = ("_anchor", "_thread", "is_task", "pool")
 
-    def __init__(self, anchor: Any, *, is_task: bool) -> None:
+    def __init__(self, anchor: Any, *, is_task: bool, pool: Any = None) -> None:
         self._thread = threading.get_ident()
+        self.pool = pool
         self._anchor = None if anchor is None else weakref.ref(anchor)
         self.is_task = is_task
 
@@ -61,8 +63,8 @@ def running_unit() -> Unit:
     unit = starting_unit()
     if unit.is_task or threading.get_ident() == threading.main_thread().ident:
         return unit
-    job = next(_jobs_around(sys._getframe(1)), None)  # noqa: SLF001 - documented by CPython
-    return unit if job is None else Unit(job, is_task=False)
+    job, pool = next(_jobs_around(sys._getframe(1)), (None, None))  # noqa: SLF001 - documented by CPython
+    return unit if job is None else Unit(job, is_task=False, pool=pool)
 
 
 def starting_unit() -> Unit:
@@ -83,14 +85,16 @@ def current_task() -> Any:
     return None
 
 
-def _jobs_around(frame: FrameType | None) -> Iterator[Any]:
-    """Yield the future of each job of a pool that the running code is in, the innermost first."""
+def _jobs_around(frame: FrameType | None) -> Iterator[tuple[Any, Any]]:
+    """Yield the future and the pool of each job that the running code is in, the innermost first."""
     anyio_job = _anyio_job()
     while frame is not None:
         if frame.f_code is _EXECUTOR_JOB:
-            yield frame.f_locals["self"].future
+            worker = frame.f_back
+            pool = None if worker is None else worker.f_locals.get("work_queue")
+            yield frame.f_locals["self"].future, pool
         elif frame.f_code is anyio_job and "future" in frame.f_locals:
-            yield frame.f_locals["future"]
+            yield frame.f_locals["future"], None
         frame = frame.f_back
 
 

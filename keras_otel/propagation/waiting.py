@@ -18,7 +18,7 @@ import time
 from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import Future as Job
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import thread as executor
 from contextvars import Context
 from types import CellType, FrameType
 from typing import Any, Final, NamedTuple
@@ -35,7 +35,8 @@ _MAX_FRAMES: Final = 12
 _MAX_PAUSES: Final = 25
 _PAUSE_S: Final = 0.0002
 
-_SUBMIT: Final = ThreadPoolExecutor.submit.__code__
+_POOLS: Final = executor.__file__
+"""Where `submit` is: instrumentations of threads wrap the method."""
 
 
 class _Collector:
@@ -211,7 +212,7 @@ def _submitting_loop(
         if frame is None:
             break
         name = frame.f_code.co_name
-        if frame.f_code is _SUBMIT:
+        if name == "submit" and frame.f_code.co_filename == _POOLS:
             is_submitting = frame.f_locals.get("f") is job
         elif name in ("wrap_future", "_chain_future"):
             is_submitting |= job in (frame.f_locals.get("future"), frame.f_locals.get("source"))
