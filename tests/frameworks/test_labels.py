@@ -204,7 +204,6 @@ Run = Callable[[Program], Telemetry]
 
 _IN_A_POOL = "nothing shows that code in no task has waited for a step that it handed to a pool"
 _RESUMED = "Logfire hands its spans on by a traceparent, which looks like another service's"
-_ALL_AND_THEN_ALL = "whoever predicts several times and then answers is taken to mean the newest"
 _NESTED = "Langfuse's callbacks nest the spans of a batch by chance"
 _WRAPPED_POOL = "Logfire wraps the pool's submit: a job may be over before its task is seen waiting"
 _BY_CHANCE = (_NESTED, _WRAPPED_POOL)
@@ -223,7 +222,6 @@ MISSING = {
 }
 # Where there is a label although right is not known.
 WRONG = {
-    ("langchain, both", "batch, one at a time"): _ALL_AND_THEN_ALL,
     ("langfuse", "chains side by side"): _NESTED,
     ("langfuse isolated", "chains side by side"): _NESTED,
 }
