@@ -11,6 +11,7 @@ import threading
 import weakref
 from collections.abc import Iterator
 from concurrent.futures import thread as executor
+from inspect import CO_OPTIMIZED
 from types import CodeType, FrameType
 from typing import Any, Final
 
@@ -91,10 +92,10 @@ def _jobs_around(frame: FrameType | None) -> Iterator[tuple[Any, Any]]:
     while frame is not None:
         if frame.f_code is _EXECUTOR_JOB:
             worker = frame.f_back
-            pool = None if worker is None else worker.f_locals.get("work_queue")
-            yield frame.f_locals["self"].future, pool
-        elif frame.f_code is anyio_job and "future" in frame.f_locals:
-            yield frame.f_locals["future"], None
+            pool = None if worker is None else local_of(worker, "work_queue")
+            yield local_of(frame, "self").future, pool
+        elif frame.f_code is anyio_job and (future := local_of(frame, "future")) is not None:
+            yield future, None
         frame = frame.f_back
 
 
@@ -102,8 +103,23 @@ def items_around(frame: FrameType | None) -> Iterator[Any]:
     """Yield the work item of each job of an executor that the running code is in."""
     while frame is not None:
         if frame.f_code is _EXECUTOR_JOB:
-            yield frame.f_locals["self"]
+            yield local_of(frame, "self")
         frame = frame.f_back
+
+
+def local_of(frame: FrameType, name: str) -> Any:
+    """Return a local variable of a function that runs; None if it has none of that name.
+
+    Before Python 3.13 a look at them leaves a copy of all of them with the frame. That of a worker
+    lives on, and would keep the arguments of its last job alive, so the copy is emptied.
+    """
+    if not frame.f_code.co_flags & CO_OPTIMIZED:  # a module's own variables are no copy
+        return None
+    variables = frame.f_locals
+    value = variables.get(name)
+    if type(variables) is dict:
+        variables.clear()
+    return value
 
 
 def _anyio_job() -> CodeType | None:

@@ -24,7 +24,7 @@ from types import CellType, FrameType
 from typing import Any, Final, NamedTuple
 
 from keras_otel._forks import run_in_child
-from keras_otel.propagation.units import Unit, items_around
+from keras_otel.propagation.units import Unit, items_around, local_of
 
 _MAX_FUTURES: Final = 16
 """Futures that are looked at between a task and the one that waits for it."""
@@ -213,13 +213,13 @@ def _submitting_loop(
             break
         name = frame.f_code.co_name
         if name == "submit" and frame.f_code.co_filename == _POOLS:
-            is_submitting = frame.f_locals.get("f") is job
+            is_submitting = local_of(frame, "f") is job
         elif name in ("wrap_future", "_chain_future"):
-            is_submitting |= job in (frame.f_locals.get("future"), frame.f_locals.get("source"))
-        elif name in ("run_in_executor", "to_thread"):
-            local = frame.f_locals
-            if is_submitting or (function is not None and local.get("func") is function):
-                loop = local.get("loop", local.get("self"))
-                return loop if isinstance(loop, asyncio.AbstractEventLoop) else None
+            is_submitting |= job in (local_of(frame, "future"), local_of(frame, "source"))
+        elif name in ("run_in_executor", "to_thread") and (
+            is_submitting or (function is not None and local_of(frame, "func") is function)
+        ):
+            loop = local_of(frame, "loop") or local_of(frame, "self")
+            return loop if isinstance(loop, asyncio.AbstractEventLoop) else None
         frame = frame.f_back
     return None

@@ -90,9 +90,7 @@ def test_mtcnn(programs: Programs, tmp_path: Path) -> None:
         assert span.value("keras.model.class") == span.value("keras.model.name")
         assert span.value("keras.model.version") == span.value("keras.model.fingerprint")
     assert len({span.value("keras.model.fingerprint") for span in spans}) == 3
-    assert [span.value("keras.output.output_1.task") for span in spans] == (
-        ["opaque"] * len(rows["PNet"]) + ["multiclass", "opaque"]
-    )
-    kind, confidences = spans[-1].attributes["keras.output.output_2.confidences"]
-    assert kind == "double[]"
-    assert max(confidences) == pytest.approx(report["confidences"][0], abs=1e-6)
+    # Subclasses with several outputs: no value tells a score from a box or a landmark.
+    keys = {key: value for span in spans for key, (_, value) in span.attributes.items()}
+    assert {value for key, value in keys.items() if key.endswith(".task")} == {"opaque"}
+    assert not [key for key in keys if key.endswith((".class", ".classes", ".confidences"))]

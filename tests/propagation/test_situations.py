@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+import gc
 import queue
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -901,6 +902,22 @@ def test_contexts_are_let_go_of(service):
     request()
     assert len(homes) == before
     assert len(tree) == 0
+
+
+@pytest.mark.parametrize("pool", ["executor", "anyio"])
+def test_an_idle_worker_keeps_nothing_of_its_last_job(service, pool):
+    """A pool's thread that waits for work does not keep the request that it worked for alive."""
+
+    async def request() -> None:
+        run = asyncio.to_thread if pool == "executor" else anyio.to_thread.run_sync
+        with service.span():
+            label = await run(service.predict, 0)
+            assert await run(service.llm) == label
+        await asyncio.sleep(0)
+        gc.collect()
+        assert len(tree) == 0
+
+    asyncio.run(request())
 
 
 # -- another service's predictions -----------------------------------------------------------------
