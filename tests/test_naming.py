@@ -150,8 +150,8 @@ def test_the_nearest_folder_that_says_something(path, name):
         (f"/data/hub/models--gpt2/snapshots/{SHA}/model.keras", "gpt2", None),
         ("hf://acme/intent", "intent", None),
         # KaggleHub
-        ("/root/.cache/kagglehub/models/acme/intent/keras/base/3/model.keras", "intent", None),
-        ("/root/.cache/kagglehub/datasets/acme/intent/versions/3/model.keras", "intent", None),
+        ("/home/app/.cache/kagglehub/models/acme/intent/keras/base/3/model.keras", "intent", None),
+        ("/home/app/.cache/kagglehub/datasets/acme/intent/versions/3/model.keras", "intent", None),
         ("/kaggle/input/intent/keras/default/1/model.keras", "intent", "1"),
         ("/kaggle/working/model.keras", None, None),
         # MLflow
