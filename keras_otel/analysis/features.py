@@ -26,11 +26,15 @@ class Feature:
 
     Attributes:
         name: Of the column.
-        values: Those that it takes, `MISSING` and `OTHER` among them, in order of their text.
+        values: Those that it takes, `MISSING` and `OTHER` among them: in order of their text, or where
+            they are ordered by what they mean, in that order, with `MISSING` and `OTHER` last.
+        bounds: Lower and upper end of each value that is a range, None where open; empty where
+            values have no order.
     """
 
     name: str
     values: tuple[str, ...]
+    bounds: tuple[tuple[float | None, float | None], ...] = ()
 
     def of(self, table: ir.Table) -> ir.Value:
         """Each row's value: the column's own, `MISSING` where it has none, else `OTHER`."""

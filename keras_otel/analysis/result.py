@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from keras_otel.analysis.accounting import Accounting
+from keras_otel.analysis.cells import Cells
 
 Interval = tuple[float, float]
 """Lower and upper end, with 95 % confidence."""
@@ -37,10 +38,49 @@ class Cohort:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Predicate:
-    """One condition of a slice."""
+    """One condition of a slice: a value, or a range of an ordered attribute.
+
+    Attributes:
+        attribute: Its name.
+        value: The value, or the range as an interval such as `[0,0.9)`.
+        values: The neighbouring values that a range joins, in order; empty for a single value.
+        lower: The lower end of a range, inclusive; None where it is open or there is no range.
+        upper: The upper end, exclusive; None where it is open or there is no range.
+    """
 
     attribute: str
     value: str
+    values: tuple[str, ...] = ()
+    lower: float | None = None
+    upper: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Example:
+    """A failed row of a slice.
+
+    Attributes:
+        trace_id: Of the row's trace.
+        explanation: What the evaluator gave as its reason; None where it gave none.
+    """
+
+    trace_id: str
+    explanation: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Adjustment:
+    """A slice's risk ratio with another attribute held fixed.
+
+    Attributes:
+        attribute: What was held fixed.
+        risk_ratio: The Mantel-Haenszel risk ratio over its values.
+        reverses: Whether the direction is the other way round then (Simpson's paradox).
+    """
+
+    attribute: str
+    risk_ratio: float
+    reverses: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,6 +96,9 @@ class Slice:
         errors: Rows whose evaluator failed; they are in none of the numbers above.
         traces: All rows, evaluated or not.
         confounded_by: Attributes that change the risk ratio by more than a tenth once held fixed.
+        adjustments: What holding each of these fixed gives, the largest change first.
+        explained_by: Findings that leave nothing of this slice unexplained; empty for a finding.
+        examples: Some failed rows.
     """
 
     predicates: tuple[Predicate, ...]
@@ -77,6 +120,9 @@ class Slice:
     traces: int = 0
     confounded_by: tuple[str, ...] = ()
     example_trace_ids: tuple[str, ...] = ()
+    adjustments: tuple[Adjustment, ...] = ()
+    explained_by: tuple[tuple[Predicate, ...], ...] = ()
+    examples: tuple[Example, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,6 +145,8 @@ class EvalResult:
         slices: The largest lower end of excess failures first.
         plot_cohorts: By class, version and confidence, whatever was asked for.
         version_cells: Of class, confidence and latency; empty where there is no version.
+        better: Slices that fail less often than the rest, where they were asked for.
+        cells: The sums that every slice, rate and test is made of.
     """
 
     eval: str
@@ -111,6 +159,8 @@ class EvalResult:
     slices: tuple[Slice, ...]
     plot_cohorts: tuple[Cohort, ...] = ()
     version_cells: tuple[VersionCell, ...] = ()
+    better: tuple[Slice, ...] = ()
+    cells: Cells | None = field(default=None, repr=False, compare=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any, Final
 
 from keras_otel.analysis.result import EvalResult, SliceResult
@@ -19,7 +19,7 @@ _COUNTS: Final = ("rows", "failed", "n")
 """Whole numbers unless they are sums of weights."""
 
 # Plots are drawn from these; they say nothing that the rest does not.
-_DRAWN: Final = ("plot_cohorts", "version_cells")
+_DRAWN: Final = ("plot_cohorts", "version_cells", "cells")
 
 
 def render_json(result: SliceResult, sources: Sequence[str] = ()) -> str:
@@ -41,7 +41,13 @@ def render_json(result: SliceResult, sources: Sequence[str] = ()) -> str:
 
 
 def _family(family: EvalResult) -> dict[str, Any]:
-    return {key: value for key, value in asdict(family).items() if key not in _DRAWN}
+    return asdict(
+        replace(family, plot_cohorts=(), version_cells=(), cells=None), dict_factory=_without_drawn
+    )
+
+
+def _without_drawn(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    return {key: value for key, value in pairs if key not in _DRAWN}
 
 
 def _plain(value: Any, key: str = "") -> Any:
