@@ -17,7 +17,7 @@ from keras_otel.analysis.comparison import Comparison, compared
 from keras_otel.analysis.confounding import Confounding, confounding
 from keras_otel.analysis.examples import example_traces
 from keras_otel.analysis.features import features_of
-from keras_otel.analysis.result import EvalResult, Predicate, Slice, SliceResult, Totals
+from keras_otel.analysis.result import EvalResult, Example, Predicate, Slice, SliceResult, Totals
 from keras_otel.analysis.selection import Redundancy, ranked, significant
 from keras_otel.analysis.significance import Correction, false_discovery_rates
 from keras_otel.analysis.sums import Summing, Sums
@@ -68,7 +68,12 @@ def slice_rows(rows: Rows, settings: Settings) -> SliceResult:
         family = _Family(eval_name, model, cells, settings)
         warnings += family.warnings()
         families.append(family)
-    examples = example_traces(rows.table, [family.wanted_examples() for family in families])
+    by_name = {feature.name: feature for feature in chosen.features}
+    examples = example_traces(
+        rows.table,
+        [family.wanted_examples() for family in families],
+        lambda name: by_name[name].of(rows.table),
+    )
     return SliceResult(
         totals=_totals(rows, families),
         evals=tuple(family.result(found) for family, found in zip(families, examples, strict=True)),
@@ -124,8 +129,8 @@ class _Family:
                     f"{self.eval_name} behind {self.model}, but less often once {name} is held fixed"
                 )
 
-    def result(self, examples: Sequence[tuple[str, ...]]) -> EvalResult:
-        """What is told, with the traces found for each listed slice."""
+    def result(self, examples: Sequence[tuple[Example, ...]]) -> EvalResult:
+        """What is told, with the examples found for each listed slice."""
         by = self.settings.by or DEFAULT_BY
         return EvalResult(
             eval=self.eval_name,
@@ -136,8 +141,7 @@ class _Family:
             slices_tested=self.tested,
             cohorts=tuple(cohorts(self.cells, by)),
             slices=tuple(
-                self._slice(index, traces)
-                for index, traces in zip(self._listed, examples, strict=True)
+                self._slice(index, few) for index, few in zip(self._listed, examples, strict=True)
             ),
             plot_cohorts=tuple(cohorts(self.cells, DEFAULT_BY)),
             version_cells=tuple(version_cells(self.cells)),
@@ -151,7 +155,7 @@ class _Family:
     def _named(self, index: int) -> tuple[Predicate, ...]:
         return _named(self.cells, self._found.predicates[index])
 
-    def _slice(self, index: int, traces: tuple[str, ...]) -> Slice:
+    def _slice(self, index: int, examples: tuple[Example, ...]) -> Slice:
         sums, of = self._found.sums, self._comparison
         p, q = float(of.p[index]), float(self._q[index])
         return Slice(
@@ -173,7 +177,8 @@ class _Family:
             errors=int(sums.errors[index]),
             traces=int(sums.traces[index]),
             confounded_by=self._confounding[index].by,
-            example_trace_ids=traces,
+            example_trace_ids=tuple(example.trace_id for example in examples),
+            examples=examples,
         )
 
 
