@@ -24,6 +24,7 @@ def joined_answers(verdicts: ir.Table, spans: ir.Table) -> ir.Table:
         failed="failed",
         is_error="is_error",
         evaluated_ns="time_ns",
+        explanation="explanation",
         eval_upstream=UPSTREAM,
     )
     evaluated = spans.select(
@@ -59,6 +60,7 @@ def slim_answers(joined: ir.Table, keys: Iterable[str]) -> tuple[ir.Table, list[
         "failed",
         "is_error",
         "evaluated_ns",
+        "explanation",
         "answer_start_ns",
         "answer_end_ns",
         "answer_tracestate",

@@ -14,7 +14,9 @@ OTHER: Final = "__other__"
 MAX_VALUES: Final = 50
 MAX_FEATURES: Final = 12
 
-_TAKEN: Final = frozenset({"trace_id", "model", "eval", "failed", "error", "weight", "cluster"})
+_TAKEN: Final = frozenset(
+    {"trace_id", "model", "eval", "failed", "error", "explanation", "weight", "cluster"}
+)
 
 _IDENTIFIER_SHARE: Final = 0.5
 """Of the rows that have a value: with more different values than that they name the rows."""

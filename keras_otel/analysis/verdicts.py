@@ -44,6 +44,8 @@ def verdicts(evaluations: ir.Table, rules: Sequence[FailRule]) -> ir.Table:
         is_error=is_error,
         failed=ibis.cases((~is_error, failed(evaluations, rules)), else_=ibis.null("boolean")),
     )
+    # Reasons are read of failures alone, and they are long.
+    told = told.mutate(explanation=ibis.cases((told.failed, told.explanation)))
     once = told.mutate(
         delivery=ibis.row_number().over(
             group_by=[told.trace_id, told.span_id, told.name],

@@ -23,7 +23,7 @@ from keras_otel.analysis.sources.evaluation_tables import (
 from keras_otel.analysis.sources.evaluations import EVALUATOR
 from keras_otel.analysis.sources.intake import Window
 from keras_otel.analysis.sources.parquet_file import complete
-from keras_otel.analysis.sources.schema import SPANS
+from keras_otel.analysis.sources.schema import LONGEST_EXPLANATION, SPANS
 from keras_otel.errors import SourceError
 
 TRACES: Final = "otel_traces"
@@ -50,6 +50,18 @@ def _declared(time: Any) -> Any:
 
 _nanoseconds: Any = ibis.udf.scalar.builtin(
     _declared, name="toUnixTimestamp64Nano", signature=((dt.Timestamp(scale=9),), dt.int64)
+)
+
+
+def _declared_cut(text: Any, start: Any, count: Any) -> Any:
+    """The same."""
+
+
+# Its `substring` counts bytes, and may cut a character in two.
+_cut: Any = ibis.udf.scalar.builtin(
+    _declared_cut,
+    name="substringUTF8",
+    signature=((dt.string, dt.int64, dt.int64), dt.string),
 )
 
 
@@ -162,6 +174,7 @@ def evaluations(traces: ir.Table, logs: ir.Table | None, window: Window) -> ir.T
     if logs is not None:
         parts.append(_of_logs(logs))
     table = ibis.union(*parts)
+    table = table.mutate(explanation=_cut(table.explanation, 1, LONGEST_EXPLANATION))
     if window.since_ns is not None:
         table = table.filter(table.time_ns.isnull() | (table.time_ns >= window.since_ns))
     return table

@@ -10,6 +10,7 @@ import pyarrow as pa
 from keras_otel import semconv as names
 from keras_otel.analysis.sources.schema import (
     EVALUATIONS,
+    LONGEST_EXPLANATION,
     LONGEST_VALUE,
     PROMOTED,
     SPANS,
@@ -153,6 +154,9 @@ class EvaluationColumns:
 
     def add(self, evaluation: Evaluation) -> None:
         """Take one evaluation."""
+        if evaluation.explanation is not None:
+            shortened = evaluation.explanation[:LONGEST_EXPLANATION]
+            evaluation = evaluation._replace(explanation=shortened)
         self._rows.append(evaluation)
         if evaluation.upstream:
             self._upstream.keys.extend(evaluation.upstream.keys())

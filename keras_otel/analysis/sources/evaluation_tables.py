@@ -55,6 +55,10 @@ def of_numbered_attributes(table: ir.Table, links: ir.Table | None) -> ir.Table:
         (numbered, told.told.get(prefix.concat("score"), missing)),
         else_=told.told.get(told.key, missing),
     )
+    explanation = ibis.cases(
+        (numbered, told.told.get(prefix.concat("explanation"), missing)),
+        else_=told.told.get(told.key.concat(".reason"), missing),
+    ).nullif("")
     found = told.select(
         trace_id=ibis.coalesce(told.target_trace, told.trace_id),
         span_id=ibis.cases(
@@ -69,6 +73,7 @@ def of_numbered_attributes(table: ir.Table, links: ir.Table | None) -> ir.Table:
         passed=ibis.null("boolean"),
         error=missing,
         time_ns=told.time_ns,
+        explanation=explanation,
         upstream=told.told,
         is_numbered=numbered,
         dual=_get(told, names.EVALUATION_NAME),
@@ -117,6 +122,7 @@ def _evaluations(
             passed=passed,
             error=error,
             time_ns=table.time_ns,
+            explanation=_explanation(table),
             upstream=table.told,
         ).filter(lambda t: t.name.notnull())
     )
@@ -124,6 +130,12 @@ def _evaluations(
 
 def _get(table: ir.Table, key: str) -> ir.Value:
     return table.told.get(key, ibis.null("string")).nullif("")
+
+
+def _explanation(table: ir.Table) -> ir.Value:
+    metric = ibis.literal("eval.").concat(table.told.get(names.EVALUATION_NAME, ""), ".reason")
+    of_metric = table.told.get(metric, ibis.null("string")).nullif("")
+    return ibis.coalesce(_get(table, names.EVALUATION_EXPLANATION), of_metric)
 
 
 def _number(text: ir.Value) -> ir.Value:

@@ -73,6 +73,7 @@ def _evaluation(
         passed=passed,
         error=error,
         time_ns=time_ns,
+        explanation=attributes.get(names.EVALUATION_EXPLANATION) or None,
         upstream=upstream(attributes),
     )
 
@@ -93,7 +94,8 @@ def _of_attributes(span: Span) -> Iterator[Evaluation]:
         says_something = (found.score, found.label, found.passed) != (None, None, None)
         # The span's own error is the answer's, not the evaluator's.
         is_own = target == span.span_id and says_something
-        yield found._replace(error=None) if is_own else found
+        why = found.explanation or attributes.get(f"eval.{name}.reason") or None
+        yield found._replace(error=None if is_own else found.error, explanation=why)
     for key, text in attributes.items():
         if match := _OPENINFERENCE.fullmatch(key):
             of_trace = match[1] == names.TRACE_EVALUATIONS
@@ -105,12 +107,18 @@ def _of_attributes(span: Span) -> Iterator[Evaluation]:
                 score=number(attributes.get(f"{prefix}score")),
                 label=attributes.get(f"{prefix}label"),
                 time_ns=end_ns,
+                explanation=attributes.get(f"{prefix}explanation") or None,
             )
         elif (metric := _FUTURE_AGI.fullmatch(key)) and metric[1] not in {*NO_METRICS, name}:
             score = number(text)
             if score is not None:
                 yield Evaluation(
-                    trace_id=trace, span_id=target, name=metric[1], score=score, time_ns=end_ns
+                    trace_id=trace,
+                    span_id=target,
+                    name=metric[1],
+                    score=score,
+                    time_ns=end_ns,
+                    explanation=attributes.get(f"{key}.reason") or None,
                 )
 
 

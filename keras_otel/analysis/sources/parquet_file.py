@@ -12,7 +12,14 @@ import pyarrow.parquet as pq
 
 from keras_otel.analysis.sources.intake import Intake
 from keras_otel.analysis.sources.rows import has_trace, plain_columns, read_row
-from keras_otel.analysis.sources.schema import EVALUATIONS, OUTPUTS, REQUIRED, SPANS, UPSTREAM
+from keras_otel.analysis.sources.schema import (
+    EVALUATIONS,
+    LONGEST_EXPLANATION,
+    OUTPUTS,
+    REQUIRED,
+    SPANS,
+    UPSTREAM,
+)
 from keras_otel.errors import SourceError
 
 Layout = Literal["spans", "evaluations", "rows"]
@@ -81,6 +88,9 @@ def scan(connection: ibis.backends.BaseBackend, paths: list[Path], schema: pa.Sc
     # Spark takes one path at a time.
     groups = [[path] for path in paths] if connection.name == "pyspark" else _alike(paths)
     tables = [complete(_read(connection, group), schema) for group in groups]
+    if schema == EVALUATIONS:
+        # What was not written by us may be of any length.
+        tables = [t.mutate(explanation=t.explanation.left(LONGEST_EXPLANATION)) for t in tables]
     return ibis.union(*tables) if len(tables) > 1 else tables[0]
 
 

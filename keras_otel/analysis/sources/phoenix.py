@@ -83,6 +83,7 @@ class _Project:
                     "name": annotation.get("name"),
                     "score": result.get("score"),
                     "label": result.get("label"),
+                    "explanation": result.get("explanation"),
                     "time": annotation.get("updated_at"),
                 },
                 self._api.base,

@@ -1,9 +1,10 @@
 """Evaluations that come as rows: CSV, JSON lines, JSON arrays, Parquet of another layout.
 
-A row has `trace_id`, `span_id`?, `name`, `score`?, `label`?, `passed`?, `error`?, `time`?. The same
-mapping reads a Langfuse score export (`traceId`, `observationId`, `value`, `stringValue`, `dataType`), MLflow
-assessments (`assessment_name`, `feedback`), Phoenix annotations (`annotation_name`, `result.score`) and an
-export of `gen_ai.evaluation.*`; case and punctuation of a column's name do not matter.
+A row has `trace_id`, `span_id`?, `name`, `score`?, `label`?, `passed`?, `error`?, `time`?,
+`explanation`?. The same mapping reads a Langfuse score export (`traceId`, `observationId`, `value`,
+`stringValue`, `dataType`, `comment`), MLflow assessments (`assessment_name`, `feedback`, `rationale`),
+Phoenix annotations (`annotation_name`, `result.score`) and an export of `gen_ai.evaluation.*`; case and
+punctuation of a column's name do not matter.
 """
 
 from __future__ import annotations
@@ -25,6 +26,14 @@ _SCORE: Final = ("score", "genaievaluationscorevalue", "resultscore", "value")
 _LABEL: Final = ("label", "genaievaluationscorelabel", "resultlabel", "stringvalue")
 _PASSED: Final = ("passed", "kerasevaluationpassed")
 _ERROR: Final = ("error", "errortype", "errormessage")
+_EXPLANATION: Final = (
+    "explanation",
+    "genaievaluationexplanation",
+    "resultexplanation",
+    "comment",
+    "rationale",
+    "reason",
+)
 _TIME: Final = ("timens", "time", "timestamp", "createtime", "createdat")
 
 _TRUE: Final = frozenset({"true", "1", "yes"})
@@ -96,6 +105,7 @@ def _evaluation(
     elif isinstance(given, str) and label is None and number(given) is None:
         label = given  # MLflow's feedback may be a word
     score_text = None if given is None or isinstance(given, bool) else value_text(given)
+    explanation = _first(cells, _EXPLANATION)
     error = _error(_first(cells, _ERROR))
     if (score_text or "").lower() == "nan" and passed is None and label in (None, given):
         label, error = None, error or NOT_A_NUMBER
@@ -108,6 +118,7 @@ def _evaluation(
         passed=passed,
         error=error,
         time_ns=_time_ns(_first(cells, _TIME)),
+        explanation=None if explanation is None else value_text(explanation),
         upstream=upstream({key: value_text(value) for key, value in row.items() if value}),
     )
 

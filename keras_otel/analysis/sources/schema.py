@@ -20,6 +20,8 @@ import pyarrow as pa
 from keras_otel import semconv as names
 
 LONGEST_VALUE: Final = 256
+LONGEST_EXPLANATION: Final = 500
+"""Characters of an evaluator's reason: the rest is cut off."""
 
 TEXT_MAP: Final = pa.map_(pa.string(), pa.string())
 
@@ -74,6 +76,7 @@ EVALUATIONS: Final = pa.schema(
         pa.field("passed", pa.bool_()),
         pa.field("error", pa.string()),
         pa.field("time_ns", pa.int64()),
+        pa.field("explanation", pa.string()),
         pa.field(UPSTREAM, TEXT_MAP),
     ]
 )

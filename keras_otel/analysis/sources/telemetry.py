@@ -78,6 +78,7 @@ class Evaluation(NamedTuple):
         passed: Its boolean, where it says so itself.
         error: Why the evaluator itself failed; None where it did not.
         time_ns: When, nanoseconds since the epoch.
+        explanation: The evaluator's reason.
         upstream: The `keras.upstream.*` attributes that it carries.
     """
 
@@ -89,6 +90,7 @@ class Evaluation(NamedTuple):
     passed: bool | None = None
     error: str | None = None
     time_ns: int | None = None
+    explanation: str | None = None
     upstream: Attributes | None = None
 
 

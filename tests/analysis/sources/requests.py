@@ -79,6 +79,7 @@ class Verdict:
     score: float | None = None
     label: str | None = None
     error: str | None = None
+    explanation: str | None = None
     by: tuple[str, ...] = ("event",)
     at: int = 20
 
@@ -88,6 +89,7 @@ class Verdict:
             names.EVALUATION_PASSED: self.passed,
             names.EVALUATION_SCORE: self.score,
             names.EVALUATION_LABEL: self.label,
+            names.EVALUATION_EXPLANATION: self.explanation,
             names.ERROR_TYPE: self.error,
         }
         return {key: value for key, value in told.items() if value is not None}

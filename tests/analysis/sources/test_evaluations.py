@@ -60,6 +60,7 @@ def test_openinference(tmp_path):
         tmp_path,
         evaluations__0__evaluation__name="relevance",
         evaluations__0__evaluation__score=0.4,
+        evaluations__0__evaluation__explanation="about another order",
         evaluations__1__evaluation__name="tone",
         evaluations__1__evaluation__label="fail",
         trace__evaluations__0__evaluation__name="solved",
@@ -69,7 +70,7 @@ def test_openinference(tmp_path):
     span = found[0].pop("span_id")
     assert found[1].pop("span_id") == span
     assert found == [
-        {"name": "relevance", "score": 0.4},
+        {"name": "relevance", "score": 0.4, "explanation": "about another order"},
         {"name": "tone", "label": "fail"},
         {"name": "solved", "score": 1.0},
     ]
@@ -91,7 +92,12 @@ def test_future_agi(tmp_path):
     )
 
     assert found == [
-        {"span_id": SPAN, "name": "groundedness", "score": 0.8},
+        {
+            "span_id": SPAN,
+            "name": "groundedness",
+            "score": 0.8,
+            "explanation": "cites the page",
+        },
         {"span_id": SPAN, "name": "toxicity", "score": 0.1},
     ]
 
@@ -118,6 +124,7 @@ def test_langfuse_scores(tmp_path):
             "name": "faithful",
             "score": 0.25,
             "time_ns": time,
+            "explanation": "a, b",
         },
         {
             "trace_id": TRACE,
@@ -160,7 +167,13 @@ def test_langfuse_api(tmp_path):
 )
 def test_mlflow_assessments(tmp_path, feedback, told):
     """Assessments by themselves or within their trace."""
-    assessment = {"assessment_name": "correct", "span_id": SPAN, "feedback": feedback}
+    assessment = {
+        "assessment_name": "correct",
+        "span_id": SPAN,
+        "feedback": feedback,
+        "rationale": "too long",
+    }
+    told = {**told, "explanation": "too long"}
     alone = tmp_path / "alone.jsonl"
     alone.write_text(json.dumps({"trace_id": f"tr-{TRACE}", **assessment}) + "\n")
     within = tmp_path / "within.jsonl"

@@ -23,6 +23,7 @@ from keras_otel.analysis.slicing import Settings, slice_rows
 from keras_otel.analysis.sources import lines
 from keras_otel.analysis.sources.intake import Window
 from keras_otel.analysis.sources.reading import open_sources
+from keras_otel.analysis.sources.schema import LONGEST_EXPLANATION
 from keras_otel.analysis.sources.shares import shares_of
 from keras_otel.analysis.tables import FEATURES, Question, build_rows
 from tests.analysis.sources.jaeger_download import download
@@ -58,8 +59,16 @@ def answer(*sources):
 def traces(tmp_path_factory):
     """OTLP JSON lines by the SDK and the official exporter."""
     path = tmp_path_factory.mktemp("data") / "traces.jsonl"
-    write(path, many(80))
+    write(path, [_explained(request, n) for n, request in enumerate(many(80))])
     return path
+
+
+def _explained(request, number):
+    """The request, its verdicts with a reason of any length."""
+    reason = "größer als " * (number % 80 + 1)
+    return replace(
+        request, verdicts=[replace(verdict, explanation=reason) for verdict in request.verdicts]
+    )
 
 
 @pytest.fixture(scope="module")
@@ -70,6 +79,10 @@ def expected(traces):
     assert min(counts.evaluated, counts.errors, counts.not_evaluated, counts.several) > 5
     assert {row["weight"] for row in rows} == {1.0, 2.0, 4.0}
     assert {row["failed"] for row in rows} == {True, False, None}
+    reasons = {row["explanation"] for row in rows if row["failed"]}
+    assert {row["explanation"] for row in rows if not row["failed"]} == {None}
+    assert all(reasons)
+    assert max(map(len, reasons)) == LONGEST_EXPLANATION
     assert '"risk_ratio"' in document
     return rows, built.accounting, document
 
