@@ -38,7 +38,7 @@ def run(parsed: argparse.Namespace) -> int:
         kind = _format(parsed)
         if parsed.output is not None and not parsed.output.resolve().parent.is_dir():
             raise OptionError(f"-o {parsed.output}: there is no such folder")
-        result = _ready_result(parsed) if parsed.rows is not None else _joined_result(parsed)
+        result = _result(parsed)
         _write(result, kind, parsed)
     except KerasOtelError as error:
         print(f"keras-otel slice: {error}", file=sys.stderr)
@@ -60,6 +60,13 @@ def _format(parsed: argparse.Namespace) -> str:
     if parsed.trace_url is not None and kind != "html":
         raise OptionError("--trace-url links the traces of a page: it needs --format html")
     return kind
+
+
+def _result(parsed: argparse.Namespace) -> SliceResult:
+    from keras_otel.analysis.sources.engines import one_line_errors
+
+    with one_line_errors():
+        return _ready_result(parsed) if parsed.rows is not None else _joined_result(parsed)
 
 
 def _ready_result(parsed: argparse.Namespace) -> SliceResult:

@@ -3,19 +3,60 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
+import duckdb
 import ibis
+import pyarrow as pa
+from ibis.common.exceptions import IbisError
 
-from keras_otel.errors import OptionError
+from keras_otel.errors import OptionError, SourceError
 
 SPARK: Final = "spark://"
 CLICKHOUSE: Final = "clickhouse://"
 
 # Beyond this DuckDB goes to disk; the order of rows means nothing here.
 _DUCKDB: Final = {"memory_limit": "4GB", "preserve_insertion_order": False}
+
+# What engines raise of their own; those of engines that are not in use are not imported for it.
+_OPTIONAL_ERRORS: Final = (
+    ("clickhouse_connect.driver.exceptions", "ClickHouseError"),
+    ("urllib3.exceptions", "HTTPError"),
+    ("pyspark.errors", "PySparkException"),
+    ("py4j.protocol", "Py4JError"),
+)
+_LONGEST: Final = 300
+
+
+@contextmanager
+def one_line_errors() -> Iterator[None]:
+    """Turn what an engine raises within into one line.
+
+    Raises:
+        SourceError: The engine failed: it is out of memory, lost its connection, or cannot read a file.
+    """
+    try:
+        yield
+    except _engine_errors() as error:
+        # DuckDB's advice is about options of its own.
+        words = " ".join(str(error).partition("Possible solutions")[0].split())
+        shown = words if len(words) <= _LONGEST else f"{words[:_LONGEST]}..."
+        raise SourceError(
+            f"the engine that joins the rows failed: {shown or type(error).__name__}"
+        ) from error
+
+
+def _engine_errors() -> tuple[type[Exception], ...]:
+    loaded = [
+        getattr(sys.modules[module], name)
+        for module, name in _OPTIONAL_ERRORS
+        if module in sys.modules
+    ]
+    return (duckdb.Error, IbisError, pa.ArrowException, *loaded)
 
 
 def require_engine(url: str | None, sources: Sequence[str]) -> None:

@@ -10,10 +10,11 @@ import pytest
 
 from keras_otel.analysis.reports import render_json
 from keras_otel.analysis.slicing import slice_rows
+from keras_otel.analysis.sources.engines import one_line_errors
 from keras_otel.analysis.sources.reading import open_sources
 from keras_otel.analysis.tables import build_rows
 from keras_otel.cli import main
-from keras_otel.errors import OptionError
+from keras_otel.errors import OptionError, SourceError
 from tests.analysis.sources.requests import many, write
 from tests.analysis.sources.test_same_rows import QUESTION, SETTINGS
 
@@ -69,6 +70,9 @@ def test_the_same_document(files, monkeypatch):
         rows = built.table.to_pyarrow().to_pylist()
     keys = ("model", "eval", *built.features)
     cells = {tuple(row[key] for key in keys) for row in rows}
+    backend = built.table.get_backend()
+    with pytest.raises(SourceError, match=r"rows failed: \[.*nowhere"), one_line_errors():
+        backend.raw_sql("SELECT nowhere")
 
     assert found == document
     assert largest == len(cells) < len(rows)
