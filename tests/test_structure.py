@@ -135,6 +135,7 @@ LAYERS = (
     ("analysis.comparison", "analysis.candidates", "analysis.confounding"),
     ("analysis.cohorts", "analysis.examples", "analysis.selection"),
     ("analysis.slicing",),
+    ("analysis.ready_columns",),
     ("analysis.ready_rows", "analysis"),
     ("analysis.reports.quantities", "analysis.reports.wording", "analysis.reports.mix_and_rate"),
     ("analysis.reports.readings", "analysis.reports.slice_lines"),

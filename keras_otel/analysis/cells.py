@@ -122,8 +122,9 @@ def cells_by_family(
 
 def _grouped(table: ir.Table, features: Sequence[Feature], *, is_clustered: bool) -> ir.Table:
     is_evaluated = table.failed.notnull() & ~table.error
-    one = is_evaluated.cast("int64")
-    failure = ibis.coalesce(is_evaluated & table.failed, False).cast("int64")
+    many = table["count"].cast("int64")
+    one = is_evaluated.cast("int64") * many
+    failure = ibis.coalesce(is_evaluated & table.failed, False).cast("int64") * many
     weight = table.weight.cast("float64")
     keys: dict[str, Any] = {"eval": table["eval"], "model": table.model}
     for place, feature in enumerate(features):
@@ -140,7 +141,8 @@ def _grouped(table: ir.Table, features: Sequence[Feature], *, is_clustered: bool
         wf=weight * failure,
         w2=weight * weight * one,
         w2f=weight * weight * failure,
-        error=ibis.coalesce(table.error, False).cast("int64"),
+        error=ibis.coalesce(table.error, False).cast("int64") * many,
+        many=many,
     )
     return marked.group_by(list(keys)).aggregate(
         rows=marked.one.sum(),
@@ -150,7 +152,7 @@ def _grouped(table: ir.Table, features: Sequence[Feature], *, is_clustered: bool
         weight_squares=marked.w2.sum(),
         failed_squares=marked.w2f.sum(),
         errors=marked.error.sum(),
-        traces=marked.count(),
+        traces=marked.many.sum(),
     )
 
 

@@ -15,7 +15,7 @@ MAX_VALUES: Final = 50
 MAX_FEATURES: Final = 12
 
 _TAKEN: Final = frozenset(
-    {"trace_id", "model", "eval", "failed", "error", "explanation", "weight", "cluster"}
+    {"trace_id", "model", "eval", "failed", "error", "explanation", "count", "weight", "cluster"}
 )
 
 _IDENTIFIER_SHARE: Final = 0.5

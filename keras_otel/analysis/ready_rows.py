@@ -13,6 +13,14 @@ import pyarrow as pa
 
 from keras_otel.analysis.features import column_of
 from keras_otel.analysis.materialise import materialised
+from keras_otel.analysis.ready_columns import (
+    EXPLANATION,
+    count_column,
+    count_warnings,
+    explanation_column,
+    failed_column,
+    weight_column,
+)
 from keras_otel.analysis.result import SliceResult
 from keras_otel.analysis.significance import Correction
 from keras_otel.analysis.slicing import Settings, slice_rows
@@ -32,6 +40,7 @@ def slice_failures(  # noqa: PLR0913 - the options of the command line, by the s
     failed: str,
     by: Sequence[str] = (),
     weight: str | None = None,
+    count: str | None = None,
     cluster: str | None = None,
     adjust_for: Sequence[str] = (),
     min_support: int | None = None,
@@ -43,11 +52,12 @@ def slice_failures(  # noqa: PLR0913 - the options of the command line, by the s
 
     Args:
         rows: An Ibis table, an Arrow table, or a pandas or Polars data frame: one row for each answer. A
-            column `trace_id`, if there is one, gives the examples.
+            column `trace_id`, if there is one, gives the examples, and a column `explanation` the reasons.
         failed: The column that is true, or 1, where the answer failed; rows without a value leave the
             denominator.
         by: Columns to slice by; all others by default.
-        weight: The column that says how many answers a row stands for.
+        weight: The column with a row's sampling weight: 1 divided by the probability that it was kept.
+        count: The column that says how many rows a row stands for, as in a table of counts.
         cluster: The column whose values are not independent of one another within, such as a session.
         adjust_for: Columns to hold fixed, to see whether that changes a risk ratio.
         min_support: Fewest rows of a slice; 30 or 0.5 % of all rows by default.
@@ -62,12 +72,17 @@ def slice_failures(  # noqa: PLR0913 - the options of the command line, by the s
         SourceError: A column is not there, or holds what it cannot.
     """
     table = _table(rows)
-    named = [failed, *by, *adjust_for, *(name for name in (weight, cluster) if name is not None)]
+    named = [
+        failed,
+        *by,
+        *adjust_for,
+        *(name for name in (weight, count, cluster) if name is not None),
+    ]
     for name in named:
         if name not in table.columns:
             there = nearest_first(name, table.columns)
             raise SourceError(f"the rows have no column {name!r}: there is {there}")
-    taken = {failed, weight, cluster, TRACE_ID}
+    taken = {failed, weight, count, cluster, TRACE_ID, EXPLANATION}
     others = [name for name in table.columns if name not in taken]
     features = tuple(dict.fromkeys([*(by or others), *adjust_for]))
     has_ids = TRACE_ID in table.columns
@@ -75,12 +90,15 @@ def slice_failures(  # noqa: PLR0913 - the options of the command line, by the s
         trace_id=table[TRACE_ID].cast("string") if has_ids else ibis.row_number().cast("string"),
         model=ibis.literal(MODEL),
         eval=ibis.literal(failed),
-        failed=_failed(table, failed),
+        failed=failed_column(table, failed),
         error=ibis.literal(False),  # noqa: FBT003 - SQL
-        weight=_weight(table, weight),
+        explanation=explanation_column(table),
+        count=count_column(table, count),
+        weight=weight_column(table, weight),
         cluster=ibis.null("string") if cluster is None else table[cluster].cast("string"),
         **{column_of(name): table[name].cast("string") for name in features},
     )
+    prepared = prepared.filter(prepared["count"] > 0)
     return slice_rows(
         Rows(
             table=materialised(prepared, "rows"),
@@ -88,7 +106,7 @@ def slice_failures(  # noqa: PLR0913 - the options of the command line, by the s
             is_weighted=weight is not None,
             is_clustered=cluster is not None,
             accounting=None,
-            warnings=(),
+            warnings=tuple(count_warnings(table, weight=weight, features=features)),
         ),
         Settings(
             by=tuple(by) or features,
@@ -135,36 +153,3 @@ def _table(rows: Any) -> ir.Table:
         ) from error
     table: ir.Table = connection.create_table("keras_otel_given", given, temp=True)
     return table
-
-
-def _failed(table: ir.Table, name: str) -> ir.Value:
-    column = table[name]
-    if column.type().is_boolean():
-        return column
-    if column.type().is_numeric():
-        odd = table.filter(column.notnull() & ~column.isin([0, 1])).limit(1).to_pyarrow()
-        if odd.num_rows:
-            value = odd.column(name)[0].as_py()
-            raise SourceError(
-                f"column {name!r} holds {value!r}, which is neither true nor false: it must hold 0 and 1"
-            )
-        return column == 1
-    raise SourceError(
-        f"column {name!r} is of type {column.type()}: it must hold true and false, or 0 and 1"
-    )
-
-
-def _weight(table: ir.Table, name: str | None) -> ir.Value:
-    if name is None:
-        return ibis.literal(1.0)
-    column = table[name]
-    if not column.type().is_numeric():
-        raise SourceError(f"column {name!r} is of type {column.type()}: weights are numbers")
-    number = column.cast("float64")
-    bad = table.filter(column.isnull() | number.isnan() | number.isinf() | (number < 0))
-    count = bad.count().to_pyarrow().as_py()
-    if count:
-        raise SourceError(
-            f"column {name!r} has {count:,} rows whose weight is no number from 0 on: leave them out"
-        )
-    return number

@@ -65,7 +65,7 @@ class Rows:
 
     Attributes:
         table: `trace_id`, `model`, `eval`, `failed` (null if not evaluated or in error), `error`,
-            `explanation` (of what failed), `weight`, `cluster`, `latency_s` (s), `confidence`, and one text column for each feature.
+            `explanation` (of what failed), `count` (how many rows a row stands for), `weight`, `cluster`, `latency_s` (s), `confidence`, and one text column for each feature.
             A trace with a prediction and no evaluation of that name has a row with neither.
         features: The columns that are features.
         is_weighted: True if some weight is not 1.
@@ -235,6 +235,7 @@ def _columns(
         failed=one.failed,
         error=ibis.coalesce(one.is_error, False),
         explanation=one.explanation,
+        count=ibis.literal(1, "int64"),
         weight=_weight(one, question.sample_rate, thresholds),
         cluster=attribute(one, question.cluster) if question.cluster else ibis.null("string"),
         latency_s=one.latency_s,

@@ -85,6 +85,7 @@ def _ready_result(parsed: argparse.Namespace) -> SliceResult:
         failed=parsed.failed,
         by=parsed.by,
         weight=parsed.weight,
+        count=parsed.count,
         cluster=parsed.cluster,
         adjust_for=parsed.adjust_for,
         min_support=parsed.min_support,
@@ -104,7 +105,7 @@ def _joined_result(parsed: argparse.Namespace) -> SliceResult:
         raise OptionError(
             "there is no SOURCE: name the traces, such as traces.jsonl or http://localhost:16686"
         )
-    for option in ("failed", "weight"):
+    for option in ("failed", "weight", "count"):
         if getattr(parsed, option) is not None:
             raise OptionError(f"--{option} names a column of --rows, which is not given")
     question = Question(

@@ -54,7 +54,14 @@ def _add_rows(command: argparse.ArgumentParser) -> None:
         "--rows", metavar="FILE", type=Path, help="Parquet or CSV with one row for each answer"
     )
     group.add_argument("--failed", metavar="COLUMN", help="true or 1 where the answer failed")
-    group.add_argument("--weight", metavar="COLUMN", help="how many answers a row stands for")
+    group.add_argument(
+        "--count", metavar="COLUMN", help="how many rows a row stands for, as in a table of counts"
+    )
+    group.add_argument(
+        "--weight",
+        metavar="COLUMN",
+        help="a row's sampling weight: 1 divided by the probability that it was kept",
+    )
 
 
 def _add_questions(command: argparse.ArgumentParser) -> None:

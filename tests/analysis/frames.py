@@ -42,6 +42,7 @@ def cells_of(
                 model="m",
                 eval="e",
                 error=False,
+                count=1,
                 trace_id=[f"{n:08d}" for n in range(len(data))],
                 weight=data["weight"] if weighted else 1.0,
             ),

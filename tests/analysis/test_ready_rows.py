@@ -1,0 +1,132 @@
+"""Ready rows: tables of counts, reasons, and what each column may hold."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from keras_otel.analysis import slice_failures
+from keras_otel.analysis.examples import example_traces
+from keras_otel.errors import SourceError
+from tests.analysis.frames import frame
+
+# Applicants to Berkeley in 1973 by department: admitted and rejected men, then women (R's UCBAdmissions).
+BERKELEY = {
+    "A": ((512, 313), (89, 19)),
+    "B": ((353, 207), (17, 8)),
+    "C": ((120, 205), (202, 391)),
+    "D": ((138, 279), (131, 244)),
+    "E": ((53, 138), (94, 299)),
+    "F": ((22, 351), (24, 317)),
+}
+
+
+def berkeley() -> pd.DataFrame:
+    """24 rows that stand for 4 526."""
+    return pd.DataFrame(
+        [
+            {"gender": gender, "dept": dept, "rejected": rejected, "applicants": applicants}
+            for dept, by_gender in BERKELEY.items()
+            for gender, answers in zip(("male", "female"), by_gender, strict=True)
+            for rejected, applicants in enumerate(answers)
+        ]
+    )
+
+
+def written_out(counted: pd.DataFrame, count: str) -> pd.DataFrame:
+    """Each row as often as it says."""
+    return counted.loc[counted.index.repeat(counted[count])].drop(columns=count)
+
+
+def without_examples(result):
+    """All numbers of a result."""
+    families = []
+    for family in result.evals:
+        slices = [replace(s, example_trace_ids=(), examples=()) for s in family.slices]
+        families.append(replace(family, slices=tuple(slices)))
+    return replace(result, evals=tuple(families))
+
+
+def test_a_table_of_counts():
+    """It gives what its rows give when they are written out, to the last digit."""
+    counted = berkeley()
+    asked = {"failed": "rejected", "by": ["gender", "dept"], "list_all": True}
+
+    by_count = slice_failures(counted, count="applicants", **asked)
+    by_row = slice_failures(written_out(counted, "applicants"), **asked)
+
+    assert by_count.totals.rows == 4526
+    assert by_count.evals[0].slices_tested > 10
+    assert by_count.evals[0].slices
+    assert without_examples(by_count) == without_examples(by_row)
+
+
+@pytest.mark.parametrize("options", [{}, {"cluster": "cluster"}, {"weight": "weight"}])
+def test_counts_with_weights_and_clusters(options):
+    """Counts multiply what weights and clusters say of each row; a count of 0 is no row."""
+    counted = frame(400, seed=4).assign(times=np.random.default_rng(4).integers(0, 6, 400))
+    asked = {"failed": "failed", "by": ["f0", "f1"], "list_all": True, **options}
+
+    by_count = slice_failures(counted, count="times", **asked)
+    by_row = slice_failures(written_out(counted, "times"), **asked)
+
+    for one, other in zip(by_count.evals[0].slices, by_row.evals[0].slices, strict=True):
+        assert one.predicates == other.predicates
+        assert (one.n, one.p, one.q, one.risk_ratio) == pytest.approx(
+            (other.n, other.p, other.q, other.risk_ratio)
+        )
+        assert one.ci == pytest.approx(other.ci)
+
+
+@pytest.mark.parametrize("bad", [-1, 1.5, None, float("inf"), 1e300])
+def test_counts_that_are_none(bad):
+    """A count is a whole number from 0 on; the error says how many rows have none."""
+    counted = berkeley().astype({"applicants": float})
+    counted.loc[3, "applicants"] = bad
+
+    with pytest.raises(SourceError, match="'applicants' has 1 rows whose count is no whole number"):
+        slice_failures(counted, failed="rejected", count="applicants")
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        ({"weight": "count"}, "column count is read as sampling weights"),
+        ({}, "column count is read like any other column"),
+        ({"count": "count"}, None),
+        ({"by": ["gender"]}, None),
+    ],
+)
+def test_a_column_that_looks_like_counts(options, told):
+    """It is named where it is read as something else."""
+    data = berkeley().rename(columns={"applicants": "count"})
+
+    found = [
+        w for w in slice_failures(data, failed="rejected", **options).warnings if "--count" in w
+    ]
+
+    assert bool(found) is (told is not None)
+    assert all(warning.startswith(told) for warning in found)
+
+
+def test_reasons(monkeypatch):
+    """A column `explanation` is the rows' reason, cut to 500 characters, and no feature."""
+    seen = []
+
+    def spied(table, *more):
+        seen.append(table)
+        return example_traces(table, *more)
+
+    monkeypatch.setattr("keras_otel.analysis.slicing.example_traces", spied)
+    data = frame(400, seed=1).assign(explanation="für alle " * 80)
+
+    result = slice_failures(data, failed="failed", list_all=True)
+
+    reasons = seen[0].explanation.to_pyarrow().to_pylist()
+    assert set(reasons) == {("für alle " * 80)[:500]}
+    attributes = {p.attribute for s in result.evals[0].slices for p in s.predicates}
+    assert attributes
+    assert "explanation" not in attributes
