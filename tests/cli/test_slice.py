@@ -62,6 +62,11 @@ def sliced(run):
     return slice_
 
 
+def said(found):
+    """The predicates of a slice in the JSON document, as pairs."""
+    return [(each["attribute"], each["value"]) for each in found["predicates"]]
+
+
 def test_a_finding(sliced, traces):
     """The slice that fails is the first finding, with its numbers and examples."""
     document = sliced(traces)
@@ -71,10 +76,7 @@ def test_a_finding(sliced, traces):
     assert document["schema_version"] == 1
     assert document["sources"] == [str(traces)]
     assert document["totals"]["rows"] == document["accounting"]["rows"]["evaluated"] == 1500
-    assert first["predicates"] == [
-        {"attribute": VERSION, "value": "v2"},
-        {"attribute": CLASS, "value": "refund"},
-    ]
+    assert said(first) == [(VERSION, "v2"), (CLASS, "refund")]
     assert first["significant"]
     assert first["rate"] == pytest.approx(first["failed"] / first["n"], rel=1e-11)
     assert len(first["example_trace_ids"]) == 3
@@ -195,7 +197,7 @@ def test_ready_rows(sliced, tmp_path, suffix):
     first = document["evals"][0]["slices"][0]
 
     assert document["accounting"] is None
-    assert first["predicates"] == [{"attribute": "class", "value": "b"}]
+    assert said(first) == [("class", "b")]
     assert first["risk_ratio"] is None  # nothing fails outside
 
 
@@ -281,3 +283,26 @@ def test_no_framework_is_imported(keras_otel_cli, traces):
 
     assert outcome.code == 0
     assert "v2 and class refund" in outcome.stdout
+
+
+def test_a_table_of_counts(sliced, tmp_path):
+    """`--count` gives what the rows give when they are written out."""
+    counted = pd.DataFrame(
+        {
+            "class": ["a", "a", "b", "b", "c", "c"],
+            "wrong": [0, 1, 0, 1, 0, 1],
+            "times": [380, 20, 300, 100, 385, 15],
+        }
+    )
+    paths = [tmp_path / "counts.csv", tmp_path / "rows.csv"]
+    counted.to_csv(paths[0], index=False)
+    counted.loc[counted.index.repeat(counted["times"])].to_csv(paths[1], index=False)
+
+    by_count = sliced("--rows", paths[0], "--failed", "wrong", "--count", "times")
+    by_row = sliced("--rows", paths[1], "--failed", "wrong", "--by", "class")
+
+    assert [said(found) for found in by_count["evals"][0]["slices"]] == [[("class", "b")]]
+    for document in (by_count, by_row):
+        for found in document["evals"][0]["slices"]:
+            found["example_trace_ids"] = found["examples"] = []
+    assert by_count["evals"] == by_row["evals"]
