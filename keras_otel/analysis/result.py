@@ -2,10 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from html import escape
+from os import PathLike
+from pathlib import Path
+from pkgutil import resolve_name
+from typing import TYPE_CHECKING
 
 from keras_otel.analysis.accounting import Accounting
 from keras_otel.analysis.cells import Cells
+from keras_otel.analysis.frames import Kind, arrow_table
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import pyarrow as pa
 
 Interval = tuple[float, float]
 """Lower and upper end, with 95 % confidence."""
@@ -124,6 +135,11 @@ class Slice:
     explained_by: tuple[tuple[Predicate, ...], ...] = ()
     examples: tuple[Example, ...] = ()
 
+    @property
+    def is_finding(self) -> bool:
+        """Whether it is significant and not owed to another slice."""
+        return self.significant and not self.explained_by
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VersionCell:
@@ -163,11 +179,65 @@ class EvalResult:
     cells: Cells | None = field(default=None, repr=False, compare=False)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class SliceResult:
-    """What was found in everything that was read; `accounting` is None for ready rows."""
+    """What was found in everything that was read; `accounting` is None for ready rows.
+
+    A notebook shows it as the page that `keras-otel slice -o report.html` writes.
+    """
 
     totals: Totals
     evals: tuple[EvalResult, ...]
     warnings: tuple[str, ...] = ()
     accounting: Accounting | None = None
+
+    def __repr__(self) -> str:
+        findings = sum(found.is_finding for family in self.evals for found in family.slices)
+        tested = sum(family.slices_tested for family in self.evals)
+        return (
+            f"<SliceResult: {self.totals.failed:,.0f} of {self.totals.rows:,.0f} rows failed; "
+            f"evaluations: {len(self.evals)}, slices tested: {tested:,}, findings: {findings}, "
+            f"warnings: {len(self.warnings)}>"
+        )
+
+    def to_arrow(self, kind: Kind = "slices") -> pa.Table:
+        """The slices, those of `better` among them, or the cohorts as an Arrow table.
+
+        Args:
+            kind: `slices` or `cohorts`.
+
+        Raises:
+            OptionError: `kind` is neither.
+        """
+        return arrow_table(self, kind)
+
+    def to_pandas(self, kind: Kind = "slices") -> pd.DataFrame:
+        """The same as a pandas data frame; pandas has to be installed."""
+        return self.to_arrow(kind).to_pandas()
+
+    def to_html(self, path: str | PathLike[str], trace_url: str | None = None) -> None:
+        """Write the page to a file.
+
+        Args:
+            path: Of the file, which is replaced.
+            trace_url: The address of a trace, with `{trace_id}` in it, to link examples to.
+
+        Raises:
+            OptionError: `trace_url` is not an http address with `{trace_id}` in it.
+        """
+        page: str = _page()(self, trace_url)
+        Path(path).write_text(page, encoding="utf-8")
+
+    def _repr_html_(self) -> str:
+        # In a frame, the page's styles and scripts are its own, and the notebook's are the notebook's.
+        page = escape(_page()(self))
+        return (
+            f'<iframe srcdoc="{page}" title="Failures by upstream prediction" width="100%" '
+            'height="800" style="border: 0" sandbox="allow-scripts allow-popups"></iframe>'
+        )
+
+
+def _page() -> Callable[..., str]:
+    # By its name: the reports are made of results, and stand above them.
+    page: Callable[..., str] = resolve_name("keras_otel.analysis.reports.page:render_html")
+    return page
