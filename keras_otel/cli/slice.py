@@ -27,6 +27,7 @@ _SUFFIXES: Final = {
     ".markdown": "md",
     ".html": "html",
     ".htm": "html",
+    ".csv": "csv",
 }
 _EXTRA: Final = ("ibis", "duckdb", "pyarrow", "scipy", "rich", "jinja2", "matplotlib")
 
@@ -57,8 +58,8 @@ def _require_extra() -> None:
 def _format(parsed: argparse.Namespace) -> str:
     by_name = _SUFFIXES.get(parsed.output.suffix.lower()) if parsed.output is not None else None
     kind: str = parsed.format or by_name or "table"
-    if parsed.trace_url is not None and kind != "html":
-        raise OptionError("--trace-url links the traces of a page: it needs --format html")
+    if parsed.trace_url is not None and kind in ("json", "csv"):
+        raise OptionError(f"--trace-url links traces for readers: --format {kind} has no links")
     return kind
 
 
@@ -195,11 +196,13 @@ def _render(result: SliceResult, kind: str, parsed: argparse.Namespace, to: Text
         case "json":
             to.write(reports.render_json(result, [*parsed.sources, *parsed.evals]))
         case "md":
-            to.write(reports.render_markdown(result))
+            to.write(reports.render_markdown(result, parsed.trace_url))
         case "html":
             to.write(reports.render_html(result, parsed.trace_url))
+        case "csv":
+            to.write(reports.render_csv(result))
         case _:
-            reports.render_table(result, Console(file=to))
+            reports.render_table(result, Console(file=to), parsed.trace_url)
 
 
 SLICE: Final = Command(

@@ -6,11 +6,26 @@ import argparse
 from pathlib import Path
 from typing import Final
 
-FORMATS: Final = ("table", "json", "md", "html")
+FORMATS: Final = ("table", "json", "md", "html", "csv")
+
+
+_EXAMPLES: Final = """examples:
+  keras-otel slice traces.jsonl
+      from a file of the Collector, with the evaluations in it
+  keras-otel slice traces/ --evals scores.csv --fail 'faithfulness: score<0.5' --cluster session.id
+      evaluations elsewhere, a score that fails below a half, answers of a session not independent
+  keras-otel slice http://localhost:16686 --since 24h -o failures.html \\
+      --trace-url 'http://localhost:16686/trace/{trace_id}'
+      from Jaeger, as a page whose examples are links
+  keras-otel slice --rows answers.parquet --failed is_wrong --by class,version --format csv
+      one row for each answer, the findings as a spreadsheet
+"""
 
 
 def add_options(command: argparse.ArgumentParser) -> None:
     """Add them to the command's parser."""
+    command.epilog = _EXAMPLES
+    command.formatter_class = argparse.RawDescriptionHelpFormatter
     _add_sources(command)
     _add_rows(command)
     _add_questions(command)
@@ -150,7 +165,8 @@ def _add_output(command: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--trace-url",
         metavar="URL",
-        help="link example traces in the page: http://localhost:16686/trace/{trace_id}",
+        help="link example traces, on a terminal, in Markdown and in the page: "
+        "http://localhost:16686/trace/{trace_id}",
     )
 
 

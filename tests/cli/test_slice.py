@@ -89,7 +89,13 @@ def test_a_finding(sliced, traces):
 
 @pytest.mark.parametrize(
     ("name", "start"),
-    [("s.json", "{"), ("s.md", "#"), ("s.html", "<!doctype html>"), ("s.txt", "Failures of LLM")],
+    [
+        ("s.json", "{"),
+        ("s.md", "#"),
+        ("s.html", "<!doctype html>"),
+        ("s.csv", "eval,model,"),
+        ("s.txt", "Failures of LLM"),
+    ],
 )
 def test_formats_by_the_file_s_name(run, traces, tmp_path, name, start):
     """The file's name says the format; the text is in the file and nothing is printed."""
@@ -99,8 +105,8 @@ def test_formats_by_the_file_s_name(run, traces, tmp_path, name, start):
 
     assert text.startswith(start)
     assert "refund" in text
-    if name != "s.json":
-        assert "failures too many" in text
+    if name not in ("s.json", "s.csv"):
+        assert "excess failures" in text
 
 
 def test_the_format_goes_before_the_name(run, traces, tmp_path):
@@ -116,6 +122,18 @@ def test_links_to_traces(run, traces, tmp_path):
     url = "http://localhost:16686/trace/{trace_id}"
     assert run(traces, "-o", path, "--trace-url", url)[0] == 0
     assert 'href="http://localhost:16686/trace/' in path.read_text(encoding="utf-8")
+    assert (
+        "](<http://localhost:16686/trace/" in run(traces, "--format", "md", "--trace-url", url)[1]
+    )
+
+
+def test_help_has_examples(capsys):
+    """What to type for the usual cases stands at the end, a command on each line as written."""
+    with pytest.raises(SystemExit):
+        main(["slice", "--help"])
+
+    shown = capsys.readouterr().out.partition("examples:")[2]
+    assert shown.count("\n  keras-otel slice ") == 4
 
 
 def test_evaluations_from_a_file(sliced, tmp_path):
@@ -236,7 +254,8 @@ def test_nothing_to_find(sliced, tmp_path, failing):
         (["TRACES", "--since", "1h", "--until", "2h"], "--since 1h is not before --until 2h"),
         (["TRACES", "--since", "1h"], "no evaluation was found"),
         (["TRACES", "-o", "/nowhere/s.json"], "-o /nowhere/s.json: there is no such folder"),
-        (["TRACES", "--trace-url", "http://h/{trace_id}"], "needs --format html"),
+        (["TRACES", "--trace-url", "http://h/{trace_id}", "--format", "csv"], "csv has no links"),
+        (["TRACES", "--trace-url", "http://h/"], "write an http address with {trace_id}"),
         (["TRACES", "--failed", "x"], "--failed names a column of --rows"),
         (["--rows", "/nowhere.csv", "--failed", "x"], "/nowhere.csv is not there"),
         (["--rows", "TRACES", "--failed", "x"], "is neither .parquet nor .csv"),
