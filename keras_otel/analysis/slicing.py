@@ -145,6 +145,7 @@ class _Family:
             ),
             plot_cohorts=tuple(cohorts(self.cells, DEFAULT_BY)),
             version_cells=tuple(version_cells(self.cells)),
+            cells=self.cells,
         )
 
     def _confounding_of(self, index: int) -> Confounding:

@@ -15,13 +15,14 @@ from keras_otel.analysis.reports.wording import Quoted
 from keras_otel.analysis.result import Cohort, EvalResult, SliceResult
 
 TITLE: Final = "Failures of LLM answers by upstream prediction"
+BETTER: Final = "Slices that fail less often than the rest"
 METHOD: Final = (
     (
         "A row is one trace, one upstream model and one evaluation. The failure rate is the share of "
         "rows whose evaluation failed; intervals have 95 % confidence."
     ),
     (
-        "Each slice is compared with all rows outside it. Failures too many: failures in the slice "
+        "Each slice is compared with all rows outside it. Excess failures: failures in the slice "
         "beyond those expected at the rate elsewhere; slices are ranked by the lower end of its 95 % "
         "interval. Risk ratio: the failure rate in the slice divided by the rate elsewhere. q: the "
         "p-value corrected for the number of slices tested."
@@ -54,14 +55,28 @@ class CohortTable:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Section:
-    """One evaluation of the answers behind one upstream model."""
+    """One evaluation of the answers behind one upstream model.
+
+    Attributes:
+        silence: Why nothing was found; empty where something was.
+        slices: The findings, and what else was asked for, in order of rank.
+        better: Those that fail less often than the rest, where they were asked for.
+    """
 
     title: str
     summary: str
     silence: str
     slices: tuple[SliceLine, ...]
+    better: tuple[SliceLine, ...]
     cohorts: tuple[CohortTable, ...]
     family: EvalResult
+
+    @property
+    def highest(self) -> float:
+        """The upper end of the highest interval: all bars of an evaluation have one scale."""
+        ends = [line.ends for line in (*self.slices, *self.better)]
+        ends += [line.ends for table in self.cohorts for line in table.lines]
+        return max((upper for _, _, upper in ends), default=1.0) or 1.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -108,7 +123,7 @@ def failed_of(failed: float, rows: float, rate: float) -> str:
 
 
 def _section(family: EvalResult, quoted: Quoted) -> Section:
-    found = sum(each.significant for each in family.slices)
+    found = sum(each.is_finding for each in family.slices)
     tested = count(family.slices_tested, "slice")
     were = "was" if family.slices_tested == 1 else "were"
     summary = f"{failed_of(family.failed, family.rows, family.rate)}." if family.rows else ""
@@ -117,6 +132,7 @@ def _section(family: EvalResult, quoted: Quoted) -> Section:
         summary=f"{summary} {tested} {were} tested, {count(found)} found.".strip(),
         silence="" if found else _silence(family),
         slices=tuple(slice_line(each, quoted) for each in family.slices),
+        better=tuple(slice_line(each, quoted) for each in family.better),
         cohorts=tuple(_cohort_tables(family.cohorts, quoted)),
         family=family,
     )

@@ -5,21 +5,31 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from typing import Final
+from urllib.parse import quote
 
-from keras_otel.analysis.reports.contents import CohortTable, Section, contents
+from keras_otel.analysis.reports.contents import BETTER, CohortTable, Section, contents
 from keras_otel.analysis.reports.slice_lines import SliceLine
+from keras_otel.analysis.reports.trace_links import require_template, trace_link
 from keras_otel.analysis.result import SliceResult
 
 _MOST: Final = 20
 _SPECIAL: Final = re.compile(r"([\\`*_{}\[\]<>#|~$&])")
 
 
-def render_markdown(result: SliceResult) -> str:
+def render_markdown(result: SliceResult, trace_url: str | None = None) -> str:
     """Write totals, warnings, findings and tables; a comment holds the first 20 of each list.
 
     Values that come from attributes stand in code spans, where nothing is read as a mention, a
     link, a formula or HTML.
+
+    Args:
+        result: What to write.
+        trace_url: The address of a trace, with `{trace_id}` in it, to link examples to.
+
+    Raises:
+        OptionError: `trace_url` is not an http address with `{trace_id}` in it.
     """
+    require_template(trace_url)
     report = contents(result, quoted=code)
     lines = [f"## {report.title}", "", report.summary, ""]
     lines += [f"* {name}: {value}" for name, value in report.totals[3:]]
@@ -27,7 +37,7 @@ def render_markdown(result: SliceResult) -> str:
     for warning in report.warnings:
         lines += ["", f"> **Warning:** {_prose(warning)}"]
     for section in report.sections:
-        lines += ["", *_section(section)]
+        lines += ["", *_section(section, trace_url)]
     lines += [
         "",
         "<details><summary>How to read this</summary>",
@@ -53,7 +63,7 @@ def _prose(text: str) -> str:
     return escaped.replace("@", "@<!-- -->")  # no mention of somebody by that name
 
 
-def _section(section: Section) -> Iterator[str]:
+def _section(section: Section, trace_url: str | None) -> Iterator[str]:
     yield f"### {section.title}"
     yield ""
     yield section.summary
@@ -62,16 +72,31 @@ def _section(section: Section) -> Iterator[str]:
         yield f"**{section.silence}**"
     if section.slices:
         yield ""
-        yield from (
-            f"{rank}. {line.sentence}"
-            for rank, line in enumerate(section.slices[:_MOST], 1)
-            if line.is_finding
-        )
+        for rank, line in enumerate(section.slices[:_MOST], 1):
+            if line.is_finding:
+                yield f"{rank}. {line.sentence}"
+                yield from _examples(line, trace_url, indent=len(f"{rank}. "))
         yield ""
         yield from _slice_table(section.slices)
+    if section.better:
+        yield ""
+        yield f"#### {BETTER}"
+        yield ""
+        yield from _slice_table(section.better)
     for cohorts in section.cohorts:
         yield ""
         yield from _cohort_table(cohorts)
+
+
+def _examples(line: SliceLine, trace_url: str | None, indent: int) -> Iterator[str]:
+    for each in line.examples:
+        link = trace_link(each.trace_id, trace_url)
+        trace = code(each.trace_id)
+        if link.url:
+            trace = f"[{trace}](<{re.sub('[<>]', lambda bad: quote(bad[0]), link.url)}>)"
+        said = f": {_prose(each.explanation)}" if each.explanation else ""
+        if each.explanation or link.url:
+            yield f"{' ' * indent}* {trace}{said}"
 
 
 def _slice_table(slices: Sequence[SliceLine]) -> Iterator[str]:

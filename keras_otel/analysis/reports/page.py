@@ -4,35 +4,18 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from dataclasses import dataclass
 from importlib import resources
 from typing import Final
-from urllib.parse import quote, urlsplit
 
 from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 
-from keras_otel.analysis.reports.contents import contents
-from keras_otel.analysis.reports.slice_lines import SliceLine
+from keras_otel.analysis.reports.contents import BETTER, contents
+from keras_otel.analysis.reports.quantities import percent
+from keras_otel.analysis.reports.trace_links import require_template, trace_link
 from keras_otel.analysis.result import SliceResult
-from keras_otel.errors import OptionError
 
-PLACE: Final = "{trace_id}"
-_TRACES: Final = 3
-_SHORT: Final = 8
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TraceLink:
-    """An example trace; without `url` it is shown as text."""
-
-    trace_id: str
-    url: str | None
-
-    @property
-    def short(self) -> str:
-        """The id's first characters: the link holds the rest."""
-        return self.trace_id if len(self.trace_id) <= _SHORT else f"{self.trace_id[:_SHORT]}…"
+_MOST_CARDS: Final = 12
 
 
 def render_html(result: SliceResult, trace_url: str | None = None) -> str:
@@ -48,21 +31,21 @@ def render_html(result: SliceResult, trace_url: str | None = None) -> str:
     """
     from keras_otel.analysis.reports.plots.gallery import plots  # matplotlib takes half a second
 
-    if trace_url is not None:
-        _require_template(trace_url)
+    require_template(trace_url)
     report = contents(result)
     script = _part("sort.js")
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
-
-    def links(line: SliceLine) -> list[TraceLink]:
-        return [trace_link(trace_id, trace_url) for trace_id in line.trace_ids[:_TRACES]]
 
     environment = Environment(
         autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
     return environment.from_string(_part("page.html.jinja")).render(
         report=report,
-        links=links,
+        better=BETTER,
+        most_cards=_MOST_CARDS,
+        link=lambda trace_id: trace_link(trace_id, trace_url),
+        at=_at,
+        percent=percent,
         plots={
             number: plots(section.family, f"plot-{number}")
             for number, section in enumerate(report.sections, 1)
@@ -73,18 +56,9 @@ def render_html(result: SliceResult, trace_url: str | None = None) -> str:
     )
 
 
-def trace_link(trace_id: str, trace_url: str | None) -> TraceLink:
-    """The link to a trace, its id quoted for a URL."""
-    url = trace_url.replace(PLACE, quote(trace_id, safe="")) if trace_url else None
-    return TraceLink(trace_id=trace_id, url=url)
-
-
-def _require_template(trace_url: str) -> None:
-    if urlsplit(trace_url).scheme not in ("http", "https") or PLACE not in trace_url:
-        raise OptionError(
-            f"option 'trace_url' is {trace_url!r}: write an http address with {PLACE} in it, such as "
-            f"http://localhost:16686/trace/{PLACE}"
-        )
+def _at(value: float, highest: float) -> str:
+    """Where a rate is on a bar."""
+    return f"{100 * min(max(value / highest, 0.0), 1.0):.2f}%"
 
 
 def _part(name: str) -> str:

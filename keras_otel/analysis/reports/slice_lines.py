@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Final
 
 from keras_otel.analysis.reports import wording
 from keras_otel.analysis.reports.quantities import (
@@ -15,7 +16,11 @@ from keras_otel.analysis.reports.quantities import (
     ratio_range,
 )
 from keras_otel.analysis.reports.wording import Quoted
-from keras_otel.analysis.result import Slice
+from keras_otel.analysis.result import Adjustment, Example, Predicate, Slice
+
+_EXAMPLES: Final = 3
+_MOST_ADJUSTMENTS: Final = 3
+_LONGEST_EXPLANATION: Final = 160
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,56 +35,122 @@ class Figure:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SliceLine:
-    """A slice in words and numbers; `ends` are its rate's lower end, the rate, the upper end."""
+    """A slice in words and numbers.
+
+    Attributes:
+        told: Its rate, that of the rest, and what is in excess.
+        ends: Lower end, rate, upper end.
+        examples: Failed rows to look at, with what the evaluator gave as its reason.
+        found: What it was made from.
+    """
 
     name: str
-    sentence: str
+    told: str
     is_finding: bool
     notes: tuple[str, ...]
     figures: tuple[Figure, ...]
     ends: tuple[float, float, float]
-    trace_ids: tuple[str, ...]
+    examples: tuple[Example, ...]
+    found: Slice
+
+    @property
+    def sentence(self) -> str:
+        """Name and numbers."""
+        return f"{self.name}: {self.told}"
+
+    @property
+    def rate(self) -> str:
+        """Its rate with the interval."""
+        (figure,) = (each for each in self.figures if each.title == "Failure rate")
+        return f"{figure.text} ({figure.detail})"
+
+    @property
+    def details(self) -> str:
+        """All other numbers, in one line."""
+        figures = {figure.title: figure for figure in self.figures}
+        parts = [f"{figures['Failed'].text} of {figures['Rows'].text} rows failed"]
+        for title in ("Excess failures", "Risk ratio", "Share of failures", "q"):
+            figure = figures[title]
+            name = title if title == "q" else title.lower()
+            parts.append(f"{name}: {figure.text}{f' ({figure.detail})' if figure.detail else ''}")
+        return "; ".join(parts)
 
 
-def slice_name(found: Slice, quoted: Quoted = str) -> str:
+def slice_name(predicates: tuple[Predicate, ...], quoted: Quoted = str) -> str:
     """The predicates of a slice as words."""
     return wording.listed(
-        [wording.predicate_text(p.attribute, p.value, quoted) for p in found.predicates]
+        [wording.predicate_text(p.attribute, p.value, quoted) for p in predicates]
     )
 
 
 def slice_line(found: Slice, quoted: Quoted = str) -> SliceLine:
     """Put a slice into words and written numbers."""
-    name = slice_name(found, quoted)
-    sentence = (
-        f"{name}: {percent(found.rate)} fail, {percent(found.rate_rest)} elsewhere, "
-        f"{_too_many(found.excess_failures)}"
+    name = slice_name(found.predicates, quoted)
+    told = (
+        f"{percent(found.rate)} fail, {percent(found.rate_rest)} elsewhere, "
+        f"{_excess(found.excess_failures)}"
     )
     return SliceLine(
         name=name,
-        sentence=sentence,
-        is_finding=found.significant,
+        told=told,
+        is_finding=found.is_finding,
         notes=tuple(_notes(found, quoted)),
         figures=_figures(found),
         ends=(found.ci[0], found.rate, found.ci[1]),
-        trace_ids=tuple(wording.visible(each) for each in found.example_trace_ids),
+        examples=tuple(_examples(found)),
+        found=found,
     )
 
 
-def _too_many(excess: float) -> str:
+def _excess(excess: float) -> str:
     if round(excess) < 0:
         return f"{count(-excess, 'failure')} fewer than expected"
-    return f"{count(excess, 'failure')} too many"
+    return count(excess, "excess failure")
 
 
-def _notes(found: Slice, quoted: Quoted) -> Sequence[str]:
-    notes = []
+def _notes(found: Slice, quoted: Quoted) -> Iterator[str]:
     if not found.significant:
-        notes.append("not significant")
-    if found.confounded_by:
-        nouns = wording.listed([wording.noun(each, quoted) for each in found.confounded_by])
-        notes.append(f"confounded by {nouns}: the risk ratio changes once it is held fixed")
-    return notes
+        yield "not significant"
+    if found.explained_by:
+        others = "; ".join(slice_name(each, quoted) for each in found.explained_by)
+        yield f"explained by {others}"
+    for adjustment in found.adjustments[:_MOST_ADJUSTMENTS]:
+        yield _adjusted(found, adjustment, quoted)
+    told = {each.attribute for each in found.adjustments}
+    changing = [wording.noun(each, quoted) for each in found.confounded_by if each not in told]
+    if changing:
+        nouns = wording.listed(changing)
+        yield f"confounded by {nouns}: the risk ratio changes once it is held fixed"
+
+
+def _adjusted(found: Slice, adjustment: Adjustment, quoted: Quoted) -> str:
+    fixed = f"with {wording.noun(adjustment.attribute, quoted)} held fixed"
+    adjusted = f"risk ratio {ratio(adjustment.risk_ratio)}"
+    if not adjustment.reverses:
+        return f"{adjusted} {fixed}"
+    often = "less often" if found.risk_ratio > 1 else "more often"
+    return f"Simpson's paradox: {fixed} it fails {often} than the rest, {adjusted}"
+
+
+def _examples(found: Slice) -> Iterator[Example]:
+    examples = found.examples or [Example(trace_id=each) for each in found.example_trace_ids]
+    for example in examples[:_EXAMPLES]:
+        yield Example(
+            trace_id=wording.visible(example.trace_id),
+            explanation=_shortened(example.explanation) if example.explanation else None,
+        )
+
+
+def _shortened(text: str) -> str:
+    line = wording.visible(" ".join(text.split()))
+    if len(line) <= _LONGEST_EXPLANATION:
+        return line
+    return f"{line[: _LONGEST_EXPLANATION - 1].rstrip()}…"
+
+
+def _at_least(found: Slice) -> str:
+    # Its lower end says nothing of a slice that fails less often than the rest.
+    return f"at least {count(found.excess_failures_lower)}" if found.excess_failures > 0 else ""
 
 
 def _figures(found: Slice) -> tuple[Figure, ...]:
@@ -94,10 +165,10 @@ def _figures(found: Slice) -> tuple[Figure, ...]:
         ),
         Figure(title="Rate elsewhere", text=percent(found.rate_rest), key=found.rate_rest),
         Figure(
-            title="Failures too many",
+            title="Excess failures",
             text=count(found.excess_failures),
             key=found.excess_failures,
-            detail=f"at least {count(found.excess_failures_lower)}",
+            detail=_at_least(found),
         ),
         Figure(
             title="Risk ratio",

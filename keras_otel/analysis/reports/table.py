@@ -2,28 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Final
 
 from rich.console import Console
 from rich.padding import Padding
+from rich.style import Style
 from rich.table import Table
 from rich.text import Text
 
-from keras_otel.analysis.reports.contents import CohortTable, Section, contents
+from keras_otel.analysis.reports.contents import BETTER, CohortTable, Section, contents
 from keras_otel.analysis.reports.slice_lines import SliceLine
+from keras_otel.analysis.reports.trace_links import require_template, trace_link
 from keras_otel.analysis.result import SliceResult
 
 Ends = tuple[float, float, float]
 
 _WIDE: Final = 76  # columns that the cohort table needs with its bar
 _BAR: Final = 20
-_TRACES: Final = 3
 _BLOCKS: Final = "█▓░"
 _ASCII_BLOCKS: Final = "#=-"
 
 
-def render_table(result: SliceResult, console: Console) -> None:
+def render_table(result: SliceResult, console: Console, trace_url: str | None = None) -> None:
     """Print totals, what was left out, cohorts, and the ranked slices.
 
     A bar is full up to the lower end of the rate's interval, half full up to the rate, and light
@@ -32,7 +33,12 @@ def render_table(result: SliceResult, console: Console) -> None:
     Args:
         result: What to print.
         console: Where to; no markup is read from names or values.
+        trace_url: The address of a trace, with `{trace_id}` in it: a terminal gets links (OSC 8).
+
+    Raises:
+        OptionError: `trace_url` is not an http address with `{trace_id}` in it.
     """
+    require_template(trace_url)
     report = contents(result)
     _print(console, Text(report.title, style="bold"))
     _print(console, Text(report.summary))
@@ -44,13 +50,11 @@ def render_table(result: SliceResult, console: Console) -> None:
     for warning in report.warnings:
         _print(console, Text.assemble(("Warning: ", "bold yellow"), warning))
     for section in report.sections:
-        _print_section(console, section)
+        _print_section(console, section, trace_url)
 
 
-def _print_section(console: Console, section: Section) -> None:
-    ends = [line.ends for line in section.slices]
-    ends += [line.ends for cohorts in section.cohorts for line in cohorts.lines]
-    scale = max((upper for _, _, upper in ends), default=1.0) or 1.0
+def _print_section(console: Console, section: Section, trace_url: str | None) -> None:
+    scale = section.highest
     console.print()
     _print(console, Text(section.title, style="bold underline"))
     _print(console, Text(section.summary))
@@ -61,10 +65,27 @@ def _print_section(console: Console, section: Section) -> None:
     if section.silence:
         console.print()
         _print(console, Text(section.silence, style="bold"))
-    for rank, line in enumerate(section.slices, 1):
+    _print_slices(console, section.slices, scale, trace_url)
+    if section.better:
         console.print()
-        for text, indent in _slice_texts(rank, line, console, scale):
-            _print(console, text, indent)
+        _print(console, Text(BETTER, style="bold"))
+        _print_slices(console, section.better, scale, trace_url)
+
+
+def _print_slices(
+    console: Console, slices: Sequence[SliceLine], scale: float, trace_url: str | None
+) -> None:
+    for rank, line in enumerate(slices, 1):
+        console.print()
+        _print(console, Text(f"{rank}. {line.sentence}", style="bold"))
+        texts = [
+            Text.assemble(bar(line.ends, scale, console), f" {line.rate}"),
+            Text(line.details),
+            *(Text(note, style="yellow") for note in line.notes),
+            *_example_texts(line, trace_url),
+        ]
+        for text in texts:
+            _print(console, text, indent=3)
 
 
 def _print(console: Console, text: Text, indent: int = 0) -> None:
@@ -89,29 +110,18 @@ def _cohort_table(cohorts: CohortTable, console: Console, scale: float) -> Table
     return table
 
 
-def _slice_texts(
-    rank: int, line: SliceLine, console: Console, scale: float
-) -> Iterator[tuple[Text, int]]:
-    yield Text.assemble((f"{rank}. ", "bold"), (line.sentence, "bold")), 0
-    figures = {figure.title: figure for figure in line.figures}
-    rate, excess, risk = (
-        figures[title] for title in ("Failure rate", "Failures too many", "Risk ratio")
-    )
-    told = f"{rate.text} ({rate.detail})"
-    yield Text.assemble(bar(line.ends, scale, console), f" {told}"), 3
-    yield (
-        Text(
-            f"{figures['Failed'].text} of {figures['Rows'].text} rows failed; "
-            f"failures too many: {excess.text} ({excess.detail}); "
-            f"risk ratio: {risk.text} ({risk.detail}); "
-            f"share of failures: {figures['Share of failures'].text}; q: {figures['q'].text}"
-        ),
-        3,
-    )
-    for note in line.notes:
-        yield Text(note, style="yellow"), 3
-    if line.trace_ids:
-        yield Text(f"examples: {' '.join(line.trace_ids[:_TRACES])}", style="dim"), 3
+def _example_texts(line: SliceLine, trace_url: str | None) -> Iterator[Text]:
+    links = [
+        Text(each.trace_id, style=Style(dim=True, link=trace_link(each.trace_id, trace_url).url))
+        for each in line.examples
+    ]
+    if not any(each.explanation for each in line.examples):
+        if links:
+            yield Text.assemble(("examples: ", "dim"), Text(" ").join(links))
+        return
+    for each, link in zip(line.examples, links, strict=True):
+        explanation = f": {each.explanation}" if each.explanation else ""
+        yield Text.assemble(("example ", "dim"), link, explanation)
 
 
 def bar(ends: Ends, scale: float, console: Console) -> Text:

@@ -9,6 +9,8 @@ from typing import Final
 
 from keras_otel import semconv as names
 from keras_otel.analysis.features import MISSING, OTHER
+from keras_otel.analysis.reports.quantities import duration
+from keras_otel.analysis.reports.ranges import Scale, range_text
 
 Quoted = Callable[[str], str]
 """How an output sets off a text that a user chose."""
@@ -23,7 +25,10 @@ _NOUNS: Final[Mapping[str, str]] = {
     names.DURATION_BIN: "latency",
     names.MODEL_NAME: "model",
 }
-_UNITS: Final[Mapping[str, str]] = {names.DURATION_BIN: " s"}
+_SCALES: Final[Mapping[str, Scale]] = {
+    names.CONFIDENCE_BIN: Scale(least=0, most=1),
+    names.DURATION_BIN: Scale(least=0, written=lambda text: duration(float(text))),
+}
 _SPEAKS_FOR_ITSELF: Final = re.compile(r"v\d[\w.+-]*")
 _LONGEST: Final = 80
 _TAIL: Final = 20
@@ -43,16 +48,16 @@ def heading(attribute: str, quoted: Quoted = str) -> str:
 
 
 def value_text(attribute: str, value: str, quoted: Quoted = str) -> str:
-    """A value as it stands in a table, with its unit."""
+    """A value as it stands in a table, with its unit: "refund", "below 0.9", "10 ms to 25 ms"."""
     if value == OTHER:
         return "all other values"
     if value == MISSING:
         return "not set"
-    return quoted(shown(value)) + _UNITS.get(attribute, "")
+    return range_text(value, _SCALES.get(attribute)) or quoted(shown(value))
 
 
 def predicate_text(attribute: str, value: str, quoted: Quoted = str) -> str:
-    """One predicate, such as "class refund" or "user.tier = pro"."""
+    """One predicate, such as "class refund", "confidence below 0.9" or "user.tier = pro"."""
     if attribute == names.INFERENCE_COLD and value in ("true", "false"):
         return "first call" if value == "true" else "not the first call"
     word = noun(attribute, quoted)
@@ -60,6 +65,8 @@ def predicate_text(attribute: str, value: str, quoted: Quoted = str) -> str:
         return f"any other {word}"
     if value == MISSING:
         return f"{word} not set"
+    if (span := range_text(value, _SCALES.get(attribute), in_sentence=True)) is not None:
+        return f"{word} {span}"
     text = value_text(attribute, value, quoted)
     if attribute == names.MODEL_VERSION and _SPEAKS_FOR_ITSELF.fullmatch(value):
         return text

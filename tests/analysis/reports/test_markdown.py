@@ -32,7 +32,7 @@ def test_says_what_was_found():
     """The finding is a sentence, its numbers a row."""
     text = render_markdown(normal())
 
-    assert "1. `v2` and class `refund`: 31 % fail, 8.6 % elsewhere, 306 failures too many\n" in text
+    assert "1. `v2` and class `refund`: 31 % fail, 8.6 % elsewhere, 306 excess failures\n" in text
     assert "| 1 | `v2` and class `refund` | 1,365 | 423 | 31 % (29 % to 33 %) | 8.6 % |" in text
     assert "> **Warning:** silent retrain: version v2 of model intent" in text
 

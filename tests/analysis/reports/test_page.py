@@ -135,7 +135,7 @@ def test_examples_link_to_traces():
         a.get("href")
         for a in parsed(render_html(with_value('a/../?x="#'), TRACE_URL)).iter(f"{HTML}a")
     ]
-    assert hostile == ["http://localhost:16686/trace/a%2F..%2F%3Fx%3D%22%23"]
+    assert set(hostile) == {"http://localhost:16686/trace/a%2F..%2F%3Fx%3D%22%23"}
 
 
 @pytest.mark.parametrize(

@@ -28,7 +28,7 @@ def test_says_what_was_found():
     assert "784 of 5,565 rows failed (14 %)." in text
     assert "5,725 inference spans: 5,672 used, 12 delivered twice, 1 failed inference" in text
     assert "Warning: silent retrain: version v2" in text
-    assert "1. v2 and class refund: 31 % fail, 8.6 % elsewhere, 306 failures too many" in text
+    assert "1. v2 and class refund: 31 % fail, 8.6 % elsewhere, 306 excess failures" in text
     assert "31 % (29 % to 33 %)" in text
     assert "confounded by version" in text
 

@@ -14,8 +14,24 @@ from keras_otel.analysis.reports import wording
         (names.MODEL_VERSION, "v2", "v2"),
         (names.MODEL_VERSION, "2026-11-01", "version 2026-11-01"),
         (names.PREDICTION_CLASS, "refund", "class refund"),
-        (names.CONFIDENCE_BIN, "[0.5,0.6)", "confidence [0.5,0.6)"),
-        (names.DURATION_BIN, "[0.01,0.025)", "latency [0.01,0.025) s"),
+        (names.CONFIDENCE_BIN, "[0.5,0.6)", "confidence 0.5 to 0.6"),
+        (names.CONFIDENCE_BIN, "[0,0.9)", "confidence below 0.9"),
+        (names.CONFIDENCE_BIN, "[0.99,1]", "confidence at least 0.99"),
+        (names.CONFIDENCE_BIN, "[0,1]", "confidence of any value"),
+        (names.CONFIDENCE_BIN, "high", "confidence high"),
+        (names.DURATION_BIN, "[0.01,0.025)", "latency 10 ms to 25 ms"),
+        (names.DURATION_BIN, "[0,0.0005)", "latency below 500 µs"),
+        (names.DURATION_BIN, "[0.5,2.5)", "latency 500 ms to 2.5 s"),
+        (names.DURATION_BIN, "[10,inf)", "latency at least 10 s"),
+        ("age", "[25,45)", "age from 25 up to 45"),
+        ("age", "[25,45]", "age from 25 to 45"),
+        ("age", "(25, 45]", "age above 25 to 45"),
+        ("age", "[-inf,25)", "age below 25"),
+        ("age", "(-inf,25]", "age up to 25"),
+        ("age", "[45,inf)", "age at least 45"),
+        ("age", "(45,inf]", "age above 45"),
+        ("balance", "[-1e+06,0)", "balance from -1e+06 up to 0"),
+        ("age", "[a,b)", "age = [a,b)"),
         (names.INFERENCE_COLD, "true", "first call"),
         (names.INFERENCE_COLD, "false", "not the first call"),
         (names.PREDICTION_CLASS, "__other__", "any other class"),
@@ -27,6 +43,22 @@ from keras_otel.analysis.reports import wording
 def test_predicates(attribute, value, text):
     """Each predicate reads as a phrase, with its unit."""
     assert wording.predicate_text(attribute, value) == text
+
+
+@pytest.mark.parametrize(
+    ("attribute", "value", "text"),
+    [
+        (names.CONFIDENCE_BIN, "[0,0.9)", "below 0.9"),
+        (names.DURATION_BIN, "[0.01,0.025)", "10 ms to 25 ms"),
+        ("age", "[25,45)", "25 up to 45"),
+        ("age", "[45,inf)", "at least 45"),
+        ("age", "__missing__", "not set"),
+        ("age", "x", "x"),
+    ],
+)
+def test_values_in_tables(attribute, value, text):
+    """A value stands under its attribute's heading."""
+    assert wording.value_text(attribute, value) == text
 
 
 def test_a_heading_has_the_key_too():

@@ -81,7 +81,7 @@ def _spreads(family: EvalResult, prefix: str) -> Iterator[Plot]:
             "Confidence (probability of the predicted class)",
             CONFIDENCE_BINS,
         ),
-        (names.DURATION_BIN, "Latency", "Latency of the inference (s)", DURATION_BINS),
+        (names.DURATION_BIN, "Latency", "Latency of the inference", DURATION_BINS),
     ):
         cells = {key: cell for key, cell in crossed(family, attribute).items() if key[1] in known}
         versions, bins = largest(cells, 0), _between(known, {value for _, value in cells})
@@ -95,7 +95,7 @@ def _spreads(family: EvalResult, prefix: str) -> Iterator[Plot]:
             svg=shares_plot(
                 f"{prefix}-{word.lower()}",
                 f"Share of each version's rows in each range of {word.lower()}",
-                [_range_label(each) for each in bins],
+                [wording.value_text(attribute, each) for each in bins],
                 [
                     (
                         wording.value_text(names.MODEL_VERSION, version),
@@ -112,11 +112,6 @@ def _between(bins: Sequence[str], found: set[str]) -> Sequence[str]:
     """The bins from the first to the last that was found, empty ones between them included."""
     places = [place for place, each in enumerate(bins) if each in found]
     return bins[min(places) : max(places) + 1] if places else ()
-
-
-def _range_label(text: str) -> str:
-    low, _, high = text[1:-1].partition(",")
-    return f"{low} or more" if high == "inf" else f"{low} to {high}"
 
 
 def crossed(family: EvalResult, attribute: str) -> Cells:

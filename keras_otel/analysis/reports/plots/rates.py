@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from matplotlib.figure import Figure
 
+from keras_otel.analysis.reports import wording
 from keras_otel.analysis.reports.plots.labels import percent_axis, shortened
 from keras_otel.analysis.reports.plots.themed import COLOURS, drawn
 from keras_otel.analysis.reports.quantities import count, percent
@@ -26,7 +27,9 @@ def rates_plot(name: str, description: str, cohorts: Sequence[Cohort], overall: 
         ax.axvline(100 * overall, color=COLOURS["muted"], linestyle="--", linewidth=1)
         ax.hlines(lines, *zip(*ends, strict=True), color=COLOURS["accent"], linewidth=5, alpha=0.4)
         ax.plot(rates, lines, "o", color=COLOURS["accent"], markersize=7)
-        ax.set_yticks(lines, [shortened(cohort.value) for cohort in cohorts])
+        ax.set_yticks(
+            lines, [shortened(wording.value_text(cohort.by, cohort.value)) for cohort in cohorts]
+        )
         ax.set_ylim(len(cohorts) - 0.5, -0.5)
         percent_axis(ax, max(100 * overall, *(high for _, high in ends)))
         ax.set_xlabel(f"Failure rate (%); dashed: all rows, {percent(overall)}")
