@@ -29,7 +29,7 @@ import numpy as np
 import pyarrow as pa
 
 from keras_otel import semconv as names
-from keras_otel.analysis.candidates import candidates
+from keras_otel.analysis.candidates import candidates, support_of
 from keras_otel.analysis.cells import cells_by_family
 from keras_otel.analysis.comparison import compared
 from keras_otel.analysis.features import Feature
@@ -199,7 +199,7 @@ def all_slices(runs: int) -> dict[str, Any]:
     for _ in range(max(runs, 3)):
         started = time.perf_counter()
         summing = Summing(cells)
-        found = candidates(cells, summing)
+        found = candidates(cells, summing, support=support_of(float(summing.all.rows[0]), None))
         compared(found.sums, summing.all, is_exact=True)
         seconds.append(time.perf_counter() - started)
     return {"seconds": statistics.median(seconds), "slices": len(found), "cells": len(cells.rows)}

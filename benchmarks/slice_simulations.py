@@ -24,8 +24,9 @@ import pandas as pd
 import pyarrow as pa
 
 from keras_otel.analysis import slice_failures
+from keras_otel.analysis.family import Settings
 from keras_otel.analysis.result import EvalResult
-from keras_otel.analysis.slicing import Settings, slice_rows
+from keras_otel.analysis.slicing import slice_rows
 from keras_otel.analysis.tables import Rows
 
 FEATURES, VALUES = 8, 2

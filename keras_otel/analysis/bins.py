@@ -23,6 +23,16 @@ DURATION_BINS: Final = (
 """Every range of a duration in seconds, in order."""
 
 
+CONFIDENCE_BOUNDS: Final = tuple(pairwise(names.CONFIDENCE_EDGES))
+"""Lower and upper end of each range of a confidence."""
+
+DURATION_BOUNDS: Final[tuple[tuple[float, float | None], ...]] = (
+    *pairwise(_DURATION_EDGES),
+    (_DURATION_EDGES[-1], None),
+)
+"""Those of each range of a duration; the last has no upper end."""
+
+
 def confidence_bin(confidence: ir.NumericValue) -> ir.Value:
     """The range of each confidence, as `semconv.confidence_bin` names it; null where there is none."""
     return _binned(confidence, names.CONFIDENCE_EDGES[1:-1], CONFIDENCE_BINS)

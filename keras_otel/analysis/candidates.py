@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
-from itertools import combinations
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
 import numpy.typing as npt
 
-from keras_otel.analysis.cells import Cells, Codes, Floats, Predicates, totals
+from keras_otel.analysis.cells import Cells, Floats, Predicates
+from keras_otel.analysis.lattice import Grid, grids
 from keras_otel.analysis.sums import Summing, Sums
 
 MIN_ROWS: Final = 30
@@ -18,108 +18,142 @@ MIN_ROWS_SHARE: Final = 0.005
 MIN_EXPECTED_FAILURES: Final = 5.0
 
 _SEED: Final = 20_261_125
-_DENSE: Final = 4
-"""Groups up to so many times the cells are counted in an array of all that could be."""
+_EXACT_BITS: Final = 53
+"""Whole numbers of so many bits are added without rounding."""
+
+Places = npt.NDArray[np.intp]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Candidates:
-    """Slices to test, no two of them with the same rows.
+    """S slices to test, no two of them with the same rows, those with fewer predicates first.
 
     Attributes:
-        predicates: Of each slice, S of them; the shorter ones first.
-        sums: [S], over its rows.
+        cells: What they are made of.
+        levels: Numbers of predicates.
+        chosen: For each grid in the order of `grids`, the places of its slices that are candidates.
+        axes: For each grid, itself without its cells.
+        sums: [S], over the rows of each slice.
     """
 
-    predicates: tuple[Predicates, ...]
+    cells: Cells
+    levels: tuple[int, ...]
+    chosen: tuple[Places, ...]
+    axes: tuple[Grid, ...]
     sums: Sums
 
     def __len__(self) -> int:
-        return len(self.predicates)
+        return len(self.sums)
+
+    def predicates(self, index: int) -> Predicates:
+        """What the rows of a slice have in common."""
+        for grid, chosen in zip(self.axes, self.chosen, strict=True):
+            if index < len(chosen):
+                return grid.terms(int(chosen[index]))
+            index -= len(chosen)
+        raise IndexError(index)
+
+    def level(self) -> npt.NDArray[np.int64]:
+        """The number of predicates of each slice, [S]."""
+        counts = [len(chosen) for chosen in self.chosen]
+        return np.repeat(np.array([len(grid.axes) for grid in self.axes], np.int64), counts)
+
+    def flipped(self) -> Candidates:
+        """The same slices where successes count as failures."""
+        return replace(self, cells=self.cells.flipped(), sums=self.sums.flipped())
+
+    def totals(self, *values: Floats) -> tuple[Floats, ...]:
+        """The sums of values of the cells, [C] each, over each slice, [S] each."""
+        parts: list[list[Floats]] = [[] for _ in values]
+        every = grids(self.cells, self.levels)
+        for grid, chosen in zip(every, self.chosen, strict=True):
+            if len(chosen):
+                for part, value in zip(parts, values, strict=True):
+                    part.append(grid.sums(value)[chosen])
+        return tuple(np.concatenate(part) if part else np.zeros(0) for part in parts)
 
 
 def candidates(
-    cells: Cells, summing: Summing, *, max_level: int = 3, min_support: int | None = None
+    cells: Cells, summing: Summing, *, levels: Sequence[int] = (1, 2, 3), support: float
 ) -> Candidates:
     """Find the slices to test.
 
-    A slice needs max(30, 0.5 % of all) rows and five expected failures, whatever it has observed:
-    leaving slices out by what they observed would make chance findings of the rest. Of several slices
-    with the very same rows, as where one version always runs on one backend, the one with the
-    fewest predicates is kept, and of those the first by feature.
+    A slice needs enough rows and five expected failures, whatever it has observed: leaving slices out
+    by what they observed would make chance findings of the rest. Of several slices with the very
+    same rows, as where one version always runs on one backend, the one with the fewest predicates is
+    kept, and of those the first by feature.
 
     Args:
         cells: The rows.
         summing: Adds them up.
-        max_level: Most predicates of a slice.
-        min_support: Fewest rows, instead of the usual.
+        levels: Numbers of predicates of a slice.
+        support: Fewest rows.
     """
-    everything = summing.all
-    rows, n = float(everything.rows[0]), float(everything.n[0])
-    if not rows or not n:
-        return Candidates(predicates=(), sums=Sums.joined([]))
-    support = max(MIN_ROWS, MIN_ROWS_SHARE * rows) if min_support is None else min_support
-    rate = float(everything.k[0]) / n
-    differing = [n for n, feature in enumerate(cells.features) if len(feature.values) > 1]
-    marks = np.random.default_rng(_SEED).random(len(cells.rows)) * (cells.rows > 0)
-    seen: set[tuple[float, int]] = set()
-    predicates: list[Predicates] = []
-    sums: list[Sums] = []
-    for level in range(1, max_level + 1):
-        for places in combinations(differing, level):
-            group = _Groups(cells, places)
-            counts = totals(group.of_cell, cells.rows, group.count)
-            is_tested = (counts >= support) & (counts * rate >= MIN_EXPECTED_FAILURES)
-            is_tested &= counts < rows
-            chosen = np.flatnonzero(is_tested)
-            if not chosen.size:
-                continue
-            mark = totals(group.of_cell, marks, group.count)
-            fresh = list(_fresh(chosen, counts, mark, seen))
-            if fresh:
-                predicates += [group.predicates(index) for index in fresh]
-                sums.append(summing.by(group.of_cell, group.count).take(fresh))
-    return Candidates(predicates=tuple(predicates), sums=Sums.joined(sums))
+    rows, n = float(summing.all.rows[0]), float(summing.all.n[0])
+    rate = float(summing.all.k[0]) / n if n else 0.0
+    marks = _marks(cells)
+    places, counts, sums_of_marks, without_cells = [], [], [], []
+    for grid in grids(cells, levels):
+        count = grid.sums(cells.rows)
+        is_tested = (count >= support) & (count * rate >= MIN_EXPECTED_FAILURES) & (count < rows)
+        chosen = np.flatnonzero(is_tested)
+        places.append(chosen)
+        counts.append(count[chosen])
+        sums_of_marks.append(grid.sums(marks)[chosen] if len(chosen) else np.zeros(0))
+        without_cells.append(Grid(grid.axes, np.zeros(0, dtype=np.int64)))
+    fresh = _fresh(np.concatenate(sums_of_marks or [np.zeros(0)]))
+    ends = np.cumsum([len(part) for part in places])
+    chosen_of = [part[fresh[end - len(part) : end]] for part, end in zip(places, ends, strict=True)]
+    found = Candidates(
+        cells=cells,
+        levels=tuple(levels),
+        chosen=tuple(chosen_of),
+        axes=tuple(without_cells),
+        sums=Sums.joined([]),
+    )
+    return replace(found, sums=_sums(found, summing))
 
 
-def _fresh(
-    chosen: npt.NDArray[np.intp], counts: Floats, marks: Floats, seen: set[tuple[float, int]]
-) -> Iterator[int]:
-    """Those whose rows are not those of a slice seen before.
-
-    Each cell has a random mark; two slices with as many rows and the same sum of marks have the same
-    cells. Sums differ in their last digits by the order of their parts, which rounding takes away.
-    """
-    for index in chosen:
-        rounded = round(float(marks[index]) * 1e6)
-        keys = [(float(counts[index]), rounded + step) for step in (-1, 0, 1)]
-        if any(key in seen for key in keys):
-            continue
-        seen.add(keys[1])
-        yield int(index)
+def support_of(rows: float, min_support: int | None) -> float:
+    """The fewest rows of a slice: 30, or 0.5 % of all, unless it is given."""
+    return max(MIN_ROWS, MIN_ROWS_SHARE * rows) if min_support is None else min_support
 
 
-class _Groups:
-    """The cells by their values of some features."""
+def _marks(cells: Cells) -> Floats:
+    """Random whole numbers, one a cell: two slices with the same sum of them have the same rows."""
+    bits = _EXACT_BITS - max(1, len(cells.rows)).bit_length()
+    marks = np.random.default_rng(_SEED).integers(1, 2**bits, len(cells.rows))
+    return marks.astype(np.float64) * (cells.rows > 0)
 
-    def __init__(self, cells: Cells, places: tuple[int, ...]) -> None:
-        self._places = places
-        self._sizes = [len(cells.features[place].values) for place in places]
-        keys = np.zeros(len(cells.rows), dtype=np.int64)
-        for place, size in zip(places, self._sizes, strict=True):
-            keys = keys * size + cells.codes[:, place]
-        self.count = int(np.prod(self._sizes))
-        self._keys: Codes | None = None
-        if self.count > _DENSE * len(keys):
-            self._keys, inverse = np.unique(keys, return_inverse=True)
-            keys, self.count = inverse.astype(np.int64), len(self._keys)
-        self.of_cell = keys
 
-    def predicates(self, index: int) -> Predicates:
-        """What the cells of a group have in common."""
-        key = index if self._keys is None else int(self._keys[index])
-        codes = []
-        for size in reversed(self._sizes):
-            key, code = divmod(key, size)
-            codes.append(code)
-        return tuple(zip(self._places, reversed(codes), strict=True))
+def _fresh(marks: Floats) -> npt.NDArray[np.bool_]:
+    """Those whose rows are not those of a slice before them."""
+    _, first = np.unique(marks, return_index=True)
+    fresh = np.zeros(len(marks), dtype=np.bool_)
+    fresh[first] = True
+    return fresh
+
+
+def _sums(found: Candidates, summing: Summing) -> Sums:
+    cells = found.cells
+    if cells.clusters is None and not cells.is_weighted:
+        return Sums.of_rows(*found.totals(cells.rows, cells.failed))
+    every = grids(cells, found.levels)
+    return Sums.joined(
+        [
+            _sums_of_grid(grid, chosen, summing)
+            for grid, chosen in zip(every, found.chosen, strict=True)
+            if len(chosen)
+        ]
+    )
+
+
+def _sums_of_grid(grid: Grid, chosen: Places, summing: Summing) -> Sums:
+    """Collect the chosen slices' sums: slices that share cells are added up one set after another."""
+    parts: list[tuple[Places, Sums]] = []
+    for slices, count in grid.layers():
+        here = np.intersect1d(chosen, slices)
+        if len(here):
+            parts.append((here, summing.by(slices, count + 1).take(here)))
+    everywhere = np.concatenate([here for here, _ in parts])
+    return Sums.joined([sums for _, sums in parts]).take(np.argsort(everywhere))

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import ibis
 import ibis.expr.types as ir
@@ -20,8 +20,17 @@ Floats = npt.NDArray[np.float64]
 Codes = npt.NDArray[np.int64]
 Mask = npt.NDArray[np.bool_]
 
-Predicates = tuple[tuple[int, int], ...]
-"""The place of a feature and the index of a value of it, for each predicate of a slice."""
+
+class Term(NamedTuple):
+    """One predicate of a slice: a feature's place and the codes of its first and last value."""
+
+    place: int
+    low: int
+    high: int
+
+
+Predicates = tuple[Term, ...]
+"""What the rows of a slice have in common, by place."""
 
 
 def totals(groups: Codes, values: Floats, count: int) -> Floats:
@@ -70,9 +79,19 @@ class Cells:
     def where(self, predicates: Predicates) -> Mask:
         """The cells of a slice, [C]."""
         mask = np.ones(len(self.rows), dtype=np.bool_)
-        for place, code in predicates:
-            mask &= self.codes[:, place] == code
+        for place, low, high in predicates:
+            codes = self.codes[:, place]
+            mask &= codes == low if low == high else (codes >= low) & (codes <= high)
         return mask
+
+    def flipped(self) -> Cells:
+        """The cells where successes count as failures."""
+        return replace(
+            self,
+            failed=self.rows - self.failed,
+            failed_weight=self.weight - self.failed_weight,
+            failed_squares=self.weight_squares - self.failed_squares,
+        )
 
     def number(self, value: float) -> float:
         """A count as it is told: whole, unless it is a sum of weights."""

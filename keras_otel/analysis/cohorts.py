@@ -8,7 +8,6 @@ from typing import Final
 import numpy as np
 
 from keras_otel import semconv as names
-from keras_otel.analysis.bins import CONFIDENCE_BINS, DURATION_BINS
 from keras_otel.analysis.cells import Cells, totals
 from keras_otel.analysis.comparison import Variances
 from keras_otel.analysis.features import MISSING, OTHER
@@ -16,7 +15,6 @@ from keras_otel.analysis.intervals import wilson
 from keras_otel.analysis.result import Cohort, VersionCell
 from keras_otel.analysis.sums import Summing
 
-_BINS: Final = {names.CONFIDENCE_BIN: CONFIDENCE_BINS, names.DURATION_BIN: DURATION_BINS}
 _PLOTTED: Final = (names.PREDICTION_CLASS, names.CONFIDENCE_BIN, names.DURATION_BIN)
 
 
@@ -38,12 +36,12 @@ def _cohorts(cells: Cells, place: int) -> Iterator[Cohort]:
     effective, _ = Variances(sums, summing.all).effective_rows(rates, rest)
     lower, upper = wilson(rates, effective)
     there = [code for code in range(len(feature.values)) if sums.n[code] > 0]
-    order = {value: index for index, value in enumerate(_BINS.get(feature.name, ()))}
+    ordered = len(feature.bounds)
 
     def key(code: int) -> tuple[bool, int, float, str]:
         value = feature.values[code]
         is_rest = value in (MISSING, OTHER)
-        return is_rest, order.get(value, len(order)), -float(sums.n[code]), value
+        return is_rest, min(code, ordered), -float(sums.n[code]), value
 
     for code in sorted(there, key=key):
         yield Cohort(

@@ -7,7 +7,7 @@ from typing import Final
 
 import numpy as np
 
-from keras_otel.analysis.cells import Floats, Mask
+from keras_otel.analysis.cells import Floats
 from keras_otel.analysis.intervals import Z, risk_ratio_interval, wilson
 from keras_otel.analysis.significance import hypergeometric_tail, upper_tail
 from keras_otel.analysis.sums import Sums
@@ -32,8 +32,10 @@ class Comparison:
         ratio_ci: Its log-Wald interval.
         excess: Failures beyond those expected at the rate outside.
         excess_lower: By the lower end of the risk difference, at least 0.
+        excess_upper: By the upper end of it; below 0 where fewer failed than elsewhere.
         share: Excess failures as a share of all.
         p: One-sided; NaN where there are too few clusters.
+        inflation: Variance of the difference, divided by that of independent rows.
     """
 
     rate: Floats
@@ -45,14 +47,10 @@ class Comparison:
     ratio_ci: tuple[Floats, Floats]
     excess: Floats
     excess_lower: Floats
+    excess_upper: Floats
     share: Floats
     p: Floats
-
-    @property
-    def is_large(self) -> Mask:
-        """Where the difference is large enough to matter."""
-        is_large: Mask = self.ratio >= MIN_RISK_RATIO
-        return is_large
+    inflation: Floats
 
 
 def compared(slices: Sums, everything: Sums, *, is_exact: bool) -> Comparison:
@@ -91,9 +89,24 @@ def compared(slices: Sums, everything: Sums, *, is_exact: bool) -> Comparison:
         ),
         excess=excess,
         excess_lower=n * np.maximum(lower, 0.0),
+        excess_upper=n * (difference + spread),
         share=excess / total_k if total_k else np.zeros_like(excess),
         p=p,
+        inflation=_inflation(slices, everything, variances, is_exact=is_exact),
     )
+
+
+def _inflation(slices: Sums, everything: Sums, variances: Variances, *, is_exact: bool) -> Floats:
+    if is_exact:
+        return np.ones(len(slices))
+    n, total_n = slices.n, everything.n[0]
+    pooled = everything.k[0] / total_n if total_n else 0.0
+    # As many rows as there are, each with the mean weight.
+    rows = total_n / everything.rows[0] if everything.rows[0] else 1.0
+    with np.errstate(divide="ignore", invalid="ignore"):
+        independent = pooled * (1 - pooled) * (1 / n + 1 / (total_n - n)) * rows
+        inflation = variances.of_difference(pooled, pooled) / independent
+    return np.where(np.isfinite(inflation) & (slices.clusters >= MIN_CLUSTERS), inflation, np.nan)
 
 
 def _score_test(slices: Sums, variances: Variances, difference: Floats, pooled: float) -> Floats:

@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from keras_otel.analysis.cells import Cells, Mask, Predicates, totals
+from keras_otel.analysis.result import Adjustment
 
 _NOTABLE: Final = math.log(1.1)
 
@@ -20,12 +21,15 @@ class Confounding:
     """What holding other attributes fixed does to a slice's risk ratio.
 
     Attributes:
-        by: The attributes that change it by more than a tenth.
-        reversed_by: Those of them that turn it round.
+        adjustments: By the attributes that change it by more than a tenth, the largest change first.
     """
 
-    by: tuple[str, ...]
-    reversed_by: tuple[str, ...]
+    adjustments: tuple[Adjustment, ...]
+
+    @property
+    def by(self) -> tuple[str, ...]:
+        """The attributes."""
+        return tuple(adjusted.attribute for adjusted in self.adjustments)
 
 
 def mantel_haenszel_risk_ratio(
@@ -62,31 +66,37 @@ def mantel_haenszel_risk_ratio(
 
 
 def confounding(
-    cells: Cells, predicates: Predicates, stratifiers: Sequence[str], ratio: float
+    cells: Cells, predicates: Predicates, always: Sequence[str], ratio: float
 ) -> Confounding:
-    """Compare a slice's risk ratio with that adjusted for each stratifier that is no part of it.
+    """Compare a slice's risk ratio with that adjusted for each feature that is no part of it.
+
+    Every feature is looked at; reported are those named in `always`, and of the others the one that
+    changes the ratio most.
 
     Args:
         cells: All rows.
         predicates: The slice.
-        stratifiers: Names of features.
+        always: Names of features.
         ratio: The slice's risk ratio.
     """
     inside = cells.where(predicates)
-    by, reversed_by = [], []
-    taken = {place for place, _ in predicates}
-    for name in stratifiers:
-        stratifier = cells.index(name)
-        if stratifier is None or stratifier in taken:
+    taken = {term.place for term in predicates}
+    changes: list[tuple[float, Adjustment]] = []
+    for place, feature in enumerate(cells.features):
+        if place in taken or len(feature.values) < 2:
             continue
-        adjusted = _adjusted(cells, inside, stratifier)
+        adjusted = _adjusted(cells, inside, place)
         if not (0 < adjusted < math.inf and 0 < ratio < math.inf):
             continue
-        if abs(math.log(adjusted) - math.log(ratio)) > _NOTABLE:
-            by.append(name)
-            if (adjusted - 1) * (ratio - 1) < 0:
-                reversed_by.append(name)
-    return Confounding(by=tuple(by), reversed_by=tuple(reversed_by))
+        change = abs(math.log(adjusted) - math.log(ratio))
+        if change > _NOTABLE:
+            reverses = (adjusted - 1) * (ratio - 1) < 0
+            found = Adjustment(attribute=feature.name, risk_ratio=adjusted, reverses=reverses)
+            changes.append((change, found))
+    changes.sort(key=lambda each: -each[0])
+    others = [adjusted.attribute for _, adjusted in changes if adjusted.attribute not in always]
+    shown = {*always, *others[:1]}
+    return Confounding(adjustments=tuple(found for _, found in changes if found.attribute in shown))
 
 
 def _adjusted(cells: Cells, inside: Mask, place: int) -> float:

@@ -1,25 +1,34 @@
-"""What rows are sliced by: columns of text with a few dozen values each."""
+"""What rows are sliced by: columns of text, or of numbers in bins, with a few dozen values each."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
 import ibis
 import ibis.expr.types as ir
 
+from keras_otel import semconv as names
+from keras_otel.analysis.bins import CONFIDENCE_BINS, CONFIDENCE_BOUNDS, DURATION_BINS
+from keras_otel.analysis.bins import DURATION_BOUNDS as _DURATION_BOUNDS
+from keras_otel.analysis.numbers import Bounds, bins_of, intervals_of, numbers_of
+
 MISSING: Final = "__missing__"
 OTHER: Final = "__other__"
 MAX_VALUES: Final = 50
-MAX_FEATURES: Final = 12
 
 _TAKEN: Final = frozenset(
     {"trace_id", "model", "eval", "failed", "error", "explanation", "count", "weight", "cluster"}
 )
 
-_IDENTIFIER_SHARE: Final = 0.5
-"""Of the rows that have a value: with more different values than that they name the rows."""
+_ORDERED: Final = {
+    names.CONFIDENCE_BIN: (CONFIDENCE_BINS, CONFIDENCE_BOUNDS),
+    names.DURATION_BIN: (DURATION_BINS, _DURATION_BOUNDS),
+}
+
+_NAMED: Final = 3
+"""Values that a sentence names before it counts."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,21 +39,59 @@ class Feature:
         name: Of the column.
         values: Those that it takes, `MISSING` and `OTHER` among them: in order of their text, or where
             they are ordered by what they mean, in that order, with `MISSING` and `OTHER` last.
-        bounds: Lower and upper end of each value that is a range, None where open; empty where
-            values have no order.
+        bounds: Lower and upper end of each value that has a place in an order, None where open; empty
+            where values have no order.
+        is_binned: Whether values are ranges of the column's numbers.
+        has_own_texts: Whether the column writes its ranges in a way that does not say which end is in.
     """
 
     name: str
     values: tuple[str, ...]
-    bounds: tuple[tuple[float | None, float | None], ...] = ()
+    bounds: tuple[Bounds, ...] = ()
+    is_binned: bool = False
+    has_own_texts: bool = False
 
     def of(self, table: ir.Table) -> ir.Value:
         """Each row's value: the column's own, `MISSING` where it has none, else `OTHER`."""
-        text = ibis.coalesce(table[column_of(self.name)].cast("string"), MISSING)
+        column = table[column_of(self.name)]
+        text = ibis.coalesce(column.cast("string"), MISSING)
+        if self.is_binned:
+            number = numbers_of(column)
+            branches = [
+                (number < upper, value)
+                for value, (_, upper) in zip(self.values, self.bounds, strict=False)
+                if upper is not None
+            ]
+            last = self.values[len(self.bounds) - 1]
+            return ibis.cases((number.isnull() | number.isnan(), MISSING), *branches, else_=last)
         if OTHER not in self.values:
             return text
         kept = [value for value in self.values if value != OTHER]
         return ibis.cases((text.isin(kept), text), else_=OTHER)
+
+    def interval(self, low: int, high: int) -> str:
+        """Name the range from one of the ordered values to another, inclusive, such as `[0,0.9)`."""
+        first, last = self.values[low], self.values[high]
+        if first.startswith(("[", "(")) and last.endswith((")", "]")):
+            return f"{first.partition(',')[0]},{last.partition(',')[2]}"
+        ends = self.ends(low, high)
+        return f"{first} to {last}" if ends == (None, None) else interval(*ends)
+
+    def ends(self, low: int, high: int) -> Bounds:
+        """The numbers between which a range lies, None where it is open or they are not known."""
+        last = len(self.bounds) - 1
+        if high > last or self.has_own_texts:
+            return None, None
+        return (
+            None if low == 0 else self.bounds[low][0],
+            None if high == last else self.bounds[high][1],
+        )
+
+
+def interval(lower: float | None, upper: float | None) -> str:
+    """Write a range, its lower end inclusive: `[0,0.9)`, `[3,inf)`, `(-inf,3)`."""
+    low = "(-inf" if lower is None else f"[{lower:.12g}"
+    return f"{low},{'inf' if upper is None else f'{upper:.12g}'})"
 
 
 def column_of(name: str) -> str:
@@ -54,60 +101,118 @@ def column_of(name: str) -> str:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Features:
-    """What can be sliced by, and what was left out and why, a sentence each."""
+    """What can be sliced by, and what was left out or put together, a sentence each."""
 
     features: tuple[Feature, ...]
-    left_out: tuple[str, ...]
+    notes: dict[str, str]
 
 
-def features_of(table: ir.Table, names: Sequence[str], asked: Sequence[str]) -> Features:
+def features_of(
+    table: ir.Table, columns: Sequence[str], asked: Sequence[str], support: float
+) -> Features:
     """Choose the features of a table.
 
-    A column whose values name the rows cannot be sliced by. Of a column with more than 50 values the
-    rarest are put together. Where there are too many columns, those with one value go first.
+    Numbers with more than a few values are cut into ranges. Of a text column with more than 50 values, the
+    most frequent that enough rows have are kept and the others put together; where enough rows have
+    none of them, its values name the rows, and it cannot be sliced by.
 
     Args:
         table: The rows.
-        names: Its columns that may be features, the most important first.
-        asked: Those that the user asked for: they go before the others.
+        columns: Its columns that may be features, the most important first.
+        asked: Those that the user asked for.
+        support: Fewest rows of a slice.
     """
-    left_out: list[str] = []
+    notes: dict[str, str] = {}
     found = []
-    for name in sorted(dict.fromkeys(names), key=lambda name: name not in asked):
-        feature = _feature(table, name, is_asked=name in asked, left_out=left_out)
+    for name in dict.fromkeys(columns):
+
+        def note(text: str, name: str = name) -> None:
+            notes[name] = text
+
+        feature = _feature(table, name, support, is_asked=name in asked, note=note)
         if feature is not None:
             found.append(feature)
-    found.sort(key=lambda feature: len(feature.values) < 2)
-    left_out += [
-        f"{feature.name} is not sliced by: {MAX_FEATURES} features are the most"
-        for feature in found[MAX_FEATURES:]
-    ]
-    chosen = {feature.name: feature for feature in found[:MAX_FEATURES]}
-    return Features(
-        features=tuple(chosen[name] for name in dict.fromkeys(names) if name in chosen),
-        left_out=tuple(left_out),
-    )
+    return Features(features=tuple(found), notes=notes)
 
 
-def _feature(table: ir.Table, name: str, *, is_asked: bool, left_out: list[str]) -> Feature | None:
-    column = table.select(value=table[column_of(name)].cast("string"))
-    counts = column.group_by("value").aggregate(n=column.count())
-    common = counts.order_by(counts.n.desc(), counts["value"]).limit(MAX_VALUES + 1)
-    rows = _rows(common)
-    values = [row["value"] for row in rows]
+def _feature(
+    table: ir.Table, name: str, support: float, *, is_asked: bool, note: Callable[[str], None]
+) -> Feature | None:
+    column = table[column_of(name)]
+    if name in _ORDERED:
+        return _with_known_bins(table, name)
+    counts = table.select(value=column.cast("string")).group_by("value")
+    counted = counts.aggregate(n=lambda each: each.count())
+    common = _rows(counted.order_by(counted.n.desc(), counted["value"]).limit(MAX_VALUES + 1))
+    values = [row["value"] for row in common]
+    has_missing = _is_missing(values, counted)
+    bins = bins_of(table, column, [value for value in values if value is not None], _edges(name))
+    if bins is not None:
+        rest = (MISSING,) if has_missing or bins.has_nan else ()
+        return Feature(
+            name=name,
+            values=(*bins.values, *rest),
+            bounds=bins.bounds,
+            is_binned=bins.is_binned,
+        )
     if len(values) <= MAX_VALUES:
-        texts = sorted(MISSING if value is None else value for value in values)
-        return Feature(name=name, values=tuple(texts)) if texts else None
-    told = column.filter(column["value"].notnull())
-    (found,) = _rows(told.aggregate(n=told.count(), distinct=told["value"].nunique()))
-    if found["distinct"] > _IDENTIFIER_SHARE * found["n"]:
+        return _with_these_values(name, values)
+    kept = [row for row in common[: MAX_VALUES - 1] if row["n"] >= support]
+    (total,) = _rows(counted.aggregate(distinct=counted.count(), n=counted.n.sum()))
+    if not any(row["value"] is not None for row in kept):
         if is_asked:
-            left_out.append(
-                f"{name} is not sliced by: it has {found['distinct']:,} values in {found['n']:,} rows"
+            note(
+                f"{name} is not sliced by: it has {total['distinct']:,} values in {total['n']:,} rows"
             )
         return None
-    kept = [MISSING if value is None else value for value in values[: MAX_VALUES - 1]]
-    return Feature(name=name, values=tuple(sorted([*kept, OTHER])))
+    texts = [MISSING if row["value"] is None else row["value"] for row in kept]
+    rarer = [value for value in values if value is not None and value not in texts]
+    others = total["distinct"] - len(texts)
+    shown = ", ".join(rarer[:_NAMED]) + (" and others" if others > _NAMED else "")
+    note(f"{others:,} rarer values of {name} are put together as {OTHER}: {shown}")
+    return Feature(name=name, values=(*sorted(texts), OTHER))
+
+
+def _with_these_values(name: str, values: Sequence[str | None]) -> Feature | None:
+    rest = (MISSING,) if None in values else ()
+    texts = [value for value in values if value is not None]
+    ranges = intervals_of(texts)
+    if ranges is not None:
+        return Feature(
+            name=name,
+            values=(*ranges.values, *rest),
+            bounds=ranges.bounds,
+            has_own_texts=not all(text.startswith(("[", "(")) for text in texts),
+        )
+    return Feature(name=name, values=tuple(sorted([*texts, *rest]))) if values else None
+
+
+def _edges(name: str) -> Sequence[float]:
+    """Where a column of confidences is cut: everywhere alike, so that counts add up."""
+    return names.CONFIDENCE_EDGES if "confidence" in name.lower() else ()
+
+
+def _is_missing(common: Sequence[str | None], counted: ir.Table) -> bool:
+    if None in common:
+        return True
+    if len(common) <= MAX_VALUES:
+        return False
+    return bool(_rows(counted.filter(counted["value"].isnull()).limit(1)))
+
+
+def _with_known_bins(table: ir.Table, name: str) -> Feature | None:
+    values, bounds = _ORDERED[name]
+    column = table.select(value=table[column_of(name)].cast("string")).distinct()
+    there = {row["value"] for row in _rows(column)}
+    here = [place for place, value in enumerate(values) if value in there]
+    odd = sorted(value for value in there if value is not None and value not in values)
+    if odd or not there:  # ready rows may have bins of their own
+        return _with_these_values(name, list(there))
+    return Feature(
+        name=name,
+        values=(*(values[place] for place in here), *((MISSING,) if None in there else ())),
+        bounds=tuple(bounds[place] for place in here),
+    )
 
 
 def _rows(table: ir.Table) -> list[dict[str, Any]]:

@@ -11,6 +11,7 @@ import ibis
 import ibis.expr.types as ir
 import pyarrow as pa
 
+from keras_otel.analysis.family import Settings
 from keras_otel.analysis.features import column_of
 from keras_otel.analysis.materialise import materialised
 from keras_otel.analysis.ready_columns import (
@@ -23,7 +24,7 @@ from keras_otel.analysis.ready_columns import (
 )
 from keras_otel.analysis.result import SliceResult
 from keras_otel.analysis.significance import Correction
-from keras_otel.analysis.slicing import Settings, slice_rows
+from keras_otel.analysis.slicing import slice_rows
 from keras_otel.analysis.tables import Rows, nearest_first
 from keras_otel.errors import SourceError
 

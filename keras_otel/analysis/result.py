@@ -110,6 +110,9 @@ class Slice:
         adjustments: What holding each of these fixed gives, the largest change first.
         explained_by: Findings that leave nothing of this slice unexplained; empty for a finding.
         examples: Some failed rows.
+        adjusted_risk_ratio: Of a finding: its failures, divided by those expected of its rows by all other
+            findings.
+        adjusted_p: Of a finding: of its failures, the other findings given.
     """
 
     predicates: tuple[Predicate, ...]
@@ -134,6 +137,8 @@ class Slice:
     adjustments: tuple[Adjustment, ...] = ()
     explained_by: tuple[tuple[Predicate, ...], ...] = ()
     examples: tuple[Example, ...] = ()
+    adjusted_risk_ratio: float | None = None
+    adjusted_p: float | None = None
 
     @property
     def is_finding(self) -> bool:

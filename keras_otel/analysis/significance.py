@@ -13,6 +13,7 @@ from keras_otel.analysis.intervals import Floats
 Correction = Literal["bh", "by"]
 
 _NEGLIGIBLE: Final = 1e-17
+_SMALLEST: Final = 1e-12
 _SERIES_FROM: Final = 16  # below, log-gamma is exact enough, and the series is not
 _HALF_LOG_2PI: Final = 0.5 * math.log(2 * math.pi)
 
@@ -123,6 +124,39 @@ def _deviance(x: Floats, mean: Floats) -> Floats:
         power = power * square
         series = series + power / (2 * order + 1)
     return np.where(near, series, plain)
+
+
+def matched_binomial_tail(
+    failed: npt.ArrayLike, expected: npt.ArrayLike, variance: npt.ArrayLike
+) -> tuple[Floats, Floats]:
+    """P(X >= failed) of the binomial distribution with this mean and variance, and its evidence.
+
+    A sum of failures with different probabilities, and a draw without replacement, have a variance
+    below their mean; the binomial with both moments has nearly their skewness too, which the normal
+    distribution lacks where few failures are expected.
+
+    Args:
+        failed: Failures observed.
+        expected: Mean, greater than 0.
+        variance: At most the mean.
+
+    Returns:
+        The tail, and the log of the likelihood ratio of the observed against the expected: 0 where
+        no more failed than expected.
+    """
+    from scipy.special import betainc, xlogy
+
+    k, mean, spread = (
+        np.asarray(a, dtype=np.float64) for a in np.broadcast_arrays(failed, expected, variance)
+    )
+    mean = np.maximum(mean, _SMALLEST)
+    share = np.clip(1 - spread / mean, _SMALLEST, 1 - _SMALLEST)
+    n = np.maximum(mean / share, k)
+    is_more = (k > mean) & (spread > _SMALLEST * mean)
+    tail = np.where(is_more, betainc(np.maximum(k, _SMALLEST), n - k + 1, share), 1.0)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        evidence = xlogy(k, k / mean) + xlogy(n - k, (n - k) / np.maximum(n - mean, _SMALLEST))
+    return np.where(k > 0, tail, 1.0), np.where(is_more, evidence, 0.0)
 
 
 def upper_tail(z: npt.ArrayLike, degrees: npt.ArrayLike) -> Floats:

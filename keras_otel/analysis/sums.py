@@ -6,7 +6,7 @@ cluster holds. Without clusters each row is its own, and the same sums are those
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Any, Self
 
 import numpy as np
@@ -33,8 +33,6 @@ class Sums:
         k_all: [S], sum of k_i N_i.
         n_fails: [S], sum of n_i K_i.
         k_fails: [S], sum of k_i K_i.
-        errors: [S], rows whose evaluator failed.
-        traces: [S], rows, evaluated or not.
     """
 
     rows: Floats
@@ -50,8 +48,19 @@ class Sums:
     k_all: Floats
     n_fails: Floats
     k_fails: Floats
-    errors: Floats
-    traces: Floats
+
+    def flipped(self) -> Self:
+        """The sums where successes count as failures."""
+        return replace(
+            self,
+            failed=self.rows - self.failed,
+            k=self.n - self.k,
+            nk=self.nn - self.nk,
+            kk=self.nn - 2 * self.nk + self.kk,
+            k_all=self.n_all - self.k_all,
+            n_fails=self.n_all - self.n_fails,
+            k_fails=self.n_all - self.n_fails - self.k_all + self.k_fails,
+        )
 
     def take(self, chosen: npt.ArrayLike) -> Self:
         """The sums of some of the slices."""
@@ -59,6 +68,13 @@ class Sums:
 
     def __len__(self) -> int:
         return len(self.rows)
+
+    @classmethod
+    def of_rows(cls, rows: Floats, failed: Floats) -> Sums:
+        """Those of rows that count once and stand for themselves, [S]."""
+        both = dict.fromkeys(("nk", "kk", "k_all", "n_fails", "k_fails"), failed)
+        alone = dict.fromkeys(("squares", "clusters", "nn", "n_all"), rows)
+        return Sums(rows=rows, failed=failed, n=rows, k=failed, **alone, **both)
 
     @classmethod
     def joined(cls, parts: list[Sums]) -> Sums:
@@ -108,8 +124,6 @@ class Summing:
             "rows": total(cells.rows),
             "failed": total(cells.failed),
             "squares": squares,
-            "errors": total(cells.errors),
-            "traces": total(cells.traces),
         }
         if not cells.is_weighted:
             counted["n"], counted["k"] = counted["rows"], counted["failed"]

@@ -17,8 +17,8 @@ from keras_otel.cli.times import point_in_time
 from keras_otel.errors import KerasOtelError, OptionError
 
 if TYPE_CHECKING:
+    from keras_otel.analysis.family import Settings
     from keras_otel.analysis.result import SliceResult
-    from keras_otel.analysis.slicing import Settings
     from keras_otel.analysis.sources.intake import Window
 
 _SUFFIXES: Final = {
@@ -131,7 +131,7 @@ def _joined_result(parsed: argparse.Namespace) -> SliceResult:
 
 
 def _settings(parsed: argparse.Namespace) -> Settings:
-    from keras_otel.analysis.slicing import Settings
+    from keras_otel.analysis.family import Settings
 
     return Settings(
         by=tuple(parsed.by),

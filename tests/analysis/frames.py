@@ -49,6 +49,6 @@ def cells_of(
             preserve_index=False,
         ),
     )
-    chosen = features_of(table, features, features).features
+    chosen = features_of(table, features, features, support=30).features
     ((_, _, cells),) = cells_by_family(table, chosen, is_clustered=clustered, is_weighted=weighted)
     return cells

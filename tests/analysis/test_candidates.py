@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from keras_otel.analysis.candidates import candidates
+from keras_otel.analysis.candidates import candidates, support_of
 from keras_otel.analysis.features import Feature
 from keras_otel.analysis.sums import Summing
 from tests.analysis.frames import cells_of, frame
@@ -56,17 +56,19 @@ def test_every_slice(seed, rows, values, level, support):
     data["f3"] = "twin of " + data["f0"]  # the same rows by another name
     names = [f"f{n}" for n in range(4)]
     cells = cells_of(data, names)
-    found = candidates(cells, Summing(cells), max_level=level, min_support=support)
-    told = {
-        tuple(named(cells.features[place], code) for place, code in predicates): (n, k)
-        for predicates, n, k in zip(
-            found.predicates, found.sums.rows, found.sums.failed, strict=True
+    fewest = support_of(rows, support)
+    levels = range(1, level + 1)
+    found = candidates(cells, Summing(cells), levels=levels, support=fewest)
+    tested = {
+        tuple(named(cells.features[term.place], term.low) for term in found.predicates(index)): (
+            n,
+            k,
         )
+        for index, (n, k) in enumerate(zip(found.sums.rows, found.sums.failed, strict=True))
     }
 
-    assert told == counted(
-        data, names, level, max(30, 0.005 * rows) if support is None else support
-    )
+    assert tested == counted(data, names, level, fewest)
+    assert found.level().tolist() == [len(found.predicates(n)) for n in range(len(found))]
 
 
 def test_observed_failures_do_not_matter():
@@ -74,7 +76,7 @@ def test_observed_failures_do_not_matter():
     data = frame(600, seed=0)
     data["failed"] &= data["f0"] != "v1"
     cells = cells_of(data, ["f0", "f1"])
-    found = candidates(cells, Summing(cells))
+    found = candidates(cells, Summing(cells), support=30)
 
     assert 0.0 in found.sums.failed
 
@@ -84,24 +86,24 @@ def test_too_little(rows):
     """Of a few rows nothing is tested."""
     cells = cells_of(frame(rows, seed=0), ["f0", "f1"])
 
-    assert len(candidates(cells, Summing(cells))) == 0
+    assert len(candidates(cells, Summing(cells), support=30)) == 0
 
 
 def test_many_values():
-    """Combinations of features with many values are counted sparsely and found all the same."""
+    """Combinations of features with many values are found all the same."""
     rng = np.random.default_rng(0)
     data = frame(6000, seed=0)
     for name in ("f0", "f1", "f2"):
         data[name] = np.char.add("v", rng.choice(50, len(data), p=_zipf(50)).astype(str))
     cells = cells_of(data, ["f0", "f1", "f2"])
-    found = candidates(cells, Summing(cells))
-    for predicates, n in zip(found.predicates, found.sums.rows, strict=True):
+    found = candidates(cells, Summing(cells), support=30)
+    for index, n in enumerate(found.sums.rows):
         inside = np.ones(len(data), bool)
-        for place, code in predicates:
-            name, value = named(cells.features[place], code)
+        for term in found.predicates(index):
+            name, value = named(cells.features[term.place], term.low)
             inside &= (data[name] == value).to_numpy()
         assert inside.sum() == n
-    assert max(map(len, found.predicates)) == 3
+    assert found.level().max() == 3
 
 
 def _zipf(count: int) -> np.ndarray:

@@ -61,17 +61,21 @@ def test_a_reversal_is_said_in_words():
         by=["gender"],
         adjust_for=("department",),
         max_level=1,
+        list_all=True,
     )
     (family,) = result.evals
     (women,) = [s for s in family.slices if s.predicates[0].value == "women"]
 
     assert women.significant
+    assert not women.is_finding
     assert women.confounded_by == ("department",)
     assert women.risk_ratio > 1.2
+    assert women.adjustments[0].risk_ratio < 1
+    assert {p.attribute for by in women.explained_by for p in by} == {"department"}
     (warning,) = result.warnings
     assert warning == (
         "Simpson's paradox: gender = women fails more often than the rest in rejected behind rows, "
-        "but less often once department is held fixed"
+        "but less often once department is held fixed: it is not a finding"
     )
 
 

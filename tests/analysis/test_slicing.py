@@ -108,7 +108,11 @@ def test_ranking_and_all():
     lowers = [found.excess_failures_lower for found in few]
     assert lowers == sorted(lowers, reverse=True)
     assert listed[: len(few)] == few
-    assert not any(found.significant for found in listed[len(few) :])
+    assert all(found.is_finding for found in few)
+    assert not any(found.is_finding for found in listed[len(few) :])
+    others = [found.significant for found in listed[len(few) :]]
+    assert others == sorted(others, reverse=True)
+    assert all(bool(found.explained_by) == found.significant for found in listed[len(few) :])
     assert len(listed) > len(few)
 
 
@@ -197,10 +201,15 @@ def test_identifiers_and_many_values():
     (family,) = result.evals
     cities = [cohort.value for cohort in family.cohorts if cohort.by == "city"]
 
-    assert len(cities) == 50
+    counts = data["city"].value_counts()
+    assert set(cities) == {*counts.index[counts >= 30], "__other__"}
     assert cities[-1] == "__other__"
     assert sum(cohort.n for cohort in family.cohorts if cohort.by == "city") == 4000
-    assert result.warnings == ("user is not sliced by: it has 4,000 values in 4,000 rows",)
+    user, city = result.warnings
+    assert user == "user is not sliced by: it has 4,000 values in 4,000 rows"
+    assert city.startswith(
+        f"{(counts < 30).sum()} rarer values of city are put together as __other__: "
+    )
 
 
 def test_missing_values():

@@ -1,0 +1,118 @@
+"""With many features: each is tried alone, and those that differ most go on to combinations."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import ibis.expr.types as ir
+import numpy as np
+
+from keras_otel.analysis.candidates import candidates, support_of
+from keras_otel.analysis.cells import Cells, Floats, cells_by_family
+from keras_otel.analysis.comparison import compared
+from keras_otel.analysis.features import Feature
+from keras_otel.analysis.sums import Summing
+
+MAX_FEATURES: Final = 12
+_NAMED: Final = 8
+
+Family = tuple[str, str]
+"""Evaluation name and model."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Screened:
+    """The features that go on, and what became of the others.
+
+    Attributes:
+        features: At most 12.
+        p: Of the slices of one predicate of all other features, by family: they were tested too.
+        note: A sentence on the others; None where there are none.
+    """
+
+    features: tuple[Feature, ...]
+    p: Mapping[Family, Floats]
+    note: str | None = None
+
+    def p_of(self, family: Family) -> Floats:
+        """The p values of a family's slices that go no further."""
+        return self.p.get(family, np.zeros(0))
+
+
+def screened(
+    table: ir.Table,
+    features: Sequence[Feature],
+    asked: Sequence[str],
+    *,
+    is_clustered: bool,
+    is_weighted: bool,
+    min_support: int | None,
+) -> Screened:
+    """Choose the features to combine: those asked for, then those with the smallest p value alone.
+
+    Each feature's p value is corrected for its number of slices.
+
+    Args:
+        table: The rows.
+        features: All that may be.
+        asked: Names of those that the user asked for; they go first.
+        is_clustered: As in `cells_by_family`.
+        is_weighted: As there.
+        min_support: Fewest rows of a slice, instead of the usual.
+    """
+    differing = [feature for feature in features if len(feature.values) > 1]
+    constant = [feature for feature in features if feature not in differing]
+    if len(differing) <= MAX_FEATURES:
+        # Those with one value say what it is; there is room for some.
+        shown = {feature.name for feature in (*differing, *constant)[:MAX_FEATURES]} | set(asked)
+        return Screened(features=tuple(each for each in features if each.name in shown), p={})
+    alone: dict[str, dict[Family, Floats]] = {}
+    for feature in differing:
+        families = cells_by_family(
+            table, [feature], is_clustered=is_clustered, is_weighted=is_weighted
+        )
+        alone[feature.name] = {
+            (eval_name, model): _p_alone(cells, min_support) for eval_name, model, cells in families
+        }
+
+    def smallest(feature: Feature) -> tuple[bool, float]:
+        tested = [p for p in alone[feature.name].values() if p.size]
+        corrected = [float(np.min(p)) * p.size for p in tested]
+        return feature.name not in asked, min(corrected, default=float("inf"))
+
+    ranked = sorted(differing, key=smallest)
+    kept = {feature.name for feature in ranked[:MAX_FEATURES]}
+    left = [feature.name for feature in ranked[MAX_FEATURES:]]
+    return Screened(
+        features=tuple(feature for feature in differing if feature.name in kept),
+        p=dict(_joined(alone, left)),
+        note=(
+            f"each of {len(differing)} attributes was tested alone, and the {MAX_FEATURES} that differ most "
+            f"go on to combinations; not combined: {_listed(left)}"
+        ),
+    )
+
+
+def _p_alone(cells: Cells, min_support: int | None) -> Floats:
+    summing = Summing(cells)
+    support = support_of(float(summing.all.rows[0]), min_support)
+    found = candidates(cells, summing, levels=(1,), support=support)
+    is_exact = cells.clusters is None and not cells.is_weighted
+    p = compared(found.sums, summing.all, is_exact=is_exact).p
+    return p[np.isfinite(p)]
+
+
+def _joined(
+    alone: Mapping[str, Mapping[Family, Floats]], left: Sequence[str]
+) -> Iterator[tuple[Family, Floats]]:
+    families = {family for name in left for family in alone[name]}
+    for family in families:
+        parts = [alone[name][family] for name in left if family in alone[name]]
+        yield family, np.concatenate(parts)
+
+
+def _listed(names: Sequence[str]) -> str:
+    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
+    return ", ".join(names[:_NAMED]) + more
