@@ -104,8 +104,15 @@ LAYERS = (
     ),
     ("analysis.sources.columns", "analysis.sources.evaluations"),
     ("analysis.sources.intake",),
-    ("analysis.sources.otlp", "analysis.sources.jaeger", "analysis.sources.rows"),
+    (
+        "analysis.sources.otlp",
+        "analysis.sources.otlp_values",
+        "analysis.sources.jaeger",
+        "analysis.sources.rows",
+        "analysis.sources.unreadable",
+    ),
     ("analysis.sources.documents", "analysis.sources.files"),
+    ("analysis.sources.json_text",),
     ("analysis.sources.lines", "analysis.sources.csv_file", "analysis.sources.parquet_file"),
     (
         "analysis.sources.evaluation_tables",

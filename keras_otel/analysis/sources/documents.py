@@ -3,46 +3,60 @@
 from __future__ import annotations
 
 import json
-import re
-from collections.abc import Iterator
+from collections.abc import Mapping
 from typing import Any, Final
 
-from keras_otel.analysis.sources import jaeger, otlp, rows
+from keras_otel.analysis.sources import jaeger, otlp, rows, unreadable
 from keras_otel.analysis.sources.intake import Intake
+from keras_otel.analysis.sources.telemetry import WRONG_SHAPE
 
-_FORMATS: Final = (otlp.read_document, jaeger.read_document, rows.read_document)
-
-_LIST = re.compile(r'\s*(?:\{\s*"data"\s*:\s*)?\[\s*')
-_COMMA = re.compile(r"\s*,?\s*")
+_FORMATS: Final = (
+    otlp.read_document,
+    jaeger.read_document,
+    unreadable.refuse_document,
+    rows.read_document,
+)
+# Where collectors of logs put the line that a program printed.
+_MESSAGES: Final = ("log", "message", "MESSAGE", "line", "msg", "body", "textPayload")
 
 
 def read_document(document: Any, source: str, intake: Intake) -> bool:
     """Take what one JSON value holds; False where its format is none of those known."""
     try:
-        return any(read(document, source, intake) for read in _FORMATS)
-    except otlp.WRONG_SHAPE:
+        return _read(document, source, intake)
+    except WRONG_SHAPE:
         intake.problem(source, "an object has the right keys and the wrong shape below them")
         return True
 
 
-def read_cut(text: str, source: str, intake: Intake) -> bool:
-    """Take the whole elements of a list whose end is missing; False where there is none."""
-    taken = False
-    for element in _elements(text):
-        is_trace = isinstance(element, dict) and "spans" in element
-        taken |= read_document({"data": [element]} if is_trace else element, source, intake)
-    return taken
+def _read(document: Any, source: str, intake: Intake) -> bool:
+    if isinstance(document, list):
+        return _read_list(document, source, intake)
+    if not isinstance(document, dict):
+        return False
+    if any(read(document, source, intake) for read in _FORMATS):
+        return True
+    stored = document.get("_source")
+    if isinstance(stored, dict):
+        return read_document(stored, source, intake)
+    hits = document.get("hits")
+    if isinstance(hits, dict) and isinstance(hits.get("hits"), list):
+        return _read_list(hits["hits"], source, intake)
+    return _read_message(document, source, intake)
 
 
-def _elements(text: str) -> Iterator[Any]:
-    start = _LIST.match(text)
-    position = start.end() if start else len(text)
-    decoder = json.JSONDecoder()
-    while position < len(text):
-        try:
-            element, position = decoder.raw_decode(text, position)
-        except ValueError:
-            return
-        yield element
-        gap = _COMMA.match(text, position)
-        position = gap.end() if gap else position
+def _read_list(documents: list[Any], source: str, intake: Intake) -> bool:
+    known = sum(read_document(each, source, intake) for each in documents)
+    if known:
+        for _ in range(len(documents) - known):
+            intake.problem(source, "an element of a list is of no format that is known")
+    return bool(known) or not documents
+
+
+def _read_message(document: Mapping[str, Any], source: str, intake: Intake) -> bool:
+    """Take the JSON inside a log line that a collector of logs has put into an object."""
+    for key in _MESSAGES:
+        line = document.get(key)
+        if isinstance(line, str) and line.lstrip().startswith("{"):
+            return read_document(json.loads(line), source, intake)
+    return False

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final, Literal
@@ -17,6 +18,9 @@ _PARQUET: Final = b"PAR1"
 _SNIFFED: Final = 64 * 1024
 _CHUNK: Final = 4 * 1024 * 1024
 _CRUMB: Final = 256
+_PADDING: Final = b"\xef\xbb\xbf\0 \t\r\n"
+_OPENING: Final = (b"{", b"[")
+_REQUEST = re.compile(rb'\{\s*"resource(Spans|Logs|_spans|_logs)"')
 
 
 def files_of(path: Path) -> list[Path]:
@@ -74,18 +78,32 @@ def kind_of(path: Path) -> Kind:
     Raises:
         SourceError: The file cannot be opened.
     """
-    head = _head(path, _SNIFFED)
-    if head.startswith(_PARQUET):
+    if _head(path, len(_PARQUET)) == _PARQUET:
         return "parquet"
-    text = head.removeprefix(b"\xef\xbb\xbf").lstrip()
-    if not text:
+    head = _beginning(path)
+    lines = [line for each in head.splitlines() if (line := each.strip(_PADDING))]
+    if not lines:
         return "empty"
-    if text[:1] in b"{[":
+    count = sum(line.startswith(_OPENING) for line in lines)
+    # The first line, or another, may be an odd one.
+    if lines[0].startswith(_OPENING) or 2 * count >= len(lines) or _REQUEST.search(head):
         return "json"
-    if b"\0" in text:
+    if b"\0" in head:
         return "unknown"
-    first_line = text.splitlines()[0]
-    return "csv" if any(mark in first_line for mark in (b",", b";", b"\t")) else "unknown"
+    if any(mark in lines[0] for mark in (b",", b";", b"\t")):
+        return "csv"
+    return "json" if count else "unknown"
+
+
+def _beginning(path: Path) -> bytes:
+    """The first bytes that are no padding, to beyond the first line unless that is JSON."""
+    head = b""
+    with path.open("rb") as stream:
+        while chunk := stream.read(_SNIFFED):
+            head = head + chunk if head else chunk.lstrip(_PADDING)
+            if head.startswith(_OPENING) or b"\n" in head or len(head) > _CHUNK:
+                break
+    return head
 
 
 def _head(path: Path, size: int) -> bytes:

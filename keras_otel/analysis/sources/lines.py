@@ -9,16 +9,19 @@ from __future__ import annotations
 
 import gc
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Final
 
-from keras_otel.analysis.sources.documents import read_cut, read_document
+from keras_otel.analysis.sources.documents import read_document
 from keras_otel.analysis.sources.intake import Intake, Window
+from keras_otel.analysis.sources.json_text import Wording, read_text
 from keras_otel.analysis.sources.telemetry import Problem
 from keras_otel.errors import SourceError
 
@@ -26,8 +29,22 @@ Progress = Callable[[int], None]
 """Called with the number of bytes that were read since the last call."""
 
 _REPORT_BYTES: Final = 16 * 1024 * 1024
-_CUT: Final = "the last line is cut off; the lines before it were read"
+_LINE: Final = Wording(one="a line", damage="a line is no JSON")
+_LAST_LINE: Final = Wording(
+    one="a line", damage="the last line is cut off; the lines before it were read"
+)
+_DOCUMENT: Final = Wording(
+    one="a document", damage="the document is cut off or broken; what is whole was read"
+)
 _WHOLE_LIMIT: Final = 2 * 1024**3
+_FIRST_LINES: Final = 50
+_LONGEST_PARSED: Final = 64 * 1024
+_OPENING: Final = (b"{", b"[")
+_CONTINUED: Final = (b"{", b"[", b",", b":")
+_PADDING: Final = "\0\ufeff \t\r\n"
+# Ends what `docker compose logs` and others put before a program's own line.
+_REQUEST = re.compile(r'\{\s*"resource')
+_BRACKETS = re.compile(r"\[?\]?,?")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,35 +66,41 @@ class Range:
     is_last: bool = True
 
 
-def is_one_document(path: Path) -> bool:
-    """True if the first line is no JSON value by itself: a list, or indented JSON."""
+def goes_over_lines(path: Path) -> bool:
+    """True if a value of the file goes over lines: indented JSON, or a list with its elements on lines.
+
+    One whole value among the first lines says that each line is one, and that the others are broken.
+    """
+    is_continued = False
     with path.open("rb") as stream:
-        line = stream.readline()
-        while line and not line.strip():
-            line = stream.readline()
-        if line.lstrip()[:1] == b"[":
-            return True
-        try:
-            json.loads(line)
-        except ValueError:
-            # The first of many lines may just be broken.
-            return not stream.readline().lstrip().startswith(b"{")
-    return False
+        for line in islice(stream, _FIRST_LINES):
+            value = line.lstrip(b"\xef\xbb\xbf\0").rstrip()
+            if not value.startswith(_OPENING):
+                continue
+            if value.endswith(_CONTINUED):
+                is_continued = True
+            elif len(value) > _LONGEST_PARSED or _is_value(value):
+                return False
+    return is_continued
+
+
+def _is_value(line: bytes) -> bool:
+    """True for a value that is not empty, and for several on one line."""
+    try:
+        return bool(json.loads(line))
+    except json.JSONDecodeError as error:
+        return error.msg == "Extra data"
+    except (ValueError, RecursionError):
+        return False
 
 
 def read_whole(path: Path, source: str, intake: Intake) -> None:
-    """Take a file that is one JSON document, also one whose end is missing."""
+    """Take a file whose values go over lines, also one whose end is missing."""
     if path.stat().st_size > _WHOLE_LIMIT:
-        intake.problem(source, "one JSON document of more than 2 GiB; write JSON lines")
+        intake.problem(source, "JSON over several lines of more than 2 GiB; write JSON lines")
         return
     text = path.read_bytes().decode("utf-8-sig", errors="replace")
-    try:
-        is_known = read_document(json.loads(text), source, intake)
-    except ValueError:
-        is_known = read_cut(text, source, intake)
-        intake.problem(source, "the document is cut off or broken; what is whole was read")
-    if not is_known:
-        intake.problem(source, "no format of traces or evaluations that is known")
+    read_text(text, source, intake, _DOCUMENT)
 
 
 def read_range(part: Range, intake: Intake, progress: Progress) -> None:
@@ -93,12 +116,28 @@ def read_range(part: Range, intake: Intake, progress: Progress) -> None:
         try:
             document = json.loads(line)
         except (ValueError, RecursionError):
-            is_cut = part.is_last and not line.endswith(b"\n")
-            intake.problem(part.source, _CUT if is_cut else "a line is no JSON")
+            _read_odd_line(line, part, intake)
             continue
         if not read_document(document, part.source, intake):
             intake.problem(part.source, "a line is of no format that is known")
     progress(unreported)
+
+
+def _read_odd_line(line: bytes, part: Range, intake: Intake) -> None:
+    """Take what there is in a line that is not one JSON value."""
+    try:
+        text = line.decode()
+    except UnicodeDecodeError:
+        text = line.decode(errors="replace")
+        intake.problem(part.source, "a line is not UTF-8; what is not was replaced")
+    text = text.strip(_PADDING)
+    if _BRACKETS.fullmatch(text):
+        return  # of a list with its elements on lines, or the padding of a file that was cut short
+    request = _REQUEST.search(text)
+    if request:
+        text = text[request.start() :]
+    is_cut = part.is_last and not line.endswith(b"\n")
+    read_text(text, part.source, intake, _LAST_LINE if is_cut else _LINE)
 
 
 def _lines(part: Range) -> Iterator[bytes]:

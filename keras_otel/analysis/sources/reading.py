@@ -21,7 +21,7 @@ from keras_otel.analysis.sources.intake import Intake, Window
 from keras_otel.analysis.sources.jaeger_api import read_jaeger
 from keras_otel.analysis.sources.lines import (
     Range,
-    is_one_document,
+    goes_over_lines,
     read_by_processes,
     read_range,
     read_whole,
@@ -140,7 +140,7 @@ class _Reader:
                 self._problems.append(Problem(source=source, what=what))
             path = plain
         match kind_of(path):
-            case "json" if is_one_document(path):
+            case "json" if goes_over_lines(path):
                 self._read_now(read_whole, path, source)
             case "json":
                 size = path.stat().st_size

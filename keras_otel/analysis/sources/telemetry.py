@@ -9,9 +9,22 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 Attributes = Mapping[str, str]
+
+LATEST_NS: Final = 2**63
+"""Times and durations are below it: columns of them have 64 bits."""
+
+WRONG_SHAPE: Final = (
+    AttributeError,
+    KeyError,
+    OverflowError,
+    RecursionError,
+    TypeError,
+    ValueError,
+)
+"""What a value of a wrong type, size or depth raises when it is read as if it were right."""
 
 
 class Event(NamedTuple):

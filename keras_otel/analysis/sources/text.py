@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import math
 import re
@@ -10,6 +11,9 @@ from typing import Any, Final
 
 _TRACE_ID = re.compile(r"[0-9a-f]{32}")
 _SPAN_ID = re.compile(r"[0-9a-f]{16}")
+# Padded: without it a word of eleven letters could be a span's id.
+_BASE64_TRACE_ID = re.compile(r"[A-Za-z0-9+/_-]{22}==")
+_BASE64_SPAN_ID = re.compile(r"[A-Za-z0-9+/_-]{11}=")
 _NO_TRACE: Final = "0" * 32
 _NO_SPAN: Final = "0" * 16
 
@@ -79,11 +83,14 @@ def number(text: str | None) -> float | None:
 def trace_id(text: Any) -> str | None:
     """A trace id as 32 hex digits, lower case; None for what is none.
 
-    Jaeger cuts leading zeros, MLflow writes `tr-` before it and UUIDs have dashes.
+    Jaeger cuts leading zeros, MLflow writes `tr-` before it, UUIDs have dashes, and protobuf's JSON, as Tempo
+    answers in it, is base64.
     """
     if not isinstance(text, str):
         return None
     if not _TRACE_ID.fullmatch(text):
+        if _BASE64_TRACE_ID.fullmatch(text):
+            text = _hex(text)
         text = text.strip().lower().removeprefix("tr-").removeprefix("0x").replace("-", "")
         text = text.zfill(32) if text else text
         if not _TRACE_ID.fullmatch(text):
@@ -96,8 +103,15 @@ def span_id(text: Any) -> str | None:
     if not isinstance(text, str):
         return None
     if not _SPAN_ID.fullmatch(text):
+        if _BASE64_SPAN_ID.fullmatch(text):
+            text = _hex(text)
         text = text.strip().lower().removeprefix("0x")
         text = text.zfill(16) if text else text
         if not _SPAN_ID.fullmatch(text):
             return None
     return None if text == _NO_SPAN else text
+
+
+def _hex(text: str) -> str:
+    """The hex digits of an id in either alphabet of base64."""
+    return base64.b64decode(text.replace("-", "+").replace("_", "/")).hex()

@@ -97,14 +97,13 @@ def _span(**changes):
 @pytest.mark.parametrize(
     ("changes", "problem"),
     [
-        ({"traceId": "W47/95gDgQPSabYzgT/GDA=="}, "ids are not hex digits"),
-        ({"spanId": ""}, "ids are not hex digits"),
-        ({"traceId": "0" * 32}, "ids are not hex digits"),
+        ({"traceId": "W47/95gDgQPSabYzgT/GD"}, "ids are neither hex digits"),
+        ({"spanId": ""}, "ids are neither hex digits"),
+        ({"traceId": "0" * 32}, "ids are neither hex digits"),
+        ({"traceId": "AAAAAAAAAAAAAAAAAAAAAA=="}, "ids are neither hex digits"),
         ({"startTimeUnixNano": "-1"}, "time is out of range"),
         ({"startTimeUnixNano": str(2**70)}, "time is out of range"),
-        ({"startTimeUnixNano": "soon"}, "not shaped as OTLP"),
-        ({"attributes": "none"}, "not shaped as OTLP"),
-        ({"attributes": [{"key": "k", "value": {"intValue": "many"}}]}, "not shaped as OTLP"),
+        ({"startTimeUnixNano": "soon"}, "time is no number"),
     ],
 )
 def test_spans_that_cannot_be_used(tmp_path, changes, problem):
