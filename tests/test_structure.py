@@ -102,7 +102,8 @@ LAYERS = (
         "analysis.sources.text",
         "analysis.sources.schema",
     ),
-    ("analysis.sources.columns", "analysis.sources.evaluations"),
+    ("analysis.sources.columns", "analysis.sources.evaluations", "analysis.sources.row_values"),
+    ("analysis.sources.row_forms",),
     ("analysis.sources.intake",),
     (
         "analysis.sources.otlp",
@@ -120,6 +121,7 @@ LAYERS = (
         "analysis.sources.jaeger_api",
         "analysis.sources.phoenix",
         "analysis.sources.shares",
+        "analysis.sources.span_owners",
     ),
     ("analysis.sources.clickhouse",),
     ("analysis.sources.reading", "analysis.sources"),

@@ -37,12 +37,13 @@ NOT_A_NUMBER: Final = "score is NaN"
 NO_METRICS: Final = frozenset(
     {"evaluated_at", "evaluator_version", "id", "model", "name", "sample_rate", "type", "version"}
 )
-_HINTS: Final = ("eval.", "evaluations.", "trace.evaluations.", names.EVALUATION_NAME)
+HINTS: Final = ("eval.", "evaluations.", "trace.evaluations.", names.EVALUATION_NAME)
+"""What the attributes of an evaluated span, or of an evaluation's own, start with."""
 
 
 def of_span(span: Span) -> Iterator[Evaluation]:
     """The evaluations on a span: its attributes first, then its events."""
-    if any(key.startswith(_HINTS) for key in span.attributes):
+    if any(key.startswith(HINTS) for key in span.attributes):
         yield from _of_attributes(span)
     for event in span.events:
         yield from of_event(event, span.trace_id, span.span_id)

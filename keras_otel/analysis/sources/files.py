@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -88,7 +89,7 @@ def kind_of(path: Path) -> Kind:
     # The first line, or another, may be an odd one.
     if lines[0].startswith(_OPENING) or 2 * count >= len(lines) or _REQUEST.search(head):
         return "json"
-    if b"\0" in head:
+    if b"\0" in lines[0]:
         return "unknown"
     if any(mark in lines[0] for mark in (b",", b";", b"\t")):
         return "csv"
@@ -103,6 +104,8 @@ def _beginning(path: Path) -> bytes:
             head = head + chunk if head else chunk.lstrip(_PADDING)
             if head.startswith(_OPENING) or b"\n" in head or len(head) > _CHUNK:
                 break
+    if head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        return head.decode("utf-16", "ignore").encode()
     return head
 
 

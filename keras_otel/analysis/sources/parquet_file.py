@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from keras_otel.analysis.sources.intake import Intake
-from keras_otel.analysis.sources.rows import has_trace, plain_columns, read_row
+from keras_otel.analysis.sources.rows import has_trace, read_row
 from keras_otel.analysis.sources.schema import (
     EVALUATIONS,
     LONGEST_EXPLANATION,
@@ -43,7 +43,7 @@ def layout_of(path: Path, source: str) -> Layout:
         return "spans"
     if columns.issuperset(REQUIRED["evaluations"]) and _fits(schema):
         return "evaluations"
-    if has_trace(plain_columns(schema.names)):
+    if has_trace(schema.names):
         return "rows"
     raise SourceError(
         f"{source} has the columns {', '.join(schema.names[:8])}: spans need "

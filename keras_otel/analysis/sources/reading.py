@@ -27,7 +27,9 @@ from keras_otel.analysis.sources.lines import (
     read_whole,
 )
 from keras_otel.analysis.sources.parquet_file import SCHEMAS, layout_of, read_rows, scan
+from keras_otel.analysis.sources.schema import EVALUATIONS
 from keras_otel.analysis.sources.shares import shares_of
+from keras_otel.analysis.sources.span_owners import with_owners, without_trace
 from keras_otel.analysis.sources.telemetry import Problem
 from keras_otel.errors import SourceError
 
@@ -205,7 +207,21 @@ class _Reader:
         for kind, schema in SCHEMAS.items():
             paths = self._paths(kind) or [self._empty(kind, schema)]
             tables[kind] = scan(connection, paths, schema)
-        return self._telemetry(tables["spans"], tables["evaluations"])
+        return self._telemetry(tables["spans"], self._with_traces(connection, **tables))
+
+    def _with_traces(self, connection: Any, spans: ir.Table, evaluations: ir.Table) -> ir.Table:
+        """All evaluations, also those that name a span alone."""
+        alone = without_trace(evaluations)
+        if not alone.count().to_pyarrow().as_py():
+            return evaluations
+        found, unknown = with_owners(alone, spans)
+        if unknown:
+            what = "the span of an evaluation is in no trace that was read, or in several"
+            self._problems.append(Problem(source="evaluations", what=what, count=unknown))
+        path = self._folder / "owned.evaluations.parquet"
+        pq.write_table(found, path)
+        every = scan(connection, self._paths("evaluations"), EVALUATIONS)
+        return every.filter(every.trace_id != "")
 
     def _paths(self, kind: str) -> list[Path]:
         return [*sorted(self._folder.glob(f"*.{kind}.parquet")), *self._parquet[kind]]

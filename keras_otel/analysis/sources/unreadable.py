@@ -50,6 +50,7 @@ _FORMATS: Final = (
         "an X-Ray segment",
         frozenset({"trace_id", "id", "start_time"}),
         frozenset({"end_time", "in_progress", "subsegments"}),
+        frozenset({"feedback_stats"}),  # LangSmith's runs
     ),
     _Format("what the SDK's console exporter prints", frozenset({"context", "parent_id", "kind"})),
     _Format("a trace of Chrome's", frozenset({"traceEvents"})),

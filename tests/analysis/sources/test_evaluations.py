@@ -205,7 +205,7 @@ def test_rows_of_our_own(tmp_path):
 def test_rows_that_cannot_be_used(tmp_path):
     """A wrong trace id and a missing name are counted; a NaN score is an error of the evaluator."""
     path = tmp_path / "evals.csv"
-    path.write_text(f"trace_id,name,score\nnone,a,1\n{TRACE},,1\n{TRACE},b,NaN\n{TRACE},c,1\n")
+    path.write_text(f"trace_id,name,score\nzz,a,1\n{TRACE},,1\n{TRACE},b,NaN\n{TRACE},c,1\n")
 
     found, problems = read(path)
 
