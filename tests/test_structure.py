@@ -157,7 +157,11 @@ LAYERS = (
         "analysis.reports.trace_links",
     ),
     ("analysis.reports.wording",),
-    ("analysis.reports.readings", "analysis.reports.slice_lines"),
+    (
+        "analysis.reports.carried_cells",
+        "analysis.reports.readings",
+        "analysis.reports.slice_lines",
+    ),
     (
         "analysis.reports.contents",
         "analysis.reports.csv_lines",

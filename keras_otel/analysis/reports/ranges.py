@@ -36,20 +36,30 @@ def range_text(value: str, scale: Scale | None = None, *, in_sentence: bool = Fa
             is told: "25 up to 45".
         in_sentence: Whether it follows the attribute's name: "from 25 up to 45".
     """
-    found = _RANGE.fullmatch(value)
-    if found is None:
+    ends = range_ends(value, scale)
+    if ends is None:
         return None
-    opening, lower, upper, closing = found.groups()
-    known = scale or Scale()
-    has_lower, has_upper = float(lower) > known.least, float(upper) < known.most
-    low, high = (known.written(end) if math.isfinite(float(end)) else end for end in (lower, upper))
-    if not has_lower and not has_upper:
+    opening, closing, (low, high) = value[0], value[-1], ends
+    if low is None and high is None:
         return "of any value"
-    if not has_lower:
+    if low is None:
         return f"{'below' if closing == ')' else 'up to'} {high}"
-    if not has_upper:
+    if high is None:
         return f"{'at least' if opening == '[' else 'above'} {low}"
     if scale is not None:
         return f"{low} to {high}"
     prefix = ("from " if opening == "[" else "above ") if in_sentence or opening == "(" else ""
     return f"{prefix}{low} {'up to' if closing == ')' else 'to'} {high}"
+
+
+def range_ends(value: str, scale: Scale | None = None) -> tuple[str | None, str | None] | None:
+    """Both ends of a range as they are written, None for an open one; None for what is no range."""
+    found = _RANGE.fullmatch(value)
+    if found is None:
+        return None
+    known = scale or Scale()
+    lower, upper = found[2], found[3]
+    return (
+        known.written(lower) if float(lower) > known.least else None,
+        known.written(upper) if float(upper) < known.most else None,
+    )

@@ -10,7 +10,7 @@ from typing import Final
 from keras_otel import semconv as names
 from keras_otel.analysis.features import MISSING, OTHER
 from keras_otel.analysis.reports.quantities import duration
-from keras_otel.analysis.reports.ranges import Scale, range_text
+from keras_otel.analysis.reports.ranges import Scale, range_ends, range_text
 
 Quoted = Callable[[str], str]
 """How an output sets off a text that a user chose."""
@@ -71,6 +71,11 @@ def predicate_text(attribute: str, value: str, quoted: Quoted = str) -> str:
     if attribute == names.MODEL_VERSION and _SPEAKS_FOR_ITSELF.fullmatch(value):
         return text
     return f"{word} {text}" if attribute in _NOUNS else f"{word} = {text}"
+
+
+def value_ends(attribute: str, value: str) -> tuple[str | None, str | None] | None:
+    """Both ends of a value that is a range, with their unit; None for another."""
+    return range_ends(value, _SCALES.get(attribute))
 
 
 def visible(text: str) -> str:

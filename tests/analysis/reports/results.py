@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+from functools import cache
+
+import numpy as np
+import pandas as pd
+
 from keras_otel import semconv as names
+from keras_otel.analysis import slice_failures
 from keras_otel.analysis.accounting import Accounting, RowCounts
 from keras_otel.analysis.bins import CONFIDENCE_BINS, DURATION_BINS
 from keras_otel.analysis.intervals import risk_ratio_interval, wilson
@@ -221,7 +227,38 @@ def many_slices(number=30):
     return result(family(counts, found))
 
 
+@cache
+def answers(rows=3000):
+    """Rows of answers: a class that one version fails on, low confidence, names of every kind."""
+    random = np.random.default_rng(7)
+    classes = random.choice(
+        ["refund", HOSTILE, UNICODE, LONG, "a,b&c=d"], rows, p=[0.4, 0.2, 0.2, 0.1, 0.1]
+    )
+    versions = random.choice(["v1", "v2", "v10"], rows, p=[0.5, 0.4, 0.1])
+    confidences = random.choice(CONFIDENCE_BINS, rows)
+    rate = np.where((classes == "refund") & (versions == "v2"), 0.4, 0.08)
+    rate += np.where(np.isin(confidences, CONFIDENCE_BINS[:3]), 0.1, 0)
+    return pd.DataFrame(
+        {
+            "wrong": random.random(rows) < rate,
+            names.PREDICTION_CLASS: classes,
+            names.MODEL_VERSION: versions,
+            names.CONFIDENCE_BIN: confidences,
+            names.DURATION_BIN: random.choice(DURATION_BINS[:5], rows),
+            "tier": random.choice(["pro", "free", None], rows),
+            "letter": random.choice(list("abcdefghijklmnopqrst"), rows),
+        }
+    )
+
+
+@cache
+def sliced():
+    """Sliced from rows, so that the page has their cells."""
+    return slice_failures(answers(), failed="wrong")
+
+
 RESULTS = {
+    "sliced": sliced,
     "normal": normal,
     "no evaluation": result,
     "no row": lambda: result(family({})),

@@ -2,26 +2,11 @@
 
 from __future__ import annotations
 
-import os
-import shutil
-from pathlib import Path
-
 import pytest
 
-from keras_otel.analysis.reports import render_html
+from tests.analysis.reports.conftest import SIZES
 from tests.analysis.reports.results import RESULTS, many_slices, normal
 
-sync_api = pytest.importorskip(
-    "playwright.sync_api", reason="playwright is not installed: pip install keras-otel[dev]"
-)
-CHROMIUM = os.environ.get("CHROMIUM") or next(
-    filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None
-)
-
-pytestmark = pytest.mark.skipif(
-    CHROMIUM is None, reason="no Chromium was found: install one, or name it in CHROMIUM"
-)
-SIZES = {"phone": {"width": 390, "height": 844}, "desktop": {"width": 1280, "height": 900}}
 WIDEST = """() => Math.max(document.documentElement.scrollWidth, document.body.scrollWidth)"""
 OVERFLOWING = """() => [...document.querySelectorAll('body *')]
     .filter((e) => !e.closest('.scroll, svg') && e.getBoundingClientRect().right > innerWidth + 0.5)
@@ -50,44 +35,11 @@ CONTRAST = """() => {
 }"""
 
 
-@pytest.fixture(scope="module")
-def browser():
-    with sync_api.sync_playwright() as playwright:
-        started = playwright.chromium.launch(
-            executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu", "--disable-quic"]
-        )
-        yield started
-        started.close()
-
-
-@pytest.fixture
-def opened(browser, tmp_path):
-    """Open a result's page: (the page, what its console and network said)."""
-    contexts = []
-
-    def open_page(result, size="phone", scheme="light", **context):
-        path = Path(tmp_path, "report.html")
-        path.write_text(render_html(result, "http://localhost:16686/trace/{trace_id}"), "utf-8")
-        contexts.append(browser.new_context(viewport=SIZES[size], color_scheme=scheme, **context))
-        page, said = contexts[-1].new_page(), []
-        page.on("console", lambda message: said.append(message.text))
-        page.on("pageerror", lambda error: said.append(str(error)))
-        page.on("dialog", lambda dialog: (said.append(dialog.message), dialog.dismiss()))
-        page.on(
-            "request", lambda asked: said.append(asked.url) if asked.url != path.as_uri() else 0
-        )
-        page.goto(path.as_uri())
-        return page, said
-
-    yield open_page
-    for context in contexts:
-        context.close()
-
-
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("size", sorted(SIZES))
 @pytest.mark.parametrize(
-    "name", ["normal", "no row", "all failed", "long names", "unicode", "hostile", "many slices"]
+    "name",
+    ["normal", "no row", "all failed", "long names", "unicode", "hostile", "many slices", "sliced"],
 )
 def test_fits_and_is_quiet(opened, name, size, scheme):
     """No console message, no request, no sideways scrolling, no label cut off."""
@@ -99,7 +51,9 @@ def test_fits_and_is_quiet(opened, name, size, scheme):
     assert page.evaluate(CUT_LABELS) == []
 
 
-@pytest.mark.parametrize("name", ["normal", "many slices", "long names", "unicode", "hostile"])
+@pytest.mark.parametrize(
+    "name", ["normal", "many slices", "long names", "unicode", "hostile", "sliced"]
+)
 def test_tables_fit_a_desktop(opened, name):
     """At 1280 pixels no table has to be scrolled sideways."""
     page, _ = opened(RESULTS[name](), "desktop")
