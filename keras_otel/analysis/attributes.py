@@ -12,6 +12,7 @@ from keras_otel.analysis.sources.schema import PROMOTED, UPSTREAM
 
 OWN = "own "
 ANSWER = "answer "
+TRACE = "trace "
 """What a column's name starts with while an attribute is on its way into a row."""
 
 
@@ -50,10 +51,11 @@ def is_upstream(key: str) -> bool:
 
 
 def attribute(row: ir.Table, key: str) -> ir.Value:
-    """An attribute of the inference span, else of the evaluated span, else of a resource, as text."""
+    """An attribute as text: of the inference, else of the evaluated span, else what its trace has."""
     if key in PROMOTED:
         return row[key].cast("string").nullif("")
-    return ibis.coalesce(row[f"{OWN}{key}"], row[f"{ANSWER}{key}"])
+    found = [f"{place}{key}" for place in (OWN, ANSWER, TRACE)]
+    return ibis.coalesce(*(row[column] for column in found if column in row.columns))
 
 
 def in_map(table: ir.Table, column: str, key: str) -> ir.Value:

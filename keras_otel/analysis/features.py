@@ -20,6 +20,7 @@ MAX_VALUES: Final = 50
 
 _TAKEN: Final = frozenset(
     {"trace_id", "model", "eval", "failed", "error", "explanation", "count", "weight", "cluster"}
+    | {"latency_s", "confidence", "left_out", "choices", "tier", "is_answered"}
 )
 
 _ORDERED: Final = {
@@ -96,7 +97,7 @@ def interval(lower: float | None, upper: float | None) -> str:
 
 def column_of(name: str) -> str:
     """The column that holds a feature: its own name, unless every row has a column of that name."""
-    return f"{name} of the row" if name in _TAKEN else name
+    return f"{name} of the row" if name.lower() in _TAKEN else name
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,6 +11,7 @@ import ibis
 import ibis.expr.types as ir
 import pyarrow as pa
 
+from keras_otel.analysis.clusters import AUTO, alike, clustered
 from keras_otel.analysis.family import Settings
 from keras_otel.analysis.features import column_of
 from keras_otel.analysis.materialise import materialised
@@ -25,7 +26,8 @@ from keras_otel.analysis.ready_columns import (
 from keras_otel.analysis.result import SliceResult
 from keras_otel.analysis.significance import Correction
 from keras_otel.analysis.slicing import slice_rows
-from keras_otel.analysis.tables import Rows, nearest_first
+from keras_otel.analysis.tables import Rows
+from keras_otel.analysis.wanted import nearest_first
 from keras_otel.errors import SourceError
 
 MODEL: Final = "rows"
@@ -59,7 +61,8 @@ def slice_failures(  # noqa: PLR0913 - the options of the command line, by the s
         by: Columns to slice by; all others by default.
         weight: The column with a row's sampling weight: 1 divided by the probability that it was kept.
         count: The column that says how many rows a row stands for, as in a table of counts.
-        cluster: The column whose values are not independent of one another within, such as a session.
+        cluster: The column whose values are not independent of one another within, such as a session;
+            `auto` for the first that is called like one and whose values repeat.
         adjust_for: Columns to hold fixed, to see whether that changes a risk ratio.
         min_support: Fewest rows of a slice; 30 or 0.5 % of all rows by default.
         max_level: Most predicates of a slice, 1 to 3.
@@ -73,19 +76,21 @@ def slice_failures(  # noqa: PLR0913 - the options of the command line, by the s
         SourceError: A column is not there, or holds what it cannot.
     """
     table = _table(rows)
+    given = None if cluster == AUTO else cluster
     named = [
         failed,
         *by,
         *adjust_for,
-        *(name for name in (weight, count, cluster) if name is not None),
+        *(name for name in (weight, count, given) if name is not None),
     ]
     for name in named:
         if name not in table.columns:
             there = nearest_first(name, table.columns)
             raise SourceError(f"the rows have no column {name!r}: there is {there}")
-    taken = {failed, weight, count, cluster, TRACE_ID, EXPLANATION}
+    taken = {failed, weight, count, given, TRACE_ID, EXPLANATION}
     others = [name for name in table.columns if name not in taken]
     features = tuple(dict.fromkeys([*(by or others), *adjust_for]))
+    usual = [name for name in alike(table.columns) if name not in {failed, weight, count}]
     has_ids = TRACE_ID in table.columns
     prepared = table.select(
         trace_id=table[TRACE_ID].cast("string") if has_ids else ibis.row_number().cast("string"),
@@ -96,18 +101,30 @@ def slice_failures(  # noqa: PLR0913 - the options of the command line, by the s
         explanation=explanation_column(table),
         count=count_column(table, count),
         weight=weight_column(table, weight),
-        cluster=ibis.null("string") if cluster is None else table[cluster].cast("string"),
-        **{column_of(name): table[name].cast("string") for name in features},
+        cluster=ibis.null("string") if given is None else table[given].cast("string"),
+        **{
+            column_of(name): table[name].cast("string")
+            for name in dict.fromkeys([*features, *usual])
+            if name != TRACE_ID
+        },
     )
-    prepared = prepared.filter(prepared["count"] > 0)
+    prepared = materialised(prepared.filter(prepared["count"] > 0), "rows")
+    columns = {name: name if name == TRACE_ID else column_of(name) for name in usual}
+    prepared, clustering = clustered(prepared, cluster, columns)
+    if not by:
+        features = tuple(name for name in features if name != clustering.name)
     return slice_rows(
         Rows(
-            table=materialised(prepared, "rows"),
+            table=prepared,
             features=features,
             is_weighted=weight is not None,
-            is_clustered=cluster is not None,
+            is_clustered=clustering.name is not None,
             accounting=None,
-            warnings=tuple(count_warnings(table, weight=weight, features=features)),
+            warnings=(
+                *count_warnings(table, weight=weight, features=features),
+                *clustering.warnings,
+            ),
+            asked=tuple(by),
         ),
         Settings(
             by=tuple(by) or features,

@@ -93,7 +93,8 @@ def _add_questions(command: argparse.ArgumentParser) -> None:
         type=_names,
         action="extend",
         default=[],
-        help="attributes to list and to slice by, of the inference, the evaluated span or a resource",
+        help="attributes to list and to slice by, of any span of the trace or a resource (default: those that "
+        "may say something); of --rows, the columns",
     )
     group.add_argument(
         "--fail",
@@ -110,7 +111,8 @@ def _add_statistics(command: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--cluster",
         metavar="ATTR",
-        help="attribute, or column, whose rows depend on one another, such as session.id",
+        help="attribute, or column, whose rows depend on one another, such as session.id; auto for the first "
+        "usual one that repeats",
     )
     group.add_argument(
         "--adjust-for",

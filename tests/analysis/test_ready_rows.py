@@ -130,3 +130,71 @@ def test_reasons(monkeypatch):
     attributes = {p.attribute for s in result.evals[0].slices for p in s.predicates}
     assert attributes
     assert "explanation" not in attributes
+
+
+def sessions(count: int, each: int, spread: float, name: str = "session") -> pd.DataFrame:
+    """Rows of sessions of one size, whose rates differ by so much; no cause."""
+    rng = np.random.default_rng(5)
+    rates = 0.3 + spread * rng.choice([-1.0, 1.0], count)
+    which = np.repeat(np.arange(count), each)
+    return pd.DataFrame(
+        {
+            "class": rng.choice(["a", "b", "c"], count * each),
+            name: np.char.add("s", which.astype(str)),
+            "failed": rng.random(count * each) < rates[which],
+        }
+    )
+
+
+@pytest.mark.parametrize(
+    "name", ["session.id", "Session_ID", "conversation", "user_id", "trace_id"]
+)
+def test_clusters_in_sight(name):
+    """Rows of a session that resemble one another are warned of, with the effect on the variance."""
+    data = sessions(40, 15, 0.25, name)
+
+    (warning,) = slice_failures(data, failed="failed", by=["class"]).warnings
+
+    # ICC of 0.0625 / 0.21 among 15 rows: 1 + 14 * 0.3.
+    assert 3.5 < float(warning.partition("rates vary ")[2].split()[0]) < 7
+    assert warning.endswith(f"give --cluster {name}")
+
+
+@pytest.mark.parametrize(
+    ("data", "options"),
+    [
+        (sessions(600, 1, 0.25), {}),
+        (sessions(100, 6, 0.0), {}),
+        (sessions(6, 100, 0.2), {}),
+        (sessions(40, 15, 0.25), {"cluster": "session"}),
+    ],
+    ids=["unique", "independent", "too few to test by", "given"],
+)
+def test_no_clusters_in_sight(data, options):
+    """Nothing is said where nothing would change."""
+    assert not slice_failures(data, failed="failed", by=["class"], **options).warnings
+
+
+def test_the_first_cluster_that_repeats():
+    """`auto` takes it as if it were named."""
+    data = sessions(40, 15, 0.25).assign(id=range(600))
+
+    asked = {"failed": "failed", "by": ["class"], "list_all": True}
+
+    by_itself = slice_failures(data, cluster="auto", **asked)
+    by_name = slice_failures(data, cluster="session", **asked)
+    none = slice_failures(data.drop(columns="session"), cluster="auto", **asked)
+
+    assert by_itself.warnings == ("rows are clustered by session",)
+    assert [s.p for s in by_itself.evals[0].slices] == [s.p for s in by_name.evals[0].slices]
+    assert "no usual attribute of sessions or users repeats" in none.warnings[0]
+
+
+def test_the_effect_of_weights_and_counts():
+    """The effect is that of the rows written out, and of the weights' residuals."""
+    data = sessions(30, 8, 0.25).assign(times=np.tile([1, 2, 0, 3], 60))
+    by_count = slice_failures(data, failed="failed", by=["class"], count="times")
+    by_row = slice_failures(written_out(data, "times"), failed="failed", by=["class"])
+
+    assert by_count.warnings == by_row.warnings
+    assert len(by_count.warnings) == 1

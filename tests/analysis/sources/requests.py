@@ -104,6 +104,7 @@ class Request:
     stamps: dict[str, Any] = field(default_factory=dict)
     llm_at: int = 10
     llm_more: dict[str, Any] = field(default_factory=dict)
+    root_more: dict[str, Any] = field(default_factory=dict)
     tracestate: dict[str, str] = field(default_factory=dict)
     outcome: dict[str, Any] = field(default_factory=dict)
 
@@ -144,7 +145,7 @@ class _Writer:
             "POST /ask",
             context=_remote(number, request.tracestate) if request.tracestate else None,
             start_time=start,
-            attributes={"http.request.method": "POST"},
+            attributes={"http.request.method": "POST", **request.root_more},
         )
         context = trace.set_span_in_context(root)
         for inference in request.inferences:

@@ -65,10 +65,12 @@ def traces(tmp_path_factory):
 
 
 def _explained(request, number):
-    """The request, its verdicts with a reason of any length."""
+    """The request, its verdicts with a reason of any length, its root with a plan."""
     reason = "größer als " * (number % 80 + 1)
     return replace(
-        request, verdicts=[replace(verdict, explanation=reason) for verdict in request.verdicts]
+        request,
+        verdicts=[replace(verdict, explanation=reason) for verdict in request.verdicts],
+        root_more={"app.plan": "free" if number % 3 else "paid"},
     )
 
 
@@ -285,6 +287,22 @@ def test_clickhouse(clickhouse, expected):
     assert built.accounting == expected[1]
     assert document == expected[2]
     assert largest < len(rows) / 2
+
+
+def test_what_nobody_asked_for(clickhouse, traces, tmp_path):
+    """Attributes of all spans that may say something are found the same in every engine."""
+    jaeger = tmp_path / "jaeger.json"
+    jaeger.write_text(json.dumps(download(traces)))
+    found = []
+    for source in (traces, f"clickhouse://{clickhouse}/otel", jaeger):
+        with open_sources([source]) as telemetry:
+            built = build_rows(telemetry, replace(QUESTION, by=(), cluster="auto"))
+            rows = built.table.to_pyarrow().to_pylist()
+        found.append((sorted(rows, key=_order), built.features, built.is_clustered))
+
+    assert found[0][1:] == ((*FEATURES, "app.plan"), True)
+    assert found[1] == found[0]
+    assert found[2][1:] == found[0][1:]
 
 
 def test_clickhouse_beside_a_file(clickhouse, expected, tmp_path):

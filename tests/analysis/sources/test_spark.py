@@ -36,7 +36,11 @@ FEW = replace(QUESTION, by=(), cluster=None)
 def files(tmp_path):
     """Requests as Parquet, in two files of each table."""
     path = tmp_path / "traces.jsonl"
-    write(path, many(120))
+    requests = [
+        replace(request, root_more={"app.plan": "free" if number % 3 else "paid"})
+        for number, request in enumerate(many(120))
+    ]
+    write(path, requests)
     folder = tmp_path / "parquet"
     folder.mkdir()
     with open_sources([path]) as telemetry:
@@ -74,6 +78,7 @@ def test_the_same_document(files, monkeypatch):
     with pytest.raises(SourceError, match=r"rows failed: \[.*nowhere"), one_line_errors():
         backend.raw_sql("SELECT nowhere")
 
+    assert "app.plan" in built.features
     assert found == document
     assert largest == len(cells) < len(rows)
 
