@@ -1,24 +1,20 @@
-"""Files and folders: which there are, what each of them is, and what is inside compressed ones."""
+"""Files and folders: which there are, and what each of them is."""
 
 from __future__ import annotations
 
 import codecs
 import re
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Final, Literal
 
-import pyarrow as pa
-
+from keras_otel.analysis.sources.frames import is_framed
 from keras_otel.errors import SourceError
 
-Kind = Literal["json", "csv", "parquet", "empty", "unknown"]
+Kind = Literal["json", "csv", "parquet", "protobuf", "empty", "unknown"]
 
-_COMPRESSIONS: Final = {b"\x1f\x8b": "gzip", b"\x28\xb5\x2f\xfd": "zstd"}
 _PARQUET: Final = b"PAR1"
 _SNIFFED: Final = 64 * 1024
-_CHUNK: Final = 4 * 1024 * 1024
-_CRUMB: Final = 256
+_LONGEST_LINE: Final = 4 * 1024 * 1024
 _PADDING: Final = b"\xef\xbb\xbf\0 \t\r\n"
 _OPENING: Final = (b"{", b"[")
 _REQUEST = re.compile(rb'\{\s*"resource(Spans|Logs|_spans|_logs)"')
@@ -44,43 +40,17 @@ def files_of(path: Path) -> list[Path]:
     return [path]
 
 
-def compression_of(path: Path) -> str | None:
-    """`gzip` or `zstd`, by the file's first bytes; None where it is not compressed."""
-    head = _head(path, 4)
-    return next((name for magic, name in _COMPRESSIONS.items() if head.startswith(magic)), None)
-
-
-def decompress(path: Path, compression: str, target: Path) -> bool:
-    """Write what a compressed file holds; False where it is cut off or damaged on the way."""
-    with target.open("wb") as plain:
-        for size in (_CHUNK, _CRUMB):
-            # A read that fails returns nothing, so the way to the damage is gone again in small steps.
-            done = plain.tell()
-            try:
-                for chunk in _chunks(path, compression, done, size):
-                    plain.write(chunk)
-            except OSError:
-                continue
-            return size == _CHUNK
-    return False
-
-
-def _chunks(path: Path, compression: str, done: int, size: int) -> Iterator[bytes]:
-    with pa.OSFile(str(path)) as raw, pa.CompressedInputStream(raw, compression) as stream:
-        while done and (skipped := stream.read(min(done, _CHUNK))):
-            done -= len(skipped)
-        while chunk := stream.read(size):
-            yield chunk
-
-
 def kind_of(path: Path) -> Kind:
     """What a file is, by its first bytes.
 
     Raises:
         SourceError: The file cannot be opened.
     """
-    if _head(path, len(_PARQUET)) == _PARQUET:
+    start = _head(path, _SNIFFED)
+    if start.startswith(_PARQUET):
         return "parquet"
+    if is_framed(path) or _is_request(start, path.stat().st_size):
+        return "protobuf"
     head = _beginning(path)
     lines = [line for each in head.splitlines() if (line := each.strip(_PADDING))]
     if not lines:
@@ -96,13 +66,28 @@ def kind_of(path: Path) -> Kind:
     return "json" if count else "unknown"
 
 
+def _is_request(head: bytes, size: int) -> bool:
+    """True if a file begins as a request in protobuf does: with a message, and in it another one."""
+    if not head.startswith(b"\n"):
+        return False
+    length = shift = 0
+    for position, byte in enumerate(head[1:11], start=2):
+        length |= (byte & 0x7F) << shift
+        shift += 7
+        if byte < 0x80:
+            end = position + length
+            is_followed = end == size or head[end : end + 1] in (b"\n", b"")
+            return head[position : position + 1] in (b"\n", b"\x12") and end <= size and is_followed
+    return False
+
+
 def _beginning(path: Path) -> bytes:
     """The first bytes that are no padding, to beyond the first line unless that is JSON."""
     head = b""
     with path.open("rb") as stream:
         while chunk := stream.read(_SNIFFED):
             head = head + chunk if head else chunk.lstrip(_PADDING)
-            if head.startswith(_OPENING) or b"\n" in head or len(head) > _CHUNK:
+            if head.startswith(_OPENING) or b"\n" in head or len(head) > _LONGEST_LINE:
                 break
     if head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         return head.decode("utf-16", "ignore").encode()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -16,7 +17,7 @@ import pyarrow.parquet as pq
 
 from keras_otel.analysis.sources import clickhouse, engines, phoenix
 from keras_otel.analysis.sources.csv_file import read_csv
-from keras_otel.analysis.sources.files import compression_of, decompress, files_of, kind_of
+from keras_otel.analysis.sources.files import files_of, kind_of
 from keras_otel.analysis.sources.intake import Intake, Window
 from keras_otel.analysis.sources.jaeger_api import read_jaeger
 from keras_otel.analysis.sources.lines import (
@@ -31,11 +32,13 @@ from keras_otel.analysis.sources.schema import EVALUATIONS
 from keras_otel.analysis.sources.shares import shares_of
 from keras_otel.analysis.sources.span_owners import with_owners, without_trace
 from keras_otel.analysis.sources.telemetry import Problem
+from keras_otel.analysis.sources.unpacking import layer_of
 from keras_otel.errors import SourceError
 
 Progress = Callable[[int, int], None]
 """Called with the bytes read so far and the bytes to read."""
 
+_MOST_LAYERS: Final = 4
 _ONE_PROCESS_BYTES: Final = 32 * 1024 * 1024
 
 
@@ -127,6 +130,9 @@ class _Reader:
         for path in files:
             try:
                 self._take_file(path, str(path))
+            except OSError as error:
+                reason = error.strerror or error
+                raise SourceError(f"{path} cannot be read ({reason}): check it") from error
             except SourceError as error:
                 if len(files) == 1:
                     raise
@@ -135,18 +141,17 @@ class _Reader:
                 self._problems.append(Problem(source=str(path), what=text))
 
     def _take_file(self, path: Path, source: str) -> None:
-        if compression := compression_of(path):
-            plain = self._folder / f"plain{self._next_part()}"
-            if not decompress(path, compression, plain):
-                what = f"the {compression} file is cut off or damaged; what is whole was read"
-                self._problems.append(Problem(source=source, what=what))
-            path = plain
+        path = self._unpacked(path, source)
         match kind_of(path):
             case "json" if goes_over_lines(path):
                 self._read_now(read_whole, path, source)
             case "json":
                 size = path.stat().st_size
                 self._ranges.append(Range(path=str(path), source=source, start=0, end=size))
+            case "protobuf":
+                from keras_otel.analysis.sources.protobuf_file import read_protobuf
+
+                self._read_now(read_protobuf, path, source)
             case "csv":
                 self._read_now(read_csv, path, source)
             case "parquet":
@@ -158,6 +163,19 @@ class _Reader:
                     f"{source} is of no known format: OTLP JSON lines, Jaeger JSON, Parquet, CSV "
                     "and JSON lines of evaluations can be read"
                 )
+
+    def _unpacked(self, path: Path, source: str) -> Path:
+        for _ in range(_MOST_LAYERS):
+            unwrap = layer_of(path)
+            if unwrap is None:
+                break
+            plain = self._folder / f"plain{self._next_part()}"
+            lost = Counter(unwrap(path, plain))
+            self._problems += [
+                Problem(source=source, what=what, count=count) for what, count in lost.items()
+            ]
+            path = plain
+        return path
 
     def _take_parquet(self, path: Path, source: str) -> None:
         layout = layout_of(path, source)

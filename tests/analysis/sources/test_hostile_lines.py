@@ -1,7 +1,7 @@
 """Odd values anywhere in a file: each is left out and counted, and all that is good arrives.
 
-What writers get wrong, at every place of a span, a log record and a trace of Jaeger's: collector-contrib#44077 (lines cut
-by a full disk), tempo#5437 (ids), jaeger#1956 (null tags), python/cpython#95778 (integers of many digits).
+Every value of a span, a log record and a trace of Jaeger's is replaced by each of a list of odd ones, and lines are damaged
+by a seeded generator.
 """
 
 from __future__ import annotations
