@@ -50,6 +50,7 @@ def slice_failures(  # noqa: PLR0913 - the options of the command line, by the s
     max_level: int = 3,
     fdr: Correction = "bh",
     list_all: bool = False,
+    better: bool = False,
 ) -> SliceResult:
     """Find the slices in which failures concentrate.
 
@@ -68,6 +69,7 @@ def slice_failures(  # noqa: PLR0913 - the options of the command line, by the s
         max_level: Most predicates of a slice, 1 to 3.
         fdr: `bh` (Benjamini-Hochberg) or `by` (Benjamini-Yekutieli).
         list_all: Whether slices that are not significant are listed too, at most 200 of them.
+        better: Whether slices that fail less often than the rest are reported too.
 
     Returns:
         One family of slices; its records are those of `keras_otel.analysis.result`.
@@ -133,6 +135,7 @@ def slice_failures(  # noqa: PLR0913 - the options of the command line, by the s
             max_level=max_level,
             fdr=fdr,
             list_all=list_all,
+            better=better,
         ),
     )
 

@@ -33,7 +33,7 @@ _EXTRA: Final = ("ibis", "duckdb", "pyarrow", "scipy", "rich", "jinja2", "matplo
 
 
 def run(parsed: argparse.Namespace) -> int:
-    """Slice, write the report, and return 0; 2 where something keeps it from that."""
+    """Slice, write the report, and return 0; 1 for what `--fail-on` names, 2 if something is wrong."""
     try:
         _require_extra()
         kind = _format(parsed)
@@ -44,7 +44,19 @@ def run(parsed: argparse.Namespace) -> int:
     except KerasOtelError as error:
         print(f"keras-otel slice: {error}", file=sys.stderr)
         return 2
-    return 0
+    if parsed.fail_on is None:
+        return 0
+    return _judged(result, parsed.fail_on)
+
+
+def _judged(result: SliceResult, fail_on: str) -> int:
+    """1 where there is a finding that is not to be, and a line that says so: a log shows no report."""
+    findings = sum(found.is_finding for family in result.evals for found in family.slices)
+    if not findings:
+        return 0
+    are = "is 1 finding" if findings == 1 else f"are {findings} findings"
+    print(f"keras-otel slice: there {are} (--fail-on {fail_on})", file=sys.stderr)
+    return 1
 
 
 def _require_extra() -> None:
@@ -93,6 +105,7 @@ def _ready_result(parsed: argparse.Namespace) -> SliceResult:
         max_level=parsed.max_level,
         fdr=parsed.fdr,
         list_all=parsed.all,
+        better=parsed.better,
     )
 
 
@@ -140,6 +153,7 @@ def _settings(parsed: argparse.Namespace) -> Settings:
         max_level=parsed.max_level,
         fdr=parsed.fdr,
         list_all=parsed.all,
+        better=parsed.better,
     )
 
 

@@ -152,6 +152,11 @@ def _add_statistics(command: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--all", action="store_true", help="list slices that are not significant too"
     )
+    group.add_argument(
+        "--better",
+        action="store_true",
+        help="report slices that fail less often than the rest as well",
+    )
 
 
 def _add_output(command: argparse.ArgumentParser) -> None:
@@ -163,6 +168,11 @@ def _add_output(command: argparse.ArgumentParser) -> None:
     )
     group.add_argument(
         "-o", "--output", metavar="FILE", type=Path, help="write there instead of printing"
+    )
+    group.add_argument(
+        "--fail-on",
+        choices=("found",),
+        help="exit with 1 if there is a finding, for CI",
     )
     group.add_argument(
         "--trace-url",

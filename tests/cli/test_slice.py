@@ -325,3 +325,42 @@ def test_a_table_of_counts(sliced, tmp_path):
         for found in document["evals"][0]["slices"]:
             found["example_trace_ids"] = found["examples"] = []
     assert by_count["evals"] == by_row["evals"]
+
+
+def test_fail_on_findings(run, tmp_path):
+    """A finding is exit code 1 only where that is asked for; the report is written all the same."""
+    data = pd.DataFrame({"class": ["a", "b"] * 400, "wrong": [0, 0, 0, 1] * 200})
+    data["even"] = ["x"] * 400 + ["y"] * 400
+    path = tmp_path / "rows.csv"
+    data.to_csv(path, index=False)
+    asked = ("--rows", path, "--failed", "wrong", "--format", "json")
+
+    found = run(*asked, "--by", "class", "--fail-on", "found")
+    nothing = run(*asked, "--by", "nowhere", "--fail-on", "found")
+    quiet = run(*asked, "--by", "class")
+    even = run(*asked, "--by", "even", "--fail-on", "found")
+
+    assert (found[0], quiet[0], even[0], nothing[0]) == (1, 0, 0, 2)
+    assert found[1] == quiet[1]
+    assert found[2] == "keras-otel slice: there is 1 finding (--fail-on found)\n"
+
+
+def test_better(sliced, tmp_path):
+    """Slices that fail less often are told where they are asked for."""
+    path = tmp_path / "rows.csv"
+    rates = {"a": 30, "b": 30, "c": 5}
+    pd.DataFrame(
+        [
+            {"class": name, "wrong": int(n < rate)}
+            for name, rate in rates.items()
+            for n in range(100)
+            for _ in range(5)
+        ]
+    ).to_csv(path, index=False)
+
+    asked = ("--rows", path, "--failed", "wrong", "--by", "class")
+
+    assert sliced(*asked)["evals"][0]["better"] == []
+    assert [said(each) for each in sliced(*asked, "--better")["evals"][0]["better"]] == [
+        [("class", "c")]
+    ]
