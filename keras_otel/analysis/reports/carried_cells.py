@@ -10,7 +10,6 @@ from typing import Any, Final
 import numpy as np
 
 from keras_otel import semconv as names
-from keras_otel.analysis.bins import CONFIDENCE_BINS, DURATION_BINS
 from keras_otel.analysis.cells import Cells, Codes, Floats, totals
 from keras_otel.analysis.features import MISSING, OTHER, Feature
 from keras_otel.analysis.reports import wording
@@ -25,7 +24,7 @@ _FIRST: Final = (
     names.CONFIDENCE_BIN,
     names.DURATION_BIN,
 )
-_RANGES: Final = {names.CONFIDENCE_BIN: CONFIDENCE_BINS, names.DURATION_BIN: DURATION_BINS}
+_SPREADS: Final = (names.CONFIDENCE_BIN, names.DURATION_BIN)
 _PLAIN_BYTES: Final = 7  # of a cell's rows and failures, about
 _WEIGHTED_BYTES: Final = 52
 _DIGITS: Final = 12
@@ -70,7 +69,7 @@ def carried(family: EvalResult, findings: Sequence[Slice], budget: int) -> dict[
         "leftOut": [wording.noun(column.feature.name) for column in columns[fitting:]],
         "class": places.get(names.PREDICTION_CLASS),
         "version": places.get(names.MODEL_VERSION),
-        "spreads": [places[name] for name in _RANGES if name in places],
+        "spreads": [places[name] for name in _SPREADS if name in places],
         "findings": [_selection(each.predicates, columns[:fitting]) for each in findings],
     }
 
@@ -102,8 +101,7 @@ def _columns(cells: Cells, features: Sequence[Feature]) -> Iterator[_Column]:
 def _place(feature: Feature, code: int, rows: float) -> tuple[bool, int, float, str]:
     """Ranges in their order, others by their rows, the rest last."""
     value = feature.values[code]
-    ranges = _RANGES.get(feature.name, ())
-    order = ranges.index(value) if value in ranges else code if feature.bounds else len(ranges)
+    order = code if feature.bounds else 0
     return value in (MISSING, OTHER), order, -rows, value
 
 
@@ -132,6 +130,7 @@ def _described(column: _Column) -> dict[str, Any]:
         "values": list(column.values),
         "labels": [wording.value_text(name, value) for value in column.values],
         "ends": [wording.value_ends(name, value) for value in column.values],
+        "between": wording.range_words(name),
         "phrases": [wording.predicate_text(name, value) for value in column.values],
     }
 

@@ -78,6 +78,11 @@ def value_ends(attribute: str, value: str) -> tuple[str | None, str | None] | No
     return range_ends(value, _SCALES.get(attribute))
 
 
+def range_words(attribute: str) -> tuple[str, str]:
+    """What stands before and between the ends of an attribute's range in a sentence."""
+    return ("", " to ") if attribute in _SCALES else ("from ", " up to ")
+
+
 def visible(text: str) -> str:
     """Text without characters that would move the cursor or turn the line around."""
     return _CONTROL.sub("\N{REPLACEMENT CHARACTER}", text)

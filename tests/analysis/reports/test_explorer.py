@@ -7,6 +7,7 @@ from functools import cache
 from urllib.parse import urlencode
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from keras_otel import semconv as names
@@ -54,7 +55,8 @@ def chosen(cells, selection):
     mask = np.ones(len(cells.rows), dtype=bool)
     for attribute, values in selection.items():
         place = cells.index(attribute)
-        codes = [cells.features[place].values.index(value) for value in values]
+        known = cells.features[place].values  # noqa: PD011 - a feature is no data frame
+        codes = [known.index(value) for value in values]
         mask &= np.isin(cells.codes[:, place], codes)
     return mask
 
@@ -213,8 +215,30 @@ def test_ranges_beside_one_another_are_one(opened):
     for label in ("below 0.5", "0.5 to 0.6", "0.9 to 0.95"):
         button(page, "confidence", label).click()
 
-    status = page.get_by_role("status").first.inner_text()
-    assert status.startswith("A, confidence below 0.6 or 0.9 to 0.95: ")
+    status = page.get_by_role("status").first
+    assert status.inner_text().startswith("A, confidence below 0.6 or 0.9 to 0.95: ")
+
+    button(page, "tier", "pro").click()
+    button(page, "tier", "not set").click()
+    assert " and tier = pro or not set: " in status.inner_text()
+
+
+def test_ranges_of_numbers_exclude_their_end(opened):
+    """Of an attribute that the page knows nothing of, a range reads as in the report."""
+    random = np.random.default_rng(2)
+    frame = pd.DataFrame({"age": random.integers(18, 80, 3000)})
+    rate = np.where((frame.age >= 25) & (frame.age < 45), 0.3, 0.05)
+    result = slice_failures(frame.assign(wrong=random.random(3000) < rate), failed="wrong")
+    found = result.evals[0].slices[0]
+    assert len(found.predicates[0].values) > 1
+
+    page, _ = opened(result, "desktop")
+    card = page.locator("#section-1-finding-1")
+    card.get_by_role("button").click()
+
+    same(numbers(panel(page, "a")), n=found.n, k=found.failed)
+    name = card.locator(".slice-name").inner_text()
+    assert page.get_by_role("status").first.inner_text().startswith(f"A, {name}: ")
 
 
 def test_the_keyboard_and_a_screen_reader(opened):

@@ -95,7 +95,7 @@ class Cells {
 
   // Neighbouring ranges are one: "confidence below 0.9".
   phrase(feature, values) {
-    const { noun, labels, phrases, ends } = this.features[feature];
+    const { noun, labels, phrases, ends, between } = this.features[feature];
     const chosen = [...values].sort((a, b) => a - b);
     if (chosen.length === 1) return phrases[chosen[0]];
     const runs = [];
@@ -104,12 +104,16 @@ class Cells {
       if (run && run[1] === value - 1 && ends[value] && ends[run[0]]) run[1] = value;
       else runs.push([value, value]);
     }
-    return `${noun} ${runs.map(([from, to]) => (from === to ? labels[from] : this.range(ends[from][0], ends[to][1]))).join(" or ")}`;
+    return runs.map(([from, to], place) => {
+      if (from === to) return place ? labels[from] : phrases[from];
+      const range = this.range(ends[from][0], ends[to][1], between);
+      return place ? range : `${noun} ${range}`;
+    }).join(" or ");
   }
 
-  range(lower, upper) {
+  range(lower, upper, [before, middle]) {
     if (lower === null && upper === null) return "of any value";
     if (lower === null) return `below ${upper}`;
-    return upper === null ? `at least ${lower}` : `${lower} to ${upper}`;
+    return upper === null ? `at least ${lower}` : `${before}${lower}${middle}${upper}`;
   }
 }
