@@ -152,7 +152,7 @@ LAYERS = (
     ("analysis.cohorts", "analysis.examples", "analysis.selection", "analysis.unexplained"),
     ("analysis.findings", "analysis.screening"),
     ("analysis.family",),
-    ("analysis.slicing",),
+    ("analysis.slicing", "analysis.changes"),
     ("analysis.ready_columns",),
     ("analysis.ready_rows", "analysis"),
     (
@@ -167,6 +167,7 @@ LAYERS = (
         "analysis.reports.readings",
         "analysis.reports.slice_lines",
     ),
+    ("analysis.reports.change_lines",),
     (
         "analysis.reports.contents",
         "analysis.reports.csv_lines",

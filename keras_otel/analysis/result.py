@@ -8,7 +8,7 @@ from html import escape
 from os import PathLike
 from pathlib import Path
 from pkgutil import resolve_name
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from keras_otel.analysis.accounting import Accounting
 from keras_otel.analysis.cells import Cells
@@ -184,9 +184,43 @@ class EvalResult:
     cells: Cells | None = field(default=None, repr=False, compare=False)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Measured:
+    """The rate of a finding in one of two reports."""
+
+    n: float
+    failed: float
+    rate: float
+    ci: Interval
+
+
+ChangeKind = Literal["new", "grown", "shrunk", "gone"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Change:
+    """A finding that is not what it was in an earlier report.
+
+    Attributes:
+        predicates: As they are now; of one that is gone, as they were.
+        change: `grown` and `shrunk` are about its failure rate.
+        before: In the earlier report; None of a new one.
+        after: None of one that is gone.
+    """
+
+    eval: str
+    model: str
+    predicates: tuple[Predicate, ...]
+    change: ChangeKind
+    before: Measured | None
+    after: Measured | None
+
+
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class SliceResult:
     """What was found in everything that was read; `accounting` is None for ready rows.
+
+    `changes` says what is new, grown, shrunk or gone since an earlier report; None where there is none.
 
     A notebook shows it as the page that `keras-otel slice -o report.html` writes.
     """
@@ -195,6 +229,7 @@ class SliceResult:
     evals: tuple[EvalResult, ...]
     warnings: tuple[str, ...] = ()
     accounting: Accounting | None = None
+    changes: tuple[Change, ...] | None = None
 
     def __repr__(self) -> str:
         findings = sum(found.is_finding for family in self.evals for found in family.slices)

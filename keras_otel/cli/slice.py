@@ -17,6 +17,9 @@ from keras_otel.cli.times import point_in_time
 from keras_otel.errors import KerasOtelError, OptionError
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
+    from keras_otel.analysis.changes import Earlier
     from keras_otel.analysis.family import Settings
     from keras_otel.analysis.result import SliceResult
     from keras_otel.analysis.sources.intake import Window
@@ -39,7 +42,12 @@ def run(parsed: argparse.Namespace) -> int:
         kind = _format(parsed)
         if parsed.output is not None and not parsed.output.resolve().parent.is_dir():
             raise OptionError(f"-o {parsed.output}: there is no such folder")
+        if parsed.fail_on == "new" and parsed.compare_to is None:
+            raise OptionError("--fail-on new needs --compare-to: an earlier report in JSON")
+        earlier = None if parsed.compare_to is None else _earlier(parsed.compare_to)
         result = _result(parsed)
+        if earlier is not None:
+            result = _compared(result, earlier)
         _write(result, kind, parsed)
     except KerasOtelError as error:
         print(f"keras-otel slice: {error}", file=sys.stderr)
@@ -51,10 +59,15 @@ def run(parsed: argparse.Namespace) -> int:
 
 def _judged(result: SliceResult, fail_on: str) -> int:
     """1 where there is a finding that is not to be, and a line that says so: a log shows no report."""
-    findings = sum(found.is_finding for family in result.evals for found in family.slices)
+    if fail_on == "new":
+        findings = sum(change.change in ("new", "grown") for change in result.changes or ())
+        what = "new or grown finding"
+    else:
+        findings = sum(found.is_finding for family in result.evals for found in family.slices)
+        what = "finding"
     if not findings:
         return 0
-    are = "is 1 finding" if findings == 1 else f"are {findings} findings"
+    are = f"is 1 {what}" if findings == 1 else f"are {findings} {what}s"
     print(f"keras-otel slice: there {are} (--fail-on {fail_on})", file=sys.stderr)
     return 1
 
@@ -80,6 +93,19 @@ def _result(parsed: argparse.Namespace) -> SliceResult:
 
     with one_line_errors():
         return _ready_result(parsed) if parsed.rows is not None else _joined_result(parsed)
+
+
+def _earlier(path: Path) -> Earlier:
+    from keras_otel.analysis.changes import read_report
+
+    return read_report(path)
+
+
+def _compared(result: SliceResult, earlier: Earlier) -> SliceResult:
+    from keras_otel.analysis.changes import changes_since, comparison_warnings
+
+    warnings = (*result.warnings, *comparison_warnings(result, earlier))
+    return replace(result, changes=changes_since(result, earlier), warnings=warnings)
 
 
 def _ready_result(parsed: argparse.Namespace) -> SliceResult:

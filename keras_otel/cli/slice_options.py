@@ -170,9 +170,15 @@ def _add_output(command: argparse.ArgumentParser) -> None:
         "-o", "--output", metavar="FILE", type=Path, help="write there instead of printing"
     )
     group.add_argument(
+        "--compare-to",
+        metavar="FILE",
+        type=Path,
+        help="an earlier report in JSON: which findings are new, gone, or have another rate",
+    )
+    group.add_argument(
         "--fail-on",
-        choices=("found",),
-        help="exit with 1 if there is a finding, for CI",
+        choices=("found", "new"),
+        help="exit with 1 if there is a finding, or with --compare-to one that is new or grown, for CI",
     )
     group.add_argument(
         "--trace-url",

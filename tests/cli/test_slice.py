@@ -364,3 +364,43 @@ def test_better(sliced, tmp_path):
     assert [said(each) for each in sliced(*asked, "--better")["evals"][0]["better"]] == [
         [("class", "c")]
     ]
+
+
+def test_since_an_earlier_report(run, tmp_path):
+    """`--compare-to` says what is new, and `--fail-on new` is about that alone."""
+    old, path = tmp_path / "old.json", tmp_path / "rows.csv"
+    asked = ("--rows", path, "--failed", "wrong", "--by", "class", "--format", "json")
+    data = pd.DataFrame(
+        {"class": list("abcd") * 200, "wrong": [int(n % 4 == 0 and n % 3 == 0) for n in range(800)]}
+    )
+    data.to_csv(path, index=False)
+    assert run(*asked, "-o", old)[0] == 0
+
+    same = run(*asked, "--compare-to", old, "--fail-on", "new")
+    data.loc[data["class"] == "b", "wrong"] = 1
+    data.to_csv(path, index=False)
+    worse = run(*asked, "--compare-to", old, "--fail-on", "new")
+
+    assert (same[0], json.loads(same[1])["changes"]) == (0, [])
+    assert worse[0] == 1
+    assert next(said(each) for each in json.loads(worse[1])["changes"]) == [("class", "b")]
+    assert "new or grown finding" in worse[2]
+
+
+@pytest.mark.parametrize(
+    ("options", "why"),
+    [
+        (("--fail-on", "new"), "--fail-on new needs --compare-to"),
+        (("--compare-to", "nowhere.json"), "nowhere.json cannot be read"),
+    ],
+)
+def test_no_earlier_report(run, tmp_path, options, why):
+    """One line says what is missing."""
+    path = tmp_path / "rows.csv"
+    pd.DataFrame({"class": ["a"], "wrong": [0]}).to_csv(path, index=False)
+
+    code, out, error = run("--rows", path, "--failed", "wrong", *options)
+
+    assert (code, out) == (2, "")
+    assert why in error
+    assert error.count("\n") == 1

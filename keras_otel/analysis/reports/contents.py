@@ -8,6 +8,7 @@ from itertools import groupby
 from typing import Final
 
 from keras_otel.analysis.reports import wording
+from keras_otel.analysis.reports.change_lines import ChangeLine, change_lines
 from keras_otel.analysis.reports.quantities import count, percent, percent_range
 from keras_otel.analysis.reports.readings import readings
 from keras_otel.analysis.reports.slice_lines import SliceLine, slice_line
@@ -81,7 +82,11 @@ class Section:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Report:
-    """Everything that a report says."""
+    """Everything that a report says.
+
+    Attributes:
+        changes: Since an earlier report; None where there is none to compare with.
+    """
 
     title: str
     summary: str
@@ -89,6 +94,7 @@ class Report:
     warnings: tuple[str, ...]
     readings: tuple[str, ...]
     sections: tuple[Section, ...]
+    changes: tuple[ChangeLine, ...] | None = None
     method: tuple[str, ...] = METHOD
 
 
@@ -114,6 +120,7 @@ def contents(result: SliceResult, quoted: Quoted = str) -> Report:
         warnings=tuple(wording.visible(warning) for warning in result.warnings),
         readings=tuple(readings(result)),
         sections=tuple(_section(family, quoted) for family in result.evals),
+        changes=None if result.changes is None else tuple(change_lines(result.changes, quoted)),
     )
 
 

@@ -35,6 +35,7 @@ def render_json(result: SliceResult, sources: Sequence[str] = ()) -> str:
         "totals": asdict(result.totals),
         "accounting": None if result.accounting is None else asdict(result.accounting),
         "evals": [_family(family) for family in result.evals],
+        "changes": None if result.changes is None else [asdict(each) for each in result.changes],
         "warnings": list(result.warnings),
     }
     return json.dumps(_plain(document), indent=2, ensure_ascii=False, allow_nan=False) + "\n"

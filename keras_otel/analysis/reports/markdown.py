@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from typing import Final
 from urllib.parse import quote
 
+from keras_otel.analysis.reports.change_lines import CHANGES, NO_CHANGE
 from keras_otel.analysis.reports.contents import BETTER, CohortTable, Section, contents
 from keras_otel.analysis.reports.slice_lines import SliceLine
 from keras_otel.analysis.reports.trace_links import require_template, trace_link
@@ -36,6 +37,9 @@ def render_markdown(result: SliceResult, trace_url: str | None = None) -> str:
     lines += [f"* {line}" for line in report.readings]
     for warning in report.warnings:
         lines += ["", f"> **Warning:** {_prose(warning)}"]
+    if report.changes is not None:
+        told = [f"* **{line.word}**: {line.text}" for line in report.changes]
+        lines += ["", f"### {CHANGES}", "", *(told or [NO_CHANGE])]
     for section in report.sections:
         lines += ["", *_section(section, trace_url)]
     lines += [

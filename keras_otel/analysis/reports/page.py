@@ -13,6 +13,7 @@ from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 
 from keras_otel.analysis.reports.carried_cells import carried
+from keras_otel.analysis.reports.change_lines import CHANGES, NO_CHANGE
 from keras_otel.analysis.reports.contents import BETTER, Section, contents
 from keras_otel.analysis.reports.quantities import percent
 from keras_otel.analysis.reports.slice_lines import SliceLine
@@ -59,6 +60,8 @@ def render_html(result: SliceResult, trace_url: str | None = None) -> str:
         report=report,
         cards=cards,
         better=BETTER,
+        since=CHANGES,
+        no_change=NO_CHANGE,
         link=lambda trace_id: trace_link(trace_id, trace_url),
         at=_at,
         percent=percent,

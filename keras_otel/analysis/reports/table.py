@@ -11,6 +11,7 @@ from rich.style import Style
 from rich.table import Table
 from rich.text import Text
 
+from keras_otel.analysis.reports.change_lines import CHANGES, NO_CHANGE, ChangeLine
 from keras_otel.analysis.reports.contents import BETTER, CohortTable, Section, contents
 from keras_otel.analysis.reports.slice_lines import SliceLine
 from keras_otel.analysis.reports.trace_links import require_template, trace_link
@@ -49,8 +50,19 @@ def render_table(result: SliceResult, console: Console, trace_url: str | None = 
         _print(console, Text(line, style="dim"), indent=2)
     for warning in report.warnings:
         _print(console, Text.assemble(("Warning: ", "bold yellow"), warning))
+    if report.changes is not None:
+        _print_changes(console, report.changes)
     for section in report.sections:
         _print_section(console, section, trace_url)
+
+
+def _print_changes(console: Console, changes: Sequence[ChangeLine]) -> None:
+    console.print()
+    _print(console, Text(CHANGES, style="bold underline"))
+    for line in changes:
+        _print(console, Text.assemble((f"{line.word}: ", "bold"), line.text))
+    if not changes:
+        _print(console, Text(NO_CHANGE))
 
 
 def _print_section(console: Console, section: Section, trace_url: str | None) -> None:
