@@ -26,6 +26,7 @@ from keras_otel.analysis.ready_columns import (
 from keras_otel.analysis.result import SliceResult
 from keras_otel.analysis.significance import Correction
 from keras_otel.analysis.slicing import slice_rows
+from keras_otel.analysis.sources.files import literal
 from keras_otel.analysis.tables import Rows
 from keras_otel.analysis.wanted import nearest_first
 from keras_otel.errors import SourceError
@@ -154,7 +155,7 @@ def read_rows(path: Path) -> ir.Table:
     connection: Any = ibis.duckdb.connect()
     try:
         read = connection.read_parquet if suffix in (".parquet", ".pq") else connection.read_csv
-        table: ir.Table = read(path)
+        table: ir.Table = read(literal(path))
     except (OSError, duckdb.Error) as error:
         first = str(error).strip().partition("\n")[0]
         raise SourceError(f"{path} cannot be read: {first}") from error

@@ -105,13 +105,13 @@ def build_rows(telemetry: Telemetry, question: Question) -> Rows:
     """
     spans = telemetry.spans
     inferences, counted = predictions.deduplicated(predictions.inferences(spans, telemetry.window))
-    evaluations = wanted_evaluations(telemetry.evaluations, question.evals)
+    evaluations = wanted_evaluations(telemetry.evaluations, question.evals, telemetry.unread)
     judged = materialised(verdicts.verdicts(evaluations, question.rules), "verdicts")
     verdicts.require_verdicts(judged)
     keys = keys_of(spans, FEATURES, question.by, question.cluster)
     answered, segments = slim_answers(joined_answers(judged, spans), keys.of_answers)
     usable = _slim(predictions.usable(inferences), keys.of_inferences)
-    models = models_of(usable, segments)
+    models = models_of(usable, segments, telemetry.unread)
     wanted = wanted_models(models, question.models)
     if question.models:
         usable = usable.filter(usable.model.isin(wanted))

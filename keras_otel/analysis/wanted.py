@@ -20,8 +20,8 @@ class Models:
     named: Mapping[str, str]
 
 
-def models_of(usable: ir.Table, segments: Sequence[str]) -> Models:
-    """The models that predicted, or that keys name.
+def models_of(usable: ir.Table, segments: Sequence[str], unread: str) -> Models:
+    """The models that predicted, or that keys name; `unread` begins the line where there is none.
 
     Raises:
         SourceError: There is none.
@@ -36,7 +36,7 @@ def models_of(usable: ir.Table, segments: Sequence[str]) -> Models:
     }
     if not predicted and not named:
         raise SourceError(
-            "no prediction was found: call keras_otel.instrument() in the service, and check that its "
+            f"{unread}no prediction was found: call keras_otel.instrument() in the service, and check that its "
             "spans are in this source and time"
         )
     return Models(predicted=tuple(predicted), named=named)
@@ -53,8 +53,8 @@ def wanted_models(models: Models, wanted: Sequence[str]) -> tuple[str, ...]:
     return tuple(wanted) or tuple(there)
 
 
-def wanted_evaluations(evaluations: ir.Table, wanted: Sequence[str]) -> ir.Table:
-    """Those asked for, or all.
+def wanted_evaluations(evaluations: ir.Table, wanted: Sequence[str], unread: str) -> ir.Table:
+    """Those asked for, or all; `unread` begins the line where there is none.
 
     Raises:
         SourceError: There is none, or none of that name.
@@ -62,7 +62,7 @@ def wanted_evaluations(evaluations: ir.Table, wanted: Sequence[str]) -> ir.Table
     there = values_of(evaluations.name)
     if not there:
         raise SourceError(
-            "no evaluation was found: call keras_otel.record_evaluation(...) in the service, or name a "
+            f"{unread}no evaluation was found: call keras_otel.record_evaluation(...) in the service, or name a "
             "file of them with --evals (CSV, JSON lines or Parquet with trace_id, name, passed)"
         )
     _require_known("evaluation", wanted, there)

@@ -165,7 +165,7 @@ def _joined_result(parsed: argparse.Namespace) -> SliceResult:
     ):
         rows = build_rows(telemetry, question)
         result = slice_rows(rows, _settings(parsed))
-    unread = [f"{problem.source}: {problem.what}" for problem in telemetry.problems]
+    unread = [str(problem) for problem in telemetry.problems]
     return replace(result, warnings=(*unread, *result.warnings))
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import codecs
+import os
 import re
 from pathlib import Path
 from typing import Final, Literal
@@ -12,6 +13,7 @@ from keras_otel.errors import SourceError
 
 Kind = Literal["json", "csv", "parquet", "protobuf", "empty", "unknown"]
 
+_PATTERN = re.compile(r"[*?\[]")
 _PARQUET: Final = b"PAR1"
 _SNIFFED: Final = 64 * 1024
 _LONGEST_LINE: Final = 4 * 1024 * 1024
@@ -24,20 +26,41 @@ def files_of(path: Path) -> list[Path]:
     """The file itself, or all files below a folder but hidden ones, by name.
 
     Raises:
-        SourceError: There is no such file or folder, or nothing in it.
+        SourceError: There is no such file or folder, nothing in it, or it cannot be opened.
     """
-    if path.is_dir():
+    try:
+        if path.is_file():
+            return [path]
+        if not path.is_dir():
+            reason = "is no file and no folder: write what it gives to a file"
+            raise SourceError(
+                f"{path} {reason if path.exists() else 'does not exist: check the path'}"
+            )
+        next(path.iterdir(), None)  # rglob goes round what it may not open
         found = sorted(
             each
             for each in path.rglob("*")
             if each.is_file() and not any(p.startswith(".") for p in each.relative_to(path).parts)
         )
-        if not found:
-            raise SourceError(f"{path} is a folder without files: name one with traces in it")
-        return found
-    if not path.exists():
-        raise SourceError(f"{path} does not exist: check the path")
-    return [path]
+    except OSError as error:
+        raise SourceError(f"{path} cannot be opened ({error.strerror}): check it") from error
+    if not found:
+        raise SourceError(f"{path} is a folder without files: name one with traces in it")
+    return found
+
+
+def literal(path: Path) -> str:
+    """A path as DuckDB reads it, which otherwise takes `*`, `?` and `[` for patterns.
+
+    Raises:
+        SourceError: It has a backslash beside one of them, which cannot be written.
+    """
+    text = str(path)
+    if not _PATTERN.search(text):
+        return text
+    if "\\" in text and os.sep != "\\":
+        raise SourceError(f"{path} has a backslash and one of * ? [ in its name: rename it")
+    return _PATTERN.sub(r"[\g<0>]", text)
 
 
 def kind_of(path: Path) -> Kind:

@@ -10,6 +10,7 @@ import ibis.expr.types as ir
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from keras_otel.analysis.sources.files import literal
 from keras_otel.analysis.sources.intake import Intake
 from keras_otel.analysis.sources.rows import has_trace, read_row
 from keras_otel.analysis.sources.schema import (
@@ -95,7 +96,7 @@ def scan(connection: ibis.backends.BaseBackend, paths: list[Path], schema: pa.Sc
 
 
 def _read(connection: ibis.backends.BaseBackend, group: list[Path]) -> ir.Table:
-    names = [str(path) for path in group]
+    names = [str(path) if connection.name == "pyspark" else literal(path) for path in group]
     return connection.read_parquet(names[0] if len(names) == 1 else names)
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
@@ -31,13 +33,15 @@ from keras_otel.analysis.sources.parquet_file import SCHEMAS, layout_of, read_ro
 from keras_otel.analysis.sources.schema import EVALUATIONS
 from keras_otel.analysis.sources.shares import shares_of
 from keras_otel.analysis.sources.span_owners import with_owners, without_trace
-from keras_otel.analysis.sources.telemetry import Problem
+from keras_otel.analysis.sources.telemetry import Problem, reasons
 from keras_otel.analysis.sources.unpacking import layer_of
 from keras_otel.errors import SourceError
 
 Progress = Callable[[int, int], None]
 """Called with the bytes read so far and the bytes to read."""
 
+_READABLE: Final = "OTLP JSON lines or protobuf, Jaeger JSON, Parquet, CSV and JSON lines of evaluations can be read"
+_PATTERN: Final = frozenset("*?[]{}\\") - {os.sep}
 _MOST_LAYERS: Final = 4
 _ONE_PROCESS_BYTES: Final = 32 * 1024 * 1024
 
@@ -57,6 +61,11 @@ class Telemetry:
     evaluations: ir.Table
     window: Window = field(default_factory=Window)
     problems: tuple[Problem, ...] = ()
+
+    @property
+    def unread(self) -> str:
+        """What could not be read, to begin the line with that says that something was not found."""
+        return reasons(self.problems)
 
 
 @contextmanager
@@ -126,6 +135,8 @@ class _Reader:
             self._take_path(source)
 
     def _take_path(self, source: str) -> None:
+        if not source.strip():
+            raise SourceError("a source has no name: is a variable empty?")
         files = files_of(Path(source))
         for path in files:
             try:
@@ -137,7 +148,7 @@ class _Reader:
                 if len(files) == 1:
                     raise
                 # One bad file of a folder is counted; the rest is used.
-                text = str(error).removeprefix(f"{path} ")
+                text = str(error).removeprefix(f"{path} ").removesuffix(f": {_READABLE}")
                 self._problems.append(Problem(source=str(path), what=text))
 
     def _take_file(self, path: Path, source: str) -> None:
@@ -159,10 +170,7 @@ class _Reader:
             case "empty":
                 self._problems.append(Problem(source=source, what="the file is empty"))
             case "unknown":
-                raise SourceError(
-                    f"{source} is of no known format: OTLP JSON lines, Jaeger JSON, Parquet, CSV "
-                    "and JSON lines of evaluations can be read"
-                )
+                raise SourceError(f"{source} is of no known format: {_READABLE}")
 
     def _unpacked(self, path: Path, source: str) -> Path:
         for _ in range(_MOST_LAYERS):
@@ -182,7 +190,18 @@ class _Reader:
         if layout == "rows":
             self._read_now(read_rows, path, source)
         else:
-            self._parquet[layout].append(path)
+            self._parquet[layout].append(self._plainly_named(path, layout))
+
+    def _plainly_named(self, path: Path, layout: str) -> Path:
+        """A path that no engine takes for a pattern of several files."""
+        if _PATTERN.isdisjoint(str(path)):
+            return path
+        link = self._folder / f"given{self._next_part()}-{layout}"
+        try:
+            link.symlink_to(path.resolve())
+        except OSError:  # Windows, without the right to make links
+            shutil.copyfile(path, link)
+        return link
 
     def _read_now(self, read: Callable[[Path, str, Intake], None], path: Path, source: str) -> None:
         with self._intake() as intake:
@@ -221,6 +240,7 @@ class _Reader:
             return self._of_engine(*self._engines[0])
         for traces, logs in self._engines:
             self._pull(self._of_engine(traces, logs))
+        self._require_something()
         tables = {}
         for kind, schema in SCHEMAS.items():
             paths = self._paths(kind) or [self._empty(kind, schema)]
@@ -240,6 +260,12 @@ class _Reader:
         pq.write_table(found, path)
         every = scan(connection, self._paths("evaluations"), EVALUATIONS)
         return every.filter(every.trace_id != "")
+
+    def _require_something(self) -> None:
+        """Raise where nothing was read, and not because it is of another time."""
+        is_all = self._window == Window()
+        if self._problems and is_all and not self._paths("spans") + self._paths("evaluations"):
+            raise SourceError(f"{reasons(self._problems)}nothing was read: {_READABLE}")
 
     def _paths(self, kind: str) -> list[Path]:
         return [*sorted(self._folder.glob(f"*.{kind}.parquet")), *self._parquet[kind]]

@@ -7,7 +7,8 @@ tuples, because a million of each are made while reading.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
@@ -15,6 +16,8 @@ Attributes = Mapping[str, str]
 
 LATEST_NS: Final = 2**63
 """Times and durations are below it: columns of them have 64 bits."""
+
+_MOST_REASONS: Final = 4
 
 WRONG_SHAPE: Final = (
     AttributeError,
@@ -125,3 +128,20 @@ class Problem:
         """One line."""
         times = f" ({self.count:,} times)" if self.count > 1 else ""
         return f"{self.source}: {self.what}{times}"
+
+
+def reasons(problems: Iterable[Problem]) -> str:
+    """What could not be read, the most frequent first, to begin a line with; empty where all was."""
+    counts: Counter[str] = Counter()
+    sources: dict[str, list[str]] = {}
+    for problem in problems:
+        counts[problem.what] += problem.count
+        sources.setdefault(problem.what, []).append(problem.source)
+    clauses = []
+    for what, count in counts.most_common(_MOST_REASONS):
+        first, *others = dict.fromkeys(sources[what])
+        more = f" and {len(others)} more" if others else ""
+        clauses.append(str(Problem(source=f"{first}{more}", what=what, count=count)))
+    left_out = len(counts) - len(clauses)
+    more = f", and {left_out} other reasons" if left_out else ""
+    return f"{'; '.join(clauses)}{more}; so " if clauses else ""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import gzip
 import json
+import os
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -12,7 +13,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from keras_otel.analysis.ready_rows import read_rows
 from keras_otel.analysis.sources.reading import open_sources
+from keras_otel.analysis.tables import Question, build_rows
 from keras_otel.errors import SourceError
 from tests.analysis.sources.jaeger_download import download
 from tests.analysis.sources.requests import Request, Verdict, write
@@ -179,12 +182,113 @@ def test_what_is_refused(tmp_path):
     pq.write_table(pa.table({"x": [1]}), other)
     (tmp_path / "empty").mkdir()
 
+    os.mkfifo(tmp_path / "pipe")
+
     assert "does not exist: check the path" in refusal(tmp_path / "none")
+    assert "is no file and no folder" in refusal(tmp_path / "pipe")
+    assert "a source has no name" in refusal("")
+    assert "cannot be opened (File name too long)" in refusal(tmp_path / ("x" * 300))
     assert "is a folder without files" in refusal(tmp_path / "empty")
     assert "is of no known format: OTLP JSON lines" in refusal(text)
     assert "evaluations need trace_id, name" in refusal(table)
     assert "damaged or unfinished Parquet" in refusal(parquet)
     assert "spans need trace_id, span_id" in refusal(other)
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may open everything")
+def test_a_folder_that_may_not_be_opened(tmp_path):
+    """One line."""
+    folder = tmp_path / "closed"
+    folder.mkdir(mode=0o000)
+
+    assert "cannot be opened (Permission denied)" in refusal(folder)
+
+
+UNREAD = {
+    "broken lines": ('{"resourceSpans"\n{"resourceSpans"\n', "a line is no JSON (2 times)"),
+    "no ids": (_span(traceId="x"), "a span's ids are neither hex digits"),
+    "other times": (_span(startTimeUnixNano="9" * 20), "a span's time is out of range"),
+    "an unknown key": ('{"spans_of_ours": []}', "a line is of no format that is known"),
+    "nothing": ("\n\n", "the file is empty"),
+    "Zipkin": ('[{"traceId": "1", "id": "2", "duration": 3}]', "this is Zipkin's JSON"),
+    "Tempo's search": ('{"traces": [{"rootServiceName": "a"}]}', "download each trace by its id"),
+    "the console": ('{"name": "a", "context": {}, "kind": "", "parent_id": 1}', "console exporter"),
+    "Jaeger's storage": ('{"traceId": "", "spanId": "", "operationName": ""}', "Jaeger's protobuf"),
+    "Datadog": (
+        '[[{"trace_id": 1, "span_id": 2, "parent_id": 0, "service": "", "resource": "", "name": ""}]]',
+        "this is Datadog's JSON",
+    ),
+    "X-Ray": ('{"trace_id": "1-a-b", "id": "2", "start_time": 1, "end_time": 2}', "X-Ray segment"),
+    "cut messages": ("\0\0\0\x7f{", "a message is cut off"),
+}
+
+
+@pytest.mark.parametrize("case", UNREAD)
+def test_the_reason_why_nothing_is_read(tmp_path, case):
+    """The one line begins with what the reader met."""
+    content, reason = UNREAD[case]
+    path = tmp_path / "t.jsonl"
+    path.write_text(content)
+
+    said = refusal(path)
+
+    assert said.startswith(f"{path}: ")
+    assert reason in said
+    assert "so nothing was read: OTLP JSON lines" in said
+
+
+def test_a_folder_of_other_things(tmp_path):
+    """The most frequent reason first, for all files that it holds for."""
+    for number in range(9):
+        (tmp_path / f"{number}.txt").write_text("nothing of ours\n")
+    (tmp_path / "z.jsonl").write_text("{\n" * 3)
+
+    said = refusal(tmp_path)
+
+    assert said.startswith(f"{tmp_path / '0.txt'} and 8 more: is of no known format (9 times); ")
+    assert "z.jsonl" in said
+
+
+def test_the_reason_why_no_evaluation_is_found(traces):
+    """Where only evaluations are broken, that is said before what would help."""
+    content = traces.read_text().replace("gen_ai.evaluation.result", "other")
+    traces.write_text(content + '{"resourceLogs": 5}\n')
+
+    with open_sources([traces]) as telemetry, pytest.raises(SourceError) as error:
+        build_rows(telemetry, Question())
+
+    assert str(error.value).startswith(
+        f"{traces}: resourceLogs is no list; so no evaluation was found"
+    )
+
+
+def test_names_that_are_patterns(tmp_path):
+    """`a*.parquet` is one file, in a folder whose name is a pattern too."""
+    folder = tmp_path / "d[1]*"
+    folder.mkdir()
+    names = [
+        "a*.parquet",
+        "a?c.parquet",
+        "a[b].parquet",
+        "a\\*.parquet",
+        "abc.parquet",
+        "ab.parquet",
+    ]
+    for number, name in enumerate(names):
+        rows = {"trace_id": [f"{number + 1:032x}"], "span_id": ["1" * 16]}
+        table = {**rows, "start_ns": [1], "duration_ns": [1], "is_wrong": [number == 0]}
+        pq.write_table(pa.table(table), folder / name)
+        (folder / name).with_suffix(".csv").write_text(f"trace_id,is_wrong\n{number + 1:032x},1\n")
+
+    for number, name in enumerate(names):
+        with open_sources([folder / name]) as telemetry:
+            found = telemetry.spans.trace_id.to_pyarrow().to_pylist()
+        assert found == [f"{number + 1:032x}"]
+        if "\\" not in name:
+            for path in (folder / name, (folder / name).with_suffix(".csv")):
+                assert read_rows(path).count().to_pyarrow().as_py() == 1
+    with pytest.raises(SourceError, match="rename it"):
+        read_rows(folder / "a\\*.parquet")
 
 
 @pytest.mark.parametrize("url", ["http://127.0.0.1:9", "clickhouse://user:secret@127.0.0.1:9/otel"])
