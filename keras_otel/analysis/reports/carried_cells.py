@@ -58,11 +58,12 @@ def carried(family: EvalResult, findings: Sequence[Slice], budget: int) -> dict[
     groups, fitting = _grouped(kept, columns, budget)
     if not fitting:
         return None
-    places = {column.feature.name: place for place, column in enumerate(columns[:fitting])}
     firsts = np.unique(groups, return_index=True)[1]
+    shown = sorted(columns[:fitting], key=_place_shown)
+    places = {column.feature.name: place for place, column in enumerate(shown)}
     return {
-        "features": [_described(column) for column in columns[:fitting]],
-        "codes": [_written(column, column.codes[firsts]) for column in columns[:fitting]],
+        "features": [_described(column) for column in shown],
+        "codes": [_written(column, column.codes[firsts]) for column in shown],
         **_sums(kept, groups, len(firsts)),
         "design": _design_effect(kept),
         "isClustered": kept.clusters is not None,
@@ -70,8 +71,14 @@ def carried(family: EvalResult, findings: Sequence[Slice], budget: int) -> dict[
         "class": places.get(names.PREDICTION_CLASS),
         "version": places.get(names.MODEL_VERSION),
         "spreads": [places[name] for name in _SPREADS if name in places],
-        "findings": [_selection(each.predicates, columns[:fitting]) for each in findings],
+        "findings": [_selection(each.predicates, shown) for each in findings],
     }
+
+
+def _place_shown(column: _Column) -> int:
+    """The usual features stand first, whatever the findings are about."""
+    name = column.feature.name
+    return _FIRST.index(name) if name in _FIRST else len(_FIRST)
 
 
 def _by_use(family: EvalResult, findings: Sequence[Slice], cells: Cells) -> list[Feature]:
@@ -88,7 +95,7 @@ def _columns(cells: Cells, features: Sequence[Feature]) -> Iterator[_Column]:
         codes = cells.codes[:, cells.features.index(feature)]
         rows = totals(codes, cells.rows, len(feature.values))
         there = [code for code in range(len(feature.values)) if rows[code] > 0]
-        there.sort(key=lambda code: _place(feature, code, float(rows[code])))
+        there.sort(key=lambda code: _value_place(feature, code, float(rows[code])))
         places = np.zeros(len(feature.values), dtype=np.int64)
         places[there] = range(len(there))
         yield _Column(
@@ -98,7 +105,7 @@ def _columns(cells: Cells, features: Sequence[Feature]) -> Iterator[_Column]:
         )
 
 
-def _place(feature: Feature, code: int, rows: float) -> tuple[bool, int, float, str]:
+def _value_place(feature: Feature, code: int, rows: float) -> tuple[bool, int, float, str]:
     """Ranges in their order, others by their rows, the rest last."""
     value = feature.values[code]
     order = code if feature.bounds else 0

@@ -115,7 +115,7 @@ def contents(result: SliceResult, quoted: Quoted = str) -> Report:
             ("Failed", count(totals.failed)),
             ("Failure rate", percent(totals.rate if totals.rows else None)),
             ("Traces evaluated", f"{count(totals.evaluated_traces)} of {count(totals.traces)}"),
-            ("Evaluator errors", count(totals.errors)),
+            *([("Evaluator errors", count(totals.errors))] if totals.errors else ()),
         ),
         warnings=tuple(wording.visible(warning) for warning in result.warnings),
         readings=tuple(readings(result)),

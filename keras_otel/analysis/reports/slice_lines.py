@@ -69,7 +69,9 @@ class SliceLine:
         """All other numbers, in one line."""
         figures = {figure.title: figure for figure in self.figures}
         parts = [f"{figures['Failed'].text} of {figures['Rows'].text} rows failed"]
-        for title in ("Excess failures", "Risk ratio", "Share of failures", "q"):
+        # Of what fails less often there is no share.
+        share = ("Share of failures",) if self.found.excess_failures > 0 else ()
+        for title in ("Excess failures", "Risk ratio", *share, "q"):
             figure = figures[title]
             name = title if title == "q" else title.lower()
             parts.append(f"{name}: {figure.text}{f' ({figure.detail})' if figure.detail else ''}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import re
+from dataclasses import replace
 
 import pytest
 from rich.console import Console
@@ -159,3 +160,18 @@ def test_what_is_not_significant_is_no_finding():
         assert "Nothing was found" in text
     assert sentence not in render_html(everything_shown)
     assert "1. class" not in render_markdown(everything_shown)
+
+
+def test_what_fails_less_often_has_no_share_of_failures():
+    """A negative share would say nothing."""
+    assert "share of failures" in slice_line(refund(excess_failures=3.0)).details
+    assert "share of failures" not in slice_line(refund(excess_failures=-3.0)).details
+
+
+@pytest.mark.parametrize(("errors", "is_there"), [(0, False), (7, True)])
+def test_evaluator_errors_are_named_where_there_are_some(errors, is_there):
+    """Nothing is said of what did not happen."""
+    made = result(family())
+    report = contents(replace(made, totals=replace(made.totals, errors=errors)))
+
+    assert ("Evaluator errors" in dict(report.totals)) is is_there
