@@ -7,7 +7,6 @@ import time
 from collections.abc import Callable, Sized
 from dataclasses import dataclass
 from typing import Any, Final
-from urllib.parse import urlsplit
 
 from opentelemetry.sdk._logs.export import BatchLogRecordProcessor
 from opentelemetry.sdk.metrics.export import PeriodicExportingMetricReader
@@ -16,6 +15,7 @@ from opentelemetry.sdk.trace.export import BatchSpanProcessor
 
 from keras_otel._forks import run_in_child
 from keras_otel._guard import guarded
+from keras_otel._secrets import safe_url
 
 _PATIENCE_S: Final = 2.5
 """Time that failing exports may take of a process that ends; a refusal at once costs nothing."""
@@ -67,7 +67,7 @@ class Endpoint:
     """
 
     def __init__(self, target: str) -> None:
-        self.shown = _without_secrets(target)
+        self.shown = target if target.startswith("file:") else safe_url(target)
         self.is_closing = False
         self._failing_s = 0.0
 
@@ -173,8 +173,3 @@ class Pipeline:
 
 pipelines: Final[list[Pipeline]] = []
 """What `export=` has set up in this process: traces, then logs, then metrics, which count both."""
-
-
-def _without_secrets(target: str) -> str:
-    parts = urlsplit(target)
-    return target.replace(f"{parts.netloc}", parts.netloc.rpartition("@")[2], 1)

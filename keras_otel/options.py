@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 
 from opentelemetry import _logs, metrics, trace
 
+from keras_otel._secrets import redacted
 from keras_otel.errors import OptionError
 
 Propagate = Literal["genai", "all", "none"]
@@ -170,7 +171,7 @@ def _export(value: object, source: str) -> str:
             )
         return text
     raise OptionError(
-        f"{source} cannot be {text!r}: write http://host:4318, grpc://host:4317 "
+        f"{source} cannot be {redacted(text)!r}: write http://host:4318, grpc://host:4317 "
         "or file:traces.jsonl"
     )
 

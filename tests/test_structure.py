@@ -21,6 +21,7 @@ LAYERS = (
         "_guard",
         "_own_random",
         "_patching",
+        "_secrets",
         "records",
         "semconv",
         "decoding.agreement",

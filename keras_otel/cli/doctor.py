@@ -10,8 +10,9 @@ from collections.abc import Callable, Mapping
 from typing import Final, ParamSpec, TypeVar
 
 from keras_otel._guard import guarded
+from keras_otel._secrets import redacted
 from keras_otel.cli.checks.answers import check_answer
-from keras_otel.cli.checks.findings import Findings, redacted
+from keras_otel.cli.checks.findings import Findings
 from keras_otel.cli.checks.packages import check_packages
 from keras_otel.cli.checks.propagators import VARIABLE, without_unknown
 from keras_otel.cli.checks.targets import check_target

@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Final, TextIO
 
+from keras_otel._secrets import redacted
 from keras_otel.cli.command import Command
 from keras_otel.cli.slice_options import add_options
 from keras_otel.cli.times import point_in_time
@@ -34,6 +35,18 @@ _SUFFIXES: Final = {
 }
 _EXTRA: Final = ("ibis", "duckdb", "pyarrow", "scipy", "rich", "jinja2", "matplotlib")
 
+_ABOUT_TRACES: Final = (
+    "model",
+    "eval",
+    "fail",
+    "since",
+    "until",
+    "sample_rate",
+    "engine",
+    "timeout",
+    "header",
+)
+
 
 def run(parsed: argparse.Namespace) -> int:
     """Slice, write the report, and return 0; 1 for what `--fail-on` names, 2 if something is wrong."""
@@ -50,7 +63,7 @@ def run(parsed: argparse.Namespace) -> int:
             result = _compared(result, earlier)
         _write(result, kind, parsed)
     except KerasOtelError as error:
-        print(f"keras-otel slice: {error}", file=sys.stderr)
+        print(f"keras-otel slice: {redacted(str(error))}", file=sys.stderr)
         return 2
     if parsed.fail_on is None:
         return 0
@@ -115,7 +128,7 @@ def _ready_result(parsed: argparse.Namespace) -> SliceResult:
         raise OptionError("--rows takes the place of SOURCE and --evals: give one or the other")
     if parsed.failed is None:
         raise OptionError("--rows needs --failed COLUMN: the one that says which answers failed")
-    for option in ("model", "eval", "fail", "since", "until", "sample_rate", "engine"):
+    for option in _ABOUT_TRACES:
         if getattr(parsed, option):
             name = option.replace("_", "-")
             raise OptionError(f"--{name} is about traces: rows that are ready have been chosen")
@@ -138,6 +151,7 @@ def _ready_result(parsed: argparse.Namespace) -> SliceResult:
 def _joined_result(parsed: argparse.Namespace) -> SliceResult:
     from keras_otel.analysis.fail_rules import FailRule
     from keras_otel.analysis.slicing import slice_rows
+    from keras_otel.analysis.sources.http_json import Access
     from keras_otel.analysis.sources.reading import open_sources
     from keras_otel.analysis.tables import Question, build_rows
 
@@ -160,12 +174,16 @@ def _joined_result(parsed: argparse.Namespace) -> SliceResult:
     with (
         _progress() as progress,
         open_sources(
-            sources, window=_window(parsed), progress=progress, engine=parsed.engine
+            sources,
+            window=_window(parsed),
+            progress=progress,
+            engine=parsed.engine,
+            access=Access(timeout_s=parsed.timeout, headers=dict(parsed.header)),
         ) as telemetry,
     ):
         rows = build_rows(telemetry, question)
         result = slice_rows(rows, _settings(parsed))
-    unread = [str(problem) for problem in telemetry.problems]
+    unread = [redacted(str(problem)) for problem in telemetry.problems]
     return replace(result, warnings=(*unread, *result.warnings))
 
 

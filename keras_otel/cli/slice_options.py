@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import re
 from pathlib import Path
 from typing import Final
 
@@ -20,6 +21,10 @@ _EXAMPLES: Final = """examples:
   keras-otel slice --rows answers.parquet --failed is_wrong --by class,version --format csv
       one row for each answer, the findings as a spreadsheet
 """
+
+_HEADER: Final = re.compile(
+    r"(?P<name>[!#$%&'*+.^_`|~0-9A-Za-z-]+):\s*(?P<value>[\x21-\x7e\xa0-\xff][\t\x20-\x7e\xa0-\xff]*?)\s*"
+)
 
 
 def add_options(command: argparse.ArgumentParser) -> None:
@@ -56,6 +61,20 @@ def _add_sources(command: argparse.ArgumentParser) -> None:
         metavar="URL",
         help="where rows are joined and grouped: spark://local or spark://host:7077 instead of DuckDB in "
         "this process; a clickhouse:// source is joined in ClickHouse",
+    )
+    group.add_argument(
+        "--timeout",
+        metavar="SECONDS",
+        type=_seconds,
+        help="longest wait for one answer of a server (default: 60, for ClickHouse 300)",
+    )
+    group.add_argument(
+        "--header",
+        metavar="'NAME: VALUE'",
+        action="append",
+        default=[],
+        type=_header,
+        help="sent with each question to Jaeger and Phoenix, such as 'Authorization: Bearer TOKEN'",
     )
     group.add_argument(
         "--since", metavar="TIME", help="only predictions from then on: 2026-11-25, or 36h ago"
@@ -197,6 +216,23 @@ def _share(text: str) -> float:
     if not 0 < share <= 1:
         raise argparse.ArgumentTypeError(f"{text!r} is no share: write a number over 0 and up to 1")
     return share
+
+
+def _seconds(text: str) -> float:
+    seconds = _number(text)
+    if not 0 < seconds < float("inf"):
+        raise argparse.ArgumentTypeError(f"{text!r} is no time: write a number of seconds over 0")
+    return seconds
+
+
+def _header(text: str) -> tuple[str, str]:
+    """A header's name and value; the value is a secret, so no message repeats it."""
+    match = _HEADER.fullmatch(text)
+    if match is None:
+        raise argparse.ArgumentTypeError(
+            "write 'NAME: VALUE', such as 'Authorization: Bearer TOKEN'"
+        )
+    return match["name"], match["value"]
 
 
 def _number(text: str) -> float:

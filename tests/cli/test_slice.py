@@ -287,7 +287,16 @@ def test_scores_without_a_rule(run, tmp_path):
 
 @pytest.mark.parametrize(
     "arguments",
-    [["--sample-rate", "0"], ["--sample-rate", "x"], ["--min-support", "0"], ["--max-level", "4"]],
+    [
+        *(
+            ["--sample-rate", "0"],
+            ["--sample-rate", "x"],
+            ["--min-support", "0"],
+            ["--max-level", "4"],
+        ),
+        *(["--timeout", "0"], ["--timeout", "nan"], ["--header", "x"], ["--header", "a b: c"]),
+        *(["--header", "a: b\r\nc: d"], ["--header", "a:"]),
+    ],
 )
 def test_bad_values(capsys, arguments):
     """Argparse's own complaints are one line as well."""

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, replace
 from typing import Any, Final
 
+from keras_otel._secrets import redacted
 from keras_otel.analysis.result import EvalResult, SliceResult
 
 SCHEMA_VERSION: Final = 1
@@ -27,11 +28,11 @@ def render_json(result: SliceResult, sources: Sequence[str] = ()) -> str:
 
     Args:
         result: What to write.
-        sources: Where it was read from.
+        sources: Where it was read from; passwords and keys in addresses are left out.
     """
     document = {
         "schema_version": SCHEMA_VERSION,
-        "sources": list(sources),
+        "sources": [redacted(source) for source in sources],
         "totals": asdict(result.totals),
         "accounting": None if result.accounting is None else asdict(result.accounting),
         "evals": [_family(family) for family in result.evals],

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 from typing import Any, Final
-from urllib.parse import parse_qsl, unquote, urlsplit
+from urllib.parse import parse_qsl, urlsplit
 
 import ibis
 import ibis.expr.datatypes as dt
@@ -21,6 +21,7 @@ from keras_otel.analysis.sources.evaluation_tables import (
     of_numbered_attributes,
 )
 from keras_otel.analysis.sources.evaluations import EVALUATOR
+from keras_otel.analysis.sources.http_json import Access, Address
 from keras_otel.analysis.sources.intake import Window
 from keras_otel.analysis.sources.parquet_file import complete
 from keras_otel.analysis.sources.schema import LONGEST_EXPLANATION, SPANS
@@ -65,8 +66,12 @@ _cut: Any = ibis.udf.scalar.builtin(
 )
 
 
-def connect(url: str) -> tuple[ir.Table, ir.Table | None]:
+def connect(url: str, access: Access | None = None) -> tuple[ir.Table, ir.Table | None]:
     """The tables behind `clickhouse://user:password@host:port/database?traces=...&logs=...`.
+
+    Args:
+        url: The address.
+        access: How long a query may take.
 
     Returns:
         The traces, and the logs where there are some.
@@ -74,8 +79,9 @@ def connect(url: str) -> tuple[ir.Table, ir.Table | None]:
     Raises:
         SourceError: The extra is not installed, the server cannot be reached, or has no such table.
     """
-    parts = urlsplit(url)
-    options = dict(parse_qsl(parts.query))
+    address = Address.of(url)
+    parts = urlsplit(address.url)
+    options = dict(parse_qsl(urlsplit(url).query))
     try:
         from clickhouse_connect.driver.exceptions import ClickHouseError
     except ImportError as error:
@@ -84,16 +90,18 @@ def connect(url: str) -> tuple[ir.Table, ir.Table | None]:
         ) from error
     # What goes wrong is said once, by us: without a handler the driver writes to standard error.
     logging.getLogger("clickhouse_connect").addHandler(logging.NullHandler())
+    timeout_s = None if access is None else access.timeout_s
     where = f"clickhouse://{parts.hostname}:{parts.port or _PORT}{parts.path}"
     try:
         backend: Any = ibis.clickhouse.connect(
             host=parts.hostname or "localhost",
             port=parts.port or _PORT,
             database=parts.path.strip("/") or "default",
-            user=unquote(parts.username or "default"),
-            password=unquote(parts.password or ""),
+            user=address.user or "default",
+            password=address.password,
             secure=options.get("secure", "") in ("1", "true"),
             connect_timeout=_TIMEOUT_S,
+            **({} if timeout_s is None else {"send_receive_timeout": timeout_s}),
             # A row without a partner has nulls, as in every other engine.
             settings={"join_use_nulls": 1},
         )

@@ -14,6 +14,7 @@ import ibis
 import pyarrow as pa
 from ibis.common.exceptions import IbisError
 
+from keras_otel._secrets import redacted
 from keras_otel.errors import OptionError, SourceError
 
 SPARK: Final = "spark://"
@@ -43,7 +44,7 @@ def one_line_errors() -> Iterator[None]:
         yield
     except _engine_errors() as error:
         # DuckDB's advice is about options of its own.
-        words = " ".join(str(error).partition("Possible solutions")[0].split())
+        words = " ".join(redacted(str(error)).partition("Possible solutions")[0].split())
         shown = words if len(words) <= _LONGEST else f"{words[:_LONGEST]}..."
         raise SourceError(
             f"the engine that joins the rows failed: {shown or type(error).__name__}"
@@ -69,7 +70,7 @@ def require_engine(url: str | None, sources: Sequence[str]) -> None:
         return
     if not url.startswith(CLICKHOUSE):
         raise OptionError(
-            f"the engine {url!r} is not known: leave it out for DuckDB, or write spark://local, "
+            f"the engine {redacted(url)!r} is not known: leave it out for DuckDB, or write spark://local, "
             "spark://host:7077 or clickhouse://host/database"
         )
     if list(sources) != [url]:

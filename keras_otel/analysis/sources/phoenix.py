@@ -6,14 +6,16 @@ keeps neither the tracestate nor the resource nor the links of a span, and its t
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any, Final
 from urllib.parse import quote, urlencode, urlsplit
 
-from keras_otel.analysis.sources.http_json import Api
+from keras_otel.analysis.sources.documents import read_document
+from keras_otel.analysis.sources.http_json import Access, Address, Api
 from keras_otel.analysis.sources.intake import Intake, Window
-from keras_otel.analysis.sources.otlp import SPANS_KEY, read_document
 from keras_otel.analysis.sources.rows import read_row
 
 SCHEMES: Final = ("phoenix+http", "phoenix+https")
@@ -22,9 +24,12 @@ _PAGE: Final = 1000
 _IDS: Final = 100
 """Spans that annotations are asked for at a time: their ids are part of the address."""
 _NS: Final = 1e9
+_MOST_PAGES: Final = 20_000
 
 
-def read_phoenix(url: str, intake: Intake, window: Window, page: int = _PAGE) -> None:
+def read_phoenix(
+    url: str, intake: Intake, window: Window, page: int = _PAGE, *, access: Access | None = None
+) -> None:
     """Take the spans and annotations of one project, or of all.
 
     Args:
@@ -32,25 +37,30 @@ def read_phoenix(url: str, intake: Intake, window: Window, page: int = _PAGE) ->
         intake: Takes them.
         window: Spans before its start are not asked for.
         page: Most spans in one answer, up to 1000.
+        access: How it is asked.
 
     Raises:
         SourceError: It cannot be reached, is no Phoenix, or has no such project.
     """
-    parts = urlsplit(url.removeprefix("phoenix+"))
-    api = Api(
-        base=f"{parts.scheme}://{parts.netloc}",
+    address = Address.of(url.removeprefix("phoenix+"))
+    parts = urlsplit(address.url)
+    with Api(
+        replace(address, url=f"{parts.scheme}://{parts.netloc}"),
         server="Phoenix with that project",
         example="phoenix+http://localhost:6006/default",
-    )
-    project = parts.path.strip("/")
-    projects = [project] if project else [each["name"] for each in _all(api, "projects", {})]
-    for name in projects:
-        _Project(api, name, intake).read(window, page)
+        access=access or Access(),
+    ) as api:
+        pages = _Pages(api, intake)
+        project = parts.path.strip("/")
+        projects = [{"name": project}] if project else pages.of("projects")
+        for each in projects:
+            if "name" in each:
+                _Project(pages, str(each["name"]), intake).read(window, page)
 
 
 class _Project:
-    def __init__(self, api: Api, name: str, intake: Intake) -> None:
-        self._api = api
+    def __init__(self, pages: _Pages, name: str, intake: Intake) -> None:
+        self._pages = pages
         self._path = f"projects/{quote(name, safe='')}"
         self._intake = intake
 
@@ -59,10 +69,16 @@ class _Project:
         if window.since_ns is not None:
             asked["start_time"] = datetime.fromtimestamp(window.since_ns / _NS, UTC).isoformat()
         waiting: list[tuple[str, str]] = []
-        for span in _all(self._api, f"{self._path}/spans/otlpv1", asked):
-            record = _camel(span)
+        for span in self._pages.of(f"{self._path}/spans/otlpv1", asked):
+            try:
+                record = _camel(span)
+            except RecursionError:
+                self._intake.problem(self._pages.source, "a span is nested too deeply")
+                continue
             read_document(
-                {SPANS_KEY: [{"scopeSpans": [{"spans": [record]}]}]}, self._api.base, self._intake
+                {"resourceSpans": [{"scopeSpans": [{"spans": [record]}]}]},
+                self._pages.source,
+                self._intake,
             )
             waiting.append((str(record.get("spanId")), str(record.get("traceId"))))
             if len(waiting) == _IDS:
@@ -74,8 +90,9 @@ class _Project:
     def _annotations(self, spans: Sequence[tuple[str, str]]) -> None:
         traces = dict(spans)
         asked = {"span_ids": list(traces), "limit": _PAGE}
-        for annotation in _all(self._api, f"{self._path}/span_annotations", asked):
-            result = annotation.get("result") or {}
+        for annotation in self._pages.of(f"{self._path}/span_annotations", asked):
+            result = annotation.get("result")
+            result = result if isinstance(result, dict) else {}
             read_row(
                 {
                     "trace_id": traces.get(str(annotation.get("span_id"))),
@@ -86,20 +103,44 @@ class _Project:
                     "explanation": result.get("explanation"),
                     "time": annotation.get("updated_at"),
                 },
-                self._api.base,
+                self._pages.source,
                 self._intake,
             )
 
 
-def _all(api: Api, path: str, asked: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
-    """What an address lists, page after page."""
-    query = dict(asked)
-    while True:
-        answer = api.get(f"/v1/{path}?{urlencode(query, doseq=True)}")
-        yield from answer.get("data") or ()
-        if answer.get("next_cursor") is None:
-            return
-        query["cursor"] = answer["next_cursor"]
+class _Pages:
+    """What addresses list, page after page, for as long as a page brings something new."""
+
+    def __init__(self, api: Api, intake: Intake) -> None:
+        self._api = api
+        self._intake = intake
+        self.source = api.base
+
+    def of(self, path: str, asked: Mapping[str, Any] | None = None) -> Iterator[dict[str, Any]]:
+        """Every object that an address lists."""
+        query = dict(asked or {})
+        seen: set[int] = set()
+        while True:
+            mark = "?" if query else ""
+            answer = self._api.get(f"/v1/{path}{mark}{urlencode(query, doseq=True)}")
+            listed = self._api.listed(answer)
+            cursor = answer.get("next_cursor")
+            # A server that forgets the cursor gives the same page for ever.
+            first = hash(json.dumps(listed[:1]))
+            if first in seen:
+                self._stop("its pages repeat; what follows them is not read")
+                return
+            yield from (each for each in listed if isinstance(each, dict))
+            if cursor is None:
+                return
+            if not listed or str(cursor) == str(query.get("cursor")) or len(seen) == _MOST_PAGES:
+                self._stop("it has no end of pages; what follows is not read")
+                return
+            seen.add(first)
+            query["cursor"] = cursor
+
+    def _stop(self, what: str) -> None:
+        self._intake.problem(self.source, what)
 
 
 def _camel(value: Any) -> Any:

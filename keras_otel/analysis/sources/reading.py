@@ -11,7 +11,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
-from urllib.parse import urlsplit
 
 import ibis.expr.types as ir
 import pyarrow as pa
@@ -20,6 +19,7 @@ import pyarrow.parquet as pq
 from keras_otel.analysis.sources import clickhouse, engines, phoenix
 from keras_otel.analysis.sources.csv_file import read_csv
 from keras_otel.analysis.sources.files import files_of, kind_of
+from keras_otel.analysis.sources.http_json import Access
 from keras_otel.analysis.sources.intake import Intake, Window
 from keras_otel.analysis.sources.jaeger_api import read_jaeger
 from keras_otel.analysis.sources.lines import (
@@ -75,6 +75,7 @@ def open_sources(
     window: Window | None = None,
     progress: Progress | None = None,
     engine: str | None = None,
+    access: Access | None = None,
 ) -> Iterator[Telemetry]:
     """Read sources of traces and evaluations, in any mixture.
 
@@ -84,6 +85,7 @@ def open_sources(
         progress: Told of the bytes read, from any thread.
         engine: Where rows are joined, as in `engines.connect`; ClickHouse's own rows where that is
             the only source.
+        access: How servers are asked.
 
     Yields:
         The tables; they and the temporary files behind them are gone afterwards.
@@ -94,7 +96,7 @@ def open_sources(
     """
     engines.require_engine(engine, [str(source) for source in sources])
     with tempfile.TemporaryDirectory(prefix="keras-otel-") as folder:
-        reader = _Reader(Path(folder), window or Window(), progress)
+        reader = _Reader(Path(folder), window or Window(), access or Access(), progress)
         for source in sources:
             reader.take(str(source))
         connection = engines.connect(engine, Path(folder))
@@ -107,9 +109,12 @@ def open_sources(
 class _Reader:
     """Sorts sources by what they are, and reads each its way."""
 
-    def __init__(self, folder: Path, window: Window, progress: Progress | None) -> None:
+    def __init__(
+        self, folder: Path, window: Window, access: Access, progress: Progress | None
+    ) -> None:
         self._folder = folder
         self._window = window
+        self._access = access
         self._progress = progress
         self._ranges: list[Range] = []
         self._parquet: dict[str, list[Path]] = {"spans": [], "evaluations": []}
@@ -120,17 +125,23 @@ class _Reader:
 
     def take(self, source: str) -> None:
         """Read a source, or note what is to be read of it."""
-        scheme = urlsplit(source).scheme
+        scheme, mark, _ = source.partition("://")
+        scheme = scheme.lower() if mark else ""
         if scheme in ("http", "https"):
             with self._intake() as intake:
-                read_jaeger(source, intake, self._window)
+                read_jaeger(source, intake, self._window, access=self._access)
             self._problems += intake.problems()
         elif scheme in phoenix.SCHEMES:
             with self._intake() as intake:
-                phoenix.read_phoenix(source, intake, self._window)
+                phoenix.read_phoenix(source, intake, self._window, access=self._access)
             self._problems += intake.problems()
         elif scheme == "clickhouse":
-            self._engines.append(clickhouse.connect(source))
+            self._engines.append(clickhouse.connect(source, self._access))
+        elif scheme:
+            raise SourceError(
+                f"{source} has a scheme that is not read: http, https, phoenix+http, phoenix+https and "
+                "clickhouse are, and files by their paths"
+            )
         else:
             self._take_path(source)
 

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import re
 import textwrap
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any, Final
-from urllib.parse import urlsplit, urlunsplit
 
-from keras_otel._unicode import well_formed
+from keras_otel._secrets import redacted
 
 SCHEMA_VERSION: Final = 1
 
 _LABEL_WIDTH: Final = 15
-_URL: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://[^\s'\"<>,;)]+")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,20 +88,6 @@ class Findings:
         lines += _listed("Wrong", [f"{p.what}. {p.mend}." for p in self.problems])
         lines += _listed("Good to know", [f"{note}." for note in self.notes])
         return "\n".join(lines)
-
-
-def redacted(text: str) -> str:
-    """The text, fit to be printed, with the user, password and query string of each URL taken out."""
-    return well_formed(_URL.sub(lambda match: safe_url(match[0]), text))
-
-
-def safe_url(url: str) -> str:
-    """A URL without user, password, query string and fragment."""
-    try:
-        parts = urlsplit(url)
-    except ValueError:
-        return url.partition("://")[0] + "://..."
-    return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
 
 
 def _hanging(label: str, text: str, width: int) -> list[str]:

@@ -12,8 +12,9 @@ from opentelemetry import _logs, metrics, trace
 
 from keras_otel import _active
 from keras_otel._guard import failure_counts
+from keras_otel._secrets import redacted
 from keras_otel.cli.checks.calls import check_calls
-from keras_otel.cli.checks.findings import Findings, redacted
+from keras_otel.cli.checks.findings import Findings
 from keras_otel.cli.checks.ids import check_ids
 from keras_otel.cli.checks.propagators import check_process_propagators
 from keras_otel.cli.checks.targets import Target
