@@ -16,14 +16,13 @@ import ibis.expr.types as ir
 from keras_otel import semconv as names
 from keras_otel.analysis import clusters
 from keras_otel.analysis.materialise import materialised
+from keras_otel.analysis.trace_sample import trace_sample
 
 MOST: Final = 60
 _LEAST: Final = 4
 _LOOKED_UP: Final = 12_000_000
 """Spans times attributes of other spans than the inference: each is looked up in each span."""
 
-_SAMPLED_SPANS: Final = 60_000
-_DIGITS: Final = 3
 _MOST_KEYS: Final = 500
 _MOST_CLUSTERS: Final = 2
 
@@ -81,7 +80,7 @@ class Screened:
 def screened_attributes(spans: ir.Table) -> Screened:
     """Look at the attributes of some traces."""
     count = int(spans.count().to_pyarrow().as_py())
-    found = _counted(_sample(spans, count))
+    found = _counted(_with_predictions(trace_sample(spans)))
     traces = max((each["traces"] for each in found), default=0)
     usable = sorted((each for each in found if _is_feature(each, traces)), key=_place)
     # Engines do not tell columns apart by case.
@@ -99,19 +98,14 @@ def screened_attributes(spans: ir.Table) -> Screened:
     )
 
 
-def _sample(spans: ir.Table, count: int) -> ir.Table:
-    """The spans of some of the traces with a prediction, or of some traces where none has one."""
-    sample = spans.select(
-        "trace_id", "attributes", "resource", is_prediction=spans[names.MODEL_NAME].notnull()
+def _with_predictions(sample: ir.Table) -> ir.Table:
+    """The spans of traces with a prediction, or all where no trace has one."""
+    slim = sample.select(
+        "trace_id", "attributes", "resource", is_prediction=sample[names.MODEL_NAME].notnull()
     )
-    if count > _SAMPLED_SPANS:
-        # The last digits of a trace id are random (W3C Trace Context, Level 2).
-        end = f"{16**_DIGITS * _SAMPLED_SPANS // count:0{_DIGITS}x}"
-        some = materialised(sample.filter(sample.trace_id.right(_DIGITS) < end), "sample")
-        has_some = some.count().to_pyarrow().as_py()
-        sample = some if has_some else sample.limit(_SAMPLED_SPANS)
-    traces = sample.filter(sample.is_prediction).select("trace_id").distinct()
-    return sample.semi_join(traces, "trace_id")
+    slim = materialised(slim, "sample")
+    traces = slim.filter(slim.is_prediction).select("trace_id").distinct()
+    return slim.semi_join(traces, "trace_id") if traces.count().to_pyarrow().as_py() else slim
 
 
 def _counted(sample: ir.Table) -> list[dict[str, Any]]:

@@ -24,8 +24,10 @@ from keras_otel.analysis.features import column_of
 from keras_otel.analysis.lineage import lineage_warnings
 from keras_otel.analysis.materialise import materialised
 from keras_otel.analysis.row_keys import CLUSTER, Keys, key_warnings, keys_of
+from keras_otel.analysis.sampling_signs import signs_of_sampling
 from keras_otel.analysis.sources.reading import Telemetry
 from keras_otel.analysis.sources.schema import PROMOTED
+from keras_otel.analysis.trace_sample import trace_sample
 from keras_otel.analysis.trace_values import SEVERAL, with_trace_values
 from keras_otel.analysis.wanted import (
     models_of,
@@ -148,7 +150,7 @@ def build_rows(telemetry: Telemetry, question: Question) -> Rows:
             *lineage_warnings(usable),
             *told_of_keys,
             *clustering.warnings,
-            *_sampling_warnings(thresholds, question, accounting.rows),
+            *_sampling_warnings(spans, thresholds, question, accounting.rows),
         ),
     )
 
@@ -227,10 +229,14 @@ def _feature(one: ir.Table, key: str) -> ir.Value:
 
 
 def _sampling_warnings(
-    thresholds: Sequence[str], question: Question, counts: RowCounts
+    spans: ir.Table, thresholds: Sequence[str], question: Question, counts: RowCounts
 ) -> Iterable[str]:
-    if not thresholds and question.sample_rate is None and counts.evaluated:
+    """Say so where traces seem to be sampled, and nothing says which share of them was kept."""
+    if thresholds or question.sample_rate is not None or not counts.evaluated:
+        return
+    sign = signs_of_sampling(trace_sample(spans))
+    if sign is not None:
         yield (
-            "no sampling threshold in tracestate: every trace counts once; if traces were sampled, give "
-            "their share with --sample-rate"
+            f"traces seem to be sampled: {sign}; without a threshold in the tracestate every trace counts "
+            "once, unless their share is given with --sample-rate"
         )

@@ -133,7 +133,7 @@ def test_what_may_say_something(built):
 
 def test_a_part_of_the_spans(built, monkeypatch):
     """Of many spans a part is looked at, and of too many attributes some; it is said how many are left."""
-    monkeypatch.setattr("keras_otel.analysis.screened_attributes._SAMPLED_SPANS", 150)
+    monkeypatch.setattr("keras_otel.analysis.trace_sample._SAMPLED_SPANS", 150)
     monkeypatch.setattr("keras_otel.analysis.screened_attributes._LOOKED_UP", 2)
     monkeypatch.setattr("keras_otel.analysis.screened_attributes._LEAST", 2)
 

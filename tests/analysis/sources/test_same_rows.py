@@ -20,6 +20,7 @@ import pytest
 from keras_otel.analysis.fail_rules import FailRule
 from keras_otel.analysis.family import Settings
 from keras_otel.analysis.reports import render_json
+from keras_otel.analysis.sampling_signs import signs_of_sampling
 from keras_otel.analysis.slicing import slice_rows
 from keras_otel.analysis.sources import lines
 from keras_otel.analysis.sources.intake import Window
@@ -27,6 +28,7 @@ from keras_otel.analysis.sources.reading import open_sources
 from keras_otel.analysis.sources.schema import LONGEST_EXPLANATION
 from keras_otel.analysis.sources.shares import shares_of
 from keras_otel.analysis.tables import FEATURES, Question, build_rows
+from keras_otel.analysis.trace_sample import trace_sample
 from tests.analysis.sources.jaeger_download import download
 from tests.analysis.sources.requests import many, write
 
@@ -298,9 +300,10 @@ def test_what_nobody_asked_for(clickhouse, traces, tmp_path):
         with open_sources([source]) as telemetry:
             built = build_rows(telemetry, replace(QUESTION, by=(), cluster="auto"))
             rows = built.table.to_pyarrow().to_pylist()
-        found.append((sorted(rows, key=_order), built.features, built.is_clustered))
+            sign = signs_of_sampling(trace_sample(telemetry.spans))
+        found.append((sorted(rows, key=_order), built.features, built.is_clustered, sign))
 
-    assert found[0][1:] == ((*FEATURES, "app.plan"), True)
+    assert found[0][1:3] == ((*FEATURES, "app.plan"), True)
     assert found[1] == found[0]
     assert found[2][1:] == found[0][1:]
 

@@ -9,10 +9,12 @@ import pyarrow.parquet as pq
 import pytest
 
 from keras_otel.analysis.reports import render_json
+from keras_otel.analysis.sampling_signs import signs_of_sampling
 from keras_otel.analysis.slicing import slice_rows
 from keras_otel.analysis.sources.engines import one_line_errors
 from keras_otel.analysis.sources.reading import open_sources
 from keras_otel.analysis.tables import build_rows
+from keras_otel.analysis.trace_sample import trace_sample
 from keras_otel.cli import main
 from keras_otel.errors import OptionError, SourceError
 from tests.analysis.sources.requests import many, write
@@ -72,12 +74,14 @@ def test_the_same_document(files, monkeypatch):
         found = render_json(slice_rows(built, SETTINGS))
         largest = max(sizes)
         rows = built.table.to_pyarrow().to_pylist()
+        sign = signs_of_sampling(trace_sample(telemetry.spans))
     keys = ("model", "eval", *built.features)
     cells = {tuple(row[key] for key in keys) for row in rows}
     backend = built.table.get_backend()
     with pytest.raises(SourceError, match=r"rows failed: \[.*nowhere"), one_line_errors():
         backend.raw_sql("SELECT nowhere")
 
+    assert sign == "67% of the traces lack a span that others are children of"
     assert "app.plan" in built.features
     assert found == document
     assert largest == len(cells) < len(rows)
