@@ -41,6 +41,7 @@ def layout_of(path: Path, source: str) -> Layout:
         ) from error
     columns = set(schema.names)
     if columns.issuperset(REQUIRED["spans"]):
+        _require_types(schema, source)
         return "spans"
     if columns.issuperset(REQUIRED["evaluations"]) and _fits(schema):
         return "evaluations"
@@ -57,6 +58,33 @@ def _fits(schema: pa.Schema) -> bool:
     return all(field.name in ours and field.type == ours[field.name] for field in schema)
 
 
+def _require_types(schema: pa.Schema, source: str) -> None:
+    ours = {field.name: field.type for field in SPANS}
+    for field in schema:
+        wanted = ours.get(field.name)
+        if wanted is None or wanted == field.type:
+            continue
+        if pa.types.is_map(wanted):
+            is_right = pa.types.is_map(field.type) and _is_text(field.type.item_type)
+        elif field.name not in REQUIRED["spans"]:
+            is_right = not pa.types.is_nested(field.type)
+        else:
+            is_right = (_is_text if wanted == pa.string() else pa.types.is_integer)(field.type)
+        if not is_right:
+            raise SourceError(
+                f"{source} has the column {field.name} of type {field.type}: it must be {wanted}"
+            )
+
+
+def _is_text(type_: pa.DataType) -> bool:
+    inner = type_.value_type if pa.types.is_dictionary(type_) else type_
+    return bool(
+        pa.types.is_string(inner)
+        or pa.types.is_large_string(inner)
+        or pa.types.is_string_view(inner)
+    )
+
+
 def complete(table: ir.Table, schema: pa.Schema) -> ir.Table:
     """A table of ours with every column of its schema.
 
@@ -66,7 +94,9 @@ def complete(table: ir.Table, schema: pa.Schema) -> ir.Table:
     columns = {}
     for name, type_ in types.items():
         if name in table.columns:
-            columns[name] = table[name].cast(type_.copy(nullable=True))
+            given = table[name]
+            is_safe = given.type() == type_ or not given.type().is_string()
+            columns[name] = (given.cast if is_safe else given.try_cast)(type_.copy(nullable=True))
         elif name in (UPSTREAM, OUTPUTS) and "attributes" in table.columns:
             columns[name] = table["attributes"].cast(type_)
         elif "." in name and "attributes" in table.columns:
@@ -79,9 +109,21 @@ def complete(table: ir.Table, schema: pa.Schema) -> ir.Table:
 
 def read_rows(path: Path, source: str, intake: Intake) -> None:
     """Take evaluations from a table of any layout that `rows` knows."""
-    for batch in pq.ParquetFile(path).iter_batches(batch_size=10_000):
-        for row in batch.to_pylist():
-            read_row(row, source, intake)
+    try:
+        for batch in pq.ParquetFile(path).iter_batches(batch_size=10_000):
+            for row in _to_microseconds(batch).to_pylist():
+                read_row(row, source, intake)
+    except (pa.ArrowException, OSError):
+        intake.problem(source, "the Parquet file is damaged; the rows before that were read")
+
+
+def _to_microseconds(batch: pa.RecordBatch) -> pa.RecordBatch:
+    """The rows with times that Python has: it has none of nanoseconds."""
+    for index, field in enumerate(batch.schema):
+        if pa.types.is_timestamp(field.type) and field.type.unit == "ns":
+            times = batch.column(index).cast(pa.timestamp("us", field.type.tz), safe=False)
+            batch = batch.set_column(index, field.name, times)
+    return batch
 
 
 def scan(connection: ibis.backends.BaseBackend, paths: list[Path], schema: pa.Schema) -> ir.Table:

@@ -262,6 +262,58 @@ def test_the_reason_why_no_evaluation_is_found(traces):
     )
 
 
+ATTRIBUTES = pa.array([[("keras.model.name", "intent")]], pa.map_(pa.string(), pa.string()))
+OTHER_TYPES = {
+    "start_ns": pa.array([1], pa.timestamp("ns")),
+    "duration_ns": pa.array(["soon"]),
+    "trace_id": pa.array([b"1" * 16]),
+    "span_id": pa.array([7]),
+    "attributes": pa.array(['{"keras.model.name": "intent"}']),
+    "resource": pa.array([{"service.name": "router"}]),
+    "name": pa.array([["a"]]),
+}
+
+
+@pytest.mark.parametrize("column", OTHER_TYPES)
+def test_columns_of_other_types(tmp_path, column):
+    """One line names the column, its type and the type that is needed."""
+    path = tmp_path / "spans.parquet"
+    columns = {"trace_id": ["1" * 32], "span_id": ["1" * 16], "start_ns": [1], "duration_ns": [1]}
+    pq.write_table(pa.table({**columns, column: OTHER_TYPES[column]}), path)
+
+    said = refusal(path)
+
+    assert f"has the column {column} of type " in said
+    assert ": it must be " in said
+
+
+def test_text_where_numbers_are_meant(tmp_path):
+    """In a column that a span can do without, what is no number is none."""
+    path = tmp_path / "spans.parquet"
+    columns = {"trace_id": ["1" * 32], "span_id": ["1" * 16], "start_ns": [1], "duration_ns": [1]}
+    given = {"keras.batch.size": ["many"], "keras.prediction.confidence": ["0.5"]}
+    pq.write_table(pa.table({**columns, **given, "attributes": ATTRIBUTES}), path)
+
+    with open_sources([path]) as telemetry:
+        (span,) = telemetry.spans.to_pyarrow().to_pylist()
+
+    assert (span["keras.batch.size"], span["keras.prediction.confidence"]) == (None, 0.5)
+    assert span["keras.model.name"] == "intent"
+
+
+def test_times_of_evaluations_in_nanoseconds(tmp_path):
+    """As pandas writes them to Parquet."""
+    path = tmp_path / "evals.parquet"
+    time = pa.array([1_780_000_000_000_000_001], pa.timestamp("ns"))
+    rows = {"trace_id": ["1" * 32], "name": ["x"], "passed": [True], "time": time}
+    pq.write_table(pa.table(rows), path)
+
+    with open_sources([path]) as telemetry:
+        (evaluation,) = telemetry.evaluations.to_pyarrow().to_pylist()
+
+    assert evaluation["time_ns"] == 1_780_000_000_000_000_000
+
+
 def test_names_that_are_patterns(tmp_path):
     """`a*.parquet` is one file, in a folder whose name is a pattern too."""
     folder = tmp_path / "d[1]*"
