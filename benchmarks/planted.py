@@ -6,7 +6,7 @@ and the rate of failures is that of the kind's causes and of nothing else.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from typing import Final
@@ -15,8 +15,13 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from keras_otel.analysis.result import Predicate, Slice
+
 Truth = frozenset[tuple[str, str]]
-"""A slice: names of features and values, ranges as intervals."""
+"""A slice: names of features and values. `*` is any range; `from 54.6` one that starts about there."""
+
+_ABOUT: Final = 0.1
+"""How far an end of a range may be from the true one, as a share of it."""
 
 BASE: Final = 0.08
 
@@ -30,17 +35,46 @@ class Planted:
         rate: Of each row, its probability of failure.
         causes: The slices that should be found.
         also: Slices that may be found: causes that hold together.
-        innocent: Features whose values are no cause, though their failure rates differ.
     """
 
     rows: pd.DataFrame
     rate: npt.NDArray[np.float64]
     causes: tuple[Truth, ...]
     also: tuple[Truth, ...] = ()
-    innocent: tuple[str, ...] = ()
+
+    def told(self, found: Sequence[Slice]) -> tuple[int, int]:
+        """Count the causes that are among the findings, and the findings that are nothing of it."""
+        causes = [cause for cause in self.causes if any(is_slice(cause, each) for each in found)]
+        first = {
+            next(n for n, each in enumerate(found) if is_slice(cause, each)) for cause in causes
+        }
+        others = [
+            each
+            for n, each in enumerate(found)
+            if n not in first and not any(is_slice(joint, each) for joint in self.also)
+        ]
+        return len(causes), len(others)
 
 
 Kind = Callable[[np.random.Generator], Planted]
+
+
+def is_slice(truth: Truth, found: Slice) -> bool:
+    """Whether a finding is this slice."""
+    wanted = dict(truth)
+    return {p.attribute for p in found.predicates} == set(wanted) and all(
+        _is_value(wanted[predicate.attribute], predicate) for predicate in found.predicates
+    )
+
+
+def _is_value(wanted: str, predicate: Predicate) -> bool:
+    if wanted == "*":
+        return predicate.lower is not None or predicate.upper is not None
+    if wanted.startswith("from "):
+        start = float(wanted.removeprefix("from "))
+        lower = predicate.lower
+        return lower is not None and predicate.upper is None and abs(lower / start - 1) <= _ABOUT
+    return wanted == predicate.value
 
 
 def slice_of(**values: str) -> Truth:
@@ -171,7 +205,7 @@ def confounded(rng: np.random.Generator) -> Planted:
     to_new = rng.random(len(rows)) < np.where(hard, 0.9, 0.3)
     rows["version"] = np.where(to_new, "v2", "v1")
     causes = (slice_of(class_="c0"), slice_of(class_="c1"))
-    return Planted(rows=rows, rate=np.where(hard, 0.25, BASE), causes=causes, innocent=("version",))
+    return Planted(rows=rows, rate=np.where(hard, 0.25, BASE), causes=causes)
 
 
 def reversed_version(rng: np.random.Generator) -> Planted:
@@ -190,6 +224,14 @@ def reversed_version(rng: np.random.Generator) -> Planted:
     )
 
 
+def fading(rng: np.random.Generator) -> Planted:
+    """The surer, the better: the failure rate falls from 35 % to 5 % along the confidence."""
+    rows = features(rng, 8000, 5)
+    rows["confidence"] = rng.uniform(0.4, 1.0, len(rows))
+    rate = 0.05 + 0.30 * (1.0 - rows.confidence.to_numpy()) / 0.6
+    return Planted(rows=rows, rate=rate, causes=(slice_of(confidence="*"),))
+
+
 def low_confidence(rng: np.random.Generator) -> Planted:
     """A confidence below 0.9, in bins, fails 2.5 times as often."""
     rows = features(rng, 8000, 5)
@@ -198,7 +240,7 @@ def low_confidence(rng: np.random.Generator) -> Planted:
     return Planted(
         rows=rows,
         rate=np.where(confidence < 0.9, 2.5 * BASE, BASE),
-        causes=(slice_of(confidence="below 0.9"),),
+        causes=(slice_of(confidence="[0,0.9)"),),
     )
 
 
@@ -211,7 +253,7 @@ def slow_and_new(rng: np.random.Generator) -> Planted:
     return Planted(
         rows=rows,
         rate=np.where(inside, 3 * BASE, BASE),
-        causes=(slice_of(version="v2", latency_ms="above 54.6"),),
+        causes=(slice_of(version="v2", latency_ms="from 54.6"),),
     )
 
 
@@ -235,6 +277,7 @@ KINDS: Final[dict[str, Kind]] = {
     "version confounded by class": confounded,
     "Simpson: version worse in each class, better over all": reversed_version,
     "confidence below 0.9, RR 2.5": low_confidence,
+    "failures fade along the confidence": fading,
     "version and a latency above its median, RR 3": slow_and_new,
     "one of forty features": wide,
 }

@@ -1,11 +1,12 @@
 """How often slicing finds what is not there, and whether it finds what is.
 
-    python benchmarks/slice_simulations.py [--seeds N] [--planted N] [--json FILE]
+    python benchmarks/slice_simulations.py [--seeds N] [--null N] [--only TEXT] [--json FILE]
 
 Null data: 5 000 rows, 8 features, about 600 slices, 10 % of the rows fail whatever their features. The
-same with sessions of 15 rows that are alike, with `cluster` and without. A planted slice: two predicates,
-risk ratio 3, in 20 000 traces with sessions, sampling weights, traces without an evaluation, and
-evaluator errors; it should come first.
+same with sessions of 15 rows that are alike, with `cluster` and without.
+Planted data: the kinds of `planted.py`, each with seeds of its own. A cause is found if a finding names it
+exactly; other findings are those that are neither a cause nor several causes together. The same causes in
+sessions with `cluster`, and in traces that were sampled, are evaluated in part and have evaluator errors.
 """
 
 from __future__ import annotations
@@ -13,151 +14,224 @@ from __future__ import annotations
 import argparse
 import json
 import statistics
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+import zlib
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import ibis
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
 
+from benchmarks.planted import KINDS, Planted, features, one_pair, worse_version
 from keras_otel.analysis import slice_failures
 from keras_otel.analysis.family import Settings
 from keras_otel.analysis.result import EvalResult
 from keras_otel.analysis.slicing import slice_rows
 from keras_otel.analysis.tables import Rows
 
-FEATURES, VALUES = 8, 2
-BASE_RATE = 0.1
-SESSION = 15
-PLANTED = {"f0": "1", "f3": "1"}
-RISK_RATIO = 3.0
+BASE_RATE: Final = 0.1
+SESSION: Final = 15
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Finding:
+class Count:
     """What one data set gave."""
 
+    causes: int
+    told: int
+    findings: int
+    others: int
     tested: int
-    found: bool
-    is_first: bool = False
 
 
-def features(rng: np.random.Generator, rows: int) -> pd.DataFrame:
-    """Independent categorical features."""
-    return pd.DataFrame(
-        {f"f{n}": rng.integers(0, VALUES, rows).astype(str) for n in range(FEATURES)}
+def generator(name: str, seed: int) -> np.random.Generator:
+    """The random numbers of one data set."""
+    return np.random.default_rng((zlib.crc32(name.encode()), seed))
+
+
+def failing(rng: np.random.Generator, planted: Planted) -> npt.NDArray[np.bool_]:
+    """Draw the failures."""
+    return np.asarray(rng.random(len(planted.rows)) < planted.rate)
+
+
+def null(rng: np.random.Generator) -> Planted:
+    """Rows that fail whatever their features."""
+    rows = pd.DataFrame({f"f{n}": rng.integers(0, 2, 5000).astype(str) for n in range(8)})
+    return Planted(rows=rows, rate=np.full(5000, BASE_RATE), causes=())
+
+
+def null_sessions(rng: np.random.Generator) -> Planted:
+    """Sessions whose rows have the same features and a failure rate of their own."""
+    count = 5000 // SESSION
+    session = np.repeat(np.arange(count), SESSION)
+    alike = pd.DataFrame({f"f{n}": rng.integers(0, 2, count).astype(str) for n in range(8)})
+    rows = alike.iloc[session].reset_index(drop=True).assign(session=session.astype(str))
+    return Planted(rows=rows, rate=rng.beta(0.5, 4.5, count)[session], causes=())
+
+
+def null_numbers(rng: np.random.Generator) -> Planted:
+    """Numbers, of which every range is a candidate, that failures have nothing to do with."""
+    rows = features(rng, 5000, 4)
+    for name in ("a", "b", "c"):
+        rows[name] = rng.lognormal(0, 1, len(rows))
+    return Planted(rows=rows, rate=np.full(len(rows), BASE_RATE), causes=())
+
+
+def in_sessions(kind: Callable[[np.random.Generator], Planted]) -> Any:
+    """The same causes among sessions that fail more or less often."""
+
+    def draw(rng: np.random.Generator) -> Planted:
+        planted = kind(rng)
+        count = len(planted.rows)
+        session = rng.integers(0, count // SESSION, count)
+        level = rng.beta(5, 45, count // SESSION + 1)[session] / 0.1
+        rows = planted.rows.assign(session=session.astype(str))
+        return replace(planted, rows=rows, rate=np.minimum(planted.rate * level, 1.0))
+
+    return draw
+
+
+def counted(planted: Planted, family: EvalResult) -> Count:
+    """Hold findings to what is known."""
+    told, others = planted.told(family.slices)
+    return Count(
+        causes=len(planted.causes),
+        told=told,
+        findings=len(family.slices),
+        others=others,
+        tested=family.slices_tested,
     )
 
 
-def null_rows(seed: int) -> Finding:
-    """Rows that fail whatever their features."""
-    rng = np.random.default_rng(seed)
-    data = features(rng, 5000).assign(failed=rng.random(5000) < BASE_RATE)
-    return finding(slice_failures(data, failed="failed").evals[0])
+def sliced(name: str, kind: Callable[[np.random.Generator], Planted], seed: int) -> Count:
+    """Slice one data set; by sessions if its rows have a column of them."""
+    rng = generator(name, seed)
+    planted = kind(rng)
+    data = planted.rows.assign(failed=failing(rng, planted))
+    cluster = "session" if "session" in data.columns else None
+    result = slice_failures(data, failed="failed", cluster=cluster)
+    return counted(planted, result.evals[0])
 
 
-def null_sessions(seed: int, *, is_clustered: bool) -> Finding:
-    """Sessions whose rows have the same features and a failure rate of their own."""
-    rng = np.random.default_rng(seed)
-    count = 5000 // SESSION
-    session = np.repeat(np.arange(count), SESSION)
-    data = features(rng, count).iloc[session].reset_index(drop=True)
-    rate = rng.beta(0.5, 4.5, count)[session]
-    data = data.assign(failed=rng.random(len(session)) < rate)
-    if not is_clustered:
-        return finding(slice_failures(data, failed="failed").evals[0])
-    data = data.assign(session=session.astype(str))
-    return finding(slice_failures(data, failed="failed", cluster="session").evals[0])
+def unclustered(name: str, kind: Callable[[np.random.Generator], Planted], seed: int) -> Count:
+    """The same without a word of the sessions."""
+    rng = generator(name, seed)
+    planted = kind(rng)
+    data = planted.rows.drop(columns="session").assign(failed=failing(rng, planted))
+    return counted(planted, slice_failures(data, failed="failed").evals[0])
 
 
-def planted(seed: int) -> Finding:
-    """20 000 traces of sessions that were kept with a probability of 1, a half or a quarter each."""
-    rng = np.random.default_rng(seed)
-    rows = 20_000
-    session = rng.integers(0, rows // SESSION, rows)
-    data = features(rng, rows)
-    inside = np.logical_and.reduce([data[name] == value for name, value in PLANTED.items()])
-    level = rng.beta(5, 45, rows // SESSION + 1)[session]
-    rate = np.where(inside, RISK_RATIO, 1.0) * level
-    is_evaluated, is_error = rng.random(rows) >= 0.3, rng.random(rows) < 0.02
-    failed = pd.Series(rng.random(rows) < rate).astype("boolean")
+def sampled(name: str, kind: Callable[[np.random.Generator], Planted], seed: int) -> Count:
+    """Traces that were kept with a probability of 1, a half or a quarter, 70 % of them evaluated."""
+    rng = generator(name, seed)
+    planted = kind(rng)
+    count = len(planted.rows)
+    is_evaluated, is_error = rng.random(count) >= 0.3, rng.random(count) < 0.02
+    failed = pd.Series(failing(rng, planted)).astype("boolean")
     failed[~is_evaluated | is_error] = pd.NA
-    table = data.assign(
-        trace_id=[f"{number:032x}" for number in range(rows)],
+    names = list(planted.rows.columns)
+    table = planted.rows.assign(
+        trace_id=[f"{number:032x}" for number in range(count)],
         model="model",
         eval="planted",
         failed=failed,
         error=is_evaluated & is_error,
-        weight=rng.choice([1.0, 2.0, 4.0], rows),
-        cluster=session.astype(str),
+        weight=rng.choice([1.0, 2.0, 4.0], count),
+        count=1,
+        cluster=None,
     )
-    connection = ibis.duckdb.connect()
-    made = Rows(
+    connection: Any = ibis.duckdb.connect()
+    rows = Rows(
         table=connection.create_table("rows", pa.Table.from_pandas(table, preserve_index=False)),
-        features=tuple(data.columns),
+        features=tuple(names),
         is_weighted=True,
-        is_clustered=True,
+        is_clustered=False,
         accounting=None,
         warnings=(),
     )
-    result = slice_rows(made, Settings())
+    result = slice_rows(rows, Settings())
     assert result.totals.errors == int((is_evaluated & is_error).sum())
-    return finding(result.evals[0])
+    return counted(planted, result.evals[0])
 
 
-def finding(family: EvalResult) -> Finding:
-    """What was tested and found, and whether the first finding is the planted one."""
-    first = {p.attribute: p.value for p in family.slices[0].predicates} if family.slices else {}
-    return Finding(
-        tested=family.slices_tested, found=bool(family.slices), is_first=first == PLANTED
+def wide_sample(rng: np.random.Generator) -> Planted:
+    """Rows enough that a part of them is still enough."""
+    several = [one_pair(rng) for _ in range(3)]
+    return Planted(
+        rows=pd.concat([each.rows for each in several], ignore_index=True),
+        rate=np.concatenate([each.rate for each in several]),
+        causes=several[0].causes,
     )
 
 
-def share(
-    name: str, draw: Callable[[int], Finding], seeds: int, count: Callable[[Finding], bool]
-) -> dict[str, Any]:
-    """The share of data sets for which something holds."""
-    found = [draw(seed) for seed in range(seeds)]
-    held = sum(count(each) for each in found)
-    tested = statistics.median(each.tested for each in found)
-    line = {"what": name, "share": held / seeds, "of": seeds, "slices_tested": tested}
-    print(f"{name:<62} {held / seeds:6.1%} of {seeds}, {tested:g} slices tested", flush=True)
-    return line
+Draw = Callable[[str, Callable[[np.random.Generator], Planted], int], Count]
+
+NULL: Final[dict[str, tuple[Draw, Callable[[np.random.Generator], Planted]]]] = {
+    "null": (sliced, null),
+    "null, numbers": (sliced, null_numbers),
+    "null in sessions of 15, with cluster": (sliced, null_sessions),
+    "null in sessions of 15, without cluster": (unclustered, null_sessions),
+}
+PLANTED: Final[dict[str, tuple[Draw, Callable[[np.random.Generator], Planted]]]] = {
+    **{name: (sliced, kind) for name, kind in KINDS.items()},
+    "two predicates, in sessions, with cluster": (sliced, in_sessions(wide_sample)),
+    "worse version, in sessions, with cluster": (sliced, in_sessions(worse_version)),
+    "two predicates, sampled, evaluated in part": (sampled, wide_sample),
+}
+
+
+def lines(seeds: int, null_seeds: int, only: str) -> Iterator[dict[str, Any]]:
+    """One line for each kind."""
+    for cases, count in ((NULL, null_seeds), (PLANTED, seeds)):
+        for name, (draw, kind) in cases.items():
+            if only not in name or not count:
+                continue
+            found = [draw(name, kind, seed) for seed in range(count)]
+            causes = sum(each.causes for each in found)
+            findings = sum(each.findings for each in found)
+            yield {
+                "kind": name,
+                "data_sets": count,
+                "slices_tested": statistics.median(each.tested for each in found),
+                "causes": causes,
+                "told": sum(each.told for each in found),
+                "findings": findings,
+                "others": sum(each.others for each in found),
+                "with_findings": sum(each.findings > 0 for each in found),
+            }
+
+
+def _printed(line: dict[str, Any]) -> str:
+    share = f"{line['told']} of {line['causes']}" if line["causes"] else ""
+    others = f"{line['others']} of {line['findings']}"
+    percent = f"{line['others'] / max(1, line['findings']):.1%}" if line["causes"] else ""
+    some = f"{line['with_findings'] / line['data_sets']:.1%}" if not line["causes"] else ""
+    cells = (line["kind"], line["data_sets"], f"{line['slices_tested']:g}", share, others, percent)
+    return "| " + " | ".join(str(cell) for cell in (*cells, some)) + " |"
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run all simulations and print their figures."""
     options = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    options.add_argument("--seeds", type=int, default=300, help="null data sets (default: 300)")
-    options.add_argument("--planted", type=int, default=100, help="planted ones (default: 100)")
+    options.add_argument("--seeds", type=int, default=100, help="planted data sets of a kind")
+    options.add_argument("--null", type=int, default=300, help="null data sets of a kind")
+    options.add_argument("--only", default="", help="kinds with this in their name")
     options.add_argument("--json", type=Path, help="write the figures there too")
     parsed = options.parse_args(arguments)
-    lines = [
-        share("null data: some finding", null_rows, parsed.seeds, lambda each: each.found),
-        share(
-            "null data in sessions of 15, with cluster: some finding",
-            lambda seed: null_sessions(seed, is_clustered=True),
-            parsed.seeds,
-            lambda each: each.found,
-        ),
-        share(
-            "null data in sessions of 15, without cluster: some finding",
-            lambda seed: null_sessions(seed, is_clustered=False),
-            parsed.seeds,
-            lambda each: each.found,
-        ),
-        share(
-            "planted slice, risk ratio 3: first in the ranking",
-            planted,
-            parsed.planted,
-            lambda each: each.is_first,
-        ),
-    ]
+    print(
+        "| kind | data sets | slices tested | causes found | other findings | share | some finding |"
+    )
+    print("|---|---|---|---|---|---|---|")
+    every = []
+    for line in lines(parsed.seeds, parsed.null, parsed.only):
+        print(_printed(line), flush=True)
+        every.append(line)
     if parsed.json is not None:
-        parsed.json.write_text(json.dumps(lines, indent=2), encoding="utf-8")
+        parsed.json.write_text(json.dumps(every, indent=2), encoding="utf-8")
 
 
 if __name__ == "__main__":

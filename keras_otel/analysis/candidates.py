@@ -58,6 +58,11 @@ class Candidates:
         counts = [len(chosen) for chosen in self.chosen]
         return np.repeat(np.array([len(grid.axes) for grid in self.axes], np.int64), counts)
 
+    def ends(self) -> npt.NDArray[np.int64]:
+        """How many ends of ranges, and values, it takes to describe each slice, [S]."""
+        parts = [grid.ends()[chosen] for grid, chosen in zip(self.axes, self.chosen, strict=True)]
+        return np.concatenate(parts) if parts else np.zeros(0, dtype=np.int64)
+
     def flipped(self) -> Candidates:
         """The same slices where successes count as failures."""
         return replace(self, cells=self.cells.flipped(), sums=self.sums.flipped())

@@ -25,6 +25,7 @@ from keras_otel.analysis.sums import Summing, Sums
 DEFAULT_BY: Final = (names.PREDICTION_CLASS, names.MODEL_VERSION, names.CONFIDENCE_BIN)
 
 MOST_LISTED: Final = 500
+_MOST_REVERSALS: Final = 10
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -214,10 +215,12 @@ class Direction:
         return index in self.findings and bool(self._comparison.ratio[index] < 1)
 
     def single_and_explained(self) -> list[int]:
-        """The significant slices of one predicate that are no findings."""
+        """The significant slices of one predicate that are no findings, the largest first."""
         single = self._found.level() == 1
         here = np.flatnonzero(self._is_significant & single)
-        return [int(index) for index in here if int(index) not in self.findings]
+        explained = [int(index) for index in here if int(index) not in self.findings]
+        explained.sort(key=lambda index: -self._comparison.excess_lower[index])
+        return explained[:_MOST_REVERSALS]
 
     def confounding(self, index: int) -> Confounding:
         """What holding other attributes fixed does to a slice's risk ratio."""

@@ -12,7 +12,7 @@ import ibis.expr.types as ir
 from keras_otel import semconv as names
 from keras_otel.analysis.bins import CONFIDENCE_BINS, CONFIDENCE_BOUNDS, DURATION_BINS
 from keras_otel.analysis.bins import DURATION_BOUNDS as _DURATION_BOUNDS
-from keras_otel.analysis.numbers import Bounds, bins_of, intervals_of, numbers_of
+from keras_otel.analysis.numbers import Bounds, Counts, bins_of, intervals_of, numbers_of
 
 MISSING: Final = "__missing__"
 OTHER: Final = "__other__"
@@ -27,6 +27,9 @@ _ORDERED: Final = {
     names.CONFIDENCE_BIN: (CONFIDENCE_BINS, CONFIDENCE_BOUNDS),
     names.DURATION_BIN: (DURATION_BINS, _DURATION_BOUNDS),
 }
+
+_MOST_COUNTED: Final = 20_000
+"""Different values of a column that are looked at one by one."""
 
 _NAMED: Final = 3
 """Values that a sentence names before it counts."""
@@ -142,36 +145,55 @@ def _feature(
     column = table[column_of(name)]
     if name in _ORDERED:
         return _with_known_bins(table, name)
-    counts = table.select(value=column.cast("string")).group_by("value")
-    counted = counts.aggregate(n=lambda each: each.count())
-    common = _rows(counted.order_by(counted.n.desc(), counted["value"]).limit(MAX_VALUES + 1))
-    values = [row["value"] for row in common]
-    has_missing = _is_missing(values, counted)
-    bins = bins_of(table, column, [value for value in values if value is not None], _edges(name))
+    counts = _counts(table, column)
+    rest = (MISSING,) if counts.missing else ()
+    bins = bins_of(table, column, counts, _edges(name))
     if bins is not None:
-        rest = (MISSING,) if has_missing or bins.has_nan else ()
+        rest = (MISSING,) if counts.missing or bins.has_nan else ()
         return Feature(
             name=name,
             values=(*bins.values, *rest),
             bounds=bins.bounds,
             is_binned=bins.is_binned,
         )
-    if len(values) <= MAX_VALUES:
-        return _with_these_values(name, values)
-    kept = [row for row in common[: MAX_VALUES - 1] if row["n"] >= support]
-    (total,) = _rows(counted.aggregate(distinct=counted.count(), n=counted.n.sum()))
-    if not any(row["value"] is not None for row in kept):
+    if len(counts.values) + len(rest) <= MAX_VALUES:
+        return _with_these_values(name, [*counts.values, *([None] if rest else [])])
+    kept = [
+        value
+        for value, n in zip(counts.values[: MAX_VALUES - 2], counts.n, strict=False)
+        if n >= support
+    ]
+    others = len(counts.values) - len(kept)
+    many = f"{others:,}" if counts.is_all else f"more than {others:,}"
+    if not kept:
         if is_asked:
-            note(
-                f"{name} is not sliced by: it has {total['distinct']:,} values in {total['n']:,} rows"
-            )
+            note(f"{name} is not sliced by: of its {many} values none has {support:g} rows")
         return None
-    texts = [MISSING if row["value"] is None else row["value"] for row in kept]
-    rarer = [value for value in values if value is not None and value not in texts]
-    others = total["distinct"] - len(texts)
-    shown = ", ".join(rarer[:_NAMED]) + (" and others" if others > _NAMED else "")
-    note(f"{others:,} rarer values of {name} are put together as {OTHER}: {shown}")
-    return Feature(name=name, values=(*sorted(texts), OTHER))
+    shown = ", ".join(counts.values[len(kept) : len(kept) + _NAMED])
+    more = " and others" if others > _NAMED else ""
+    note(f"{many} rarer values of {name} are put together as {OTHER}: {shown}{more}")
+    return Feature(name=name, values=(*sorted([*kept, *rest]), OTHER))
+
+
+def _counts(table: ir.Table, column: ir.Value) -> Counts:
+    values = table.select(value=column.cast("string")).group_by("value")
+    counted = values.aggregate(n=lambda each: each.count())
+    ordered = counted.order_by(counted.n.desc(), counted["value"]).limit(_MOST_COUNTED + 2)
+    found = ordered.to_pyarrow()
+    texts, n = found.column("value").to_pylist(), found.column("n").to_pylist()
+    missing = 0
+    if None in texts:
+        place = texts.index(None)
+        missing = n.pop(place)
+        texts.pop(place)
+    elif len(texts) > _MOST_COUNTED:
+        missing = table.filter(column.isnull()).count().to_pyarrow().as_py()
+    return Counts(
+        values=texts[:_MOST_COUNTED],
+        n=n[:_MOST_COUNTED],
+        missing=missing,
+        is_all=len(texts) <= _MOST_COUNTED,
+    )
 
 
 def _with_these_values(name: str, values: Sequence[str | None]) -> Feature | None:
@@ -191,14 +213,6 @@ def _with_these_values(name: str, values: Sequence[str | None]) -> Feature | Non
 def _edges(name: str) -> Sequence[float]:
     """Where a column of confidences is cut: everywhere alike, so that counts add up."""
     return names.CONFIDENCE_EDGES if "confidence" in name.lower() else ()
-
-
-def _is_missing(common: Sequence[str | None], counted: ir.Table) -> bool:
-    if None in common:
-        return True
-    if len(common) <= MAX_VALUES:
-        return False
-    return bool(_rows(counted.filter(counted["value"].isnull()).limit(1)))
 
 
 def _with_known_bins(table: ir.Table, name: str) -> Feature | None:

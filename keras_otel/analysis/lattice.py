@@ -36,12 +36,14 @@ class Axis:
         size: Its values.
         low: [R], first value of each interval.
         high: [R], last value.
+        ends: [R], how many ends it takes to describe it: 2 for what lies between two values, else 1.
     """
 
     place: int
     size: int
     low: Codes
     high: Codes
+    ends: Codes
 
     @property
     def has_ranges(self) -> bool:
@@ -80,9 +82,10 @@ def axis(feature: Feature, place: int, ranges: Ranges) -> Axis:
         and (ranges == "all" or (ranges == "open" and (low == 0 or high == last)))
     ]
     joined.sort(key=lambda ends: (ends[0] > 0 and ends[1] < last, ends))
-    low = [*range(size), *(ends[0] for ends in joined)]
-    high = [*range(size), *(ends[1] for ends in joined)]
-    return Axis(place=place, size=size, low=np.array(low), high=np.array(high))
+    low = np.array([*range(size), *(ends[0] for ends in joined)])
+    high = np.array([*range(size), *(ends[1] for ends in joined)])
+    is_between = (low > 0) & (high < last)
+    return Axis(place=place, size=size, low=low, high=high, ends=np.where(is_between, 2, 1))
 
 
 class Grid:
@@ -128,6 +131,13 @@ class Grid:
                 is_inside &= intervals >= 0
                 slices = slices * size + intervals
             yield np.where(is_inside, slices, count), count
+
+    def ends(self) -> Codes:
+        """How many ends it takes to describe each slice of the grid, flat."""
+        counts: Codes = np.zeros(1, dtype=np.int64)
+        for each in self.axes:
+            counts = np.add.outer(counts, each.ends).ravel()
+        return counts
 
     def terms(self, index: int) -> tuple[Term, ...]:
         """The predicates of a slice of the grid."""

@@ -11,6 +11,7 @@ from typing import Any, Final
 
 import ibis.expr.types as ir
 import numpy as np
+import numpy.typing as npt
 
 Bounds = tuple[float | None, float | None]
 """Lower end, inclusive, and upper end, exclusive; None where it is open."""
@@ -38,7 +39,23 @@ _INTERVALS: Final = tuple(
         r"LOW",
     )
 )
-_MOST_COUNTED: Final = 20_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Counts:
+    """The values of a column, the most frequent first.
+
+    Attributes:
+        values: As text, without those that are missing.
+        n: Rows of each.
+        missing: Rows without one.
+        is_all: Whether there are no others.
+    """
+
+    values: Sequence[str]
+    n: Sequence[int]
+    missing: int
+    is_all: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,65 +83,76 @@ def numbers_of(column: ir.Value) -> Any:
 
 
 def bins_of(
-    table: ir.Table, column: ir.Value, common: Sequence[str], edges: Sequence[float] = ()
+    table: ir.Table, column: ir.Value, counts: Counts, edges: Sequence[float] = ()
 ) -> Bins | None:
     """Put a column's numbers in order.
 
     Args:
         table: The rows.
         column: One of its columns.
-        common: Its most frequent values, as text; all of them if there are no more than `FEW`.
+        counts: Its most frequent values.
         edges: Where to cut if all numbers lie between the first and the last of these; near
             quantiles by default.
 
     Returns:
         The bins; None where some value is no number, or there are fewer than three.
     """
-    parsed = [_number(value) for value in common]
-    if len(parsed) < 3 or any(value is None for value in parsed):
+    if len(counts.values) < 3 or _number(counts.values[0]) is None:
         return None
-    if len(common) <= FEW:
-        order = sorted(zip((value for value in parsed if value is not None), common, strict=True))
-        if len({value for value, _ in order}) < len(order) or math.isnan(sum(v for v, _ in order)):
+    parsed = [_number(value) for value in counts.values]
+    if any(value is None for value in parsed):
+        return None
+    values = np.array(parsed, dtype=np.float64)
+    is_number = ~np.isnan(values)
+    if len(values) <= FEW:
+        return _each_value(counts.values, values)
+    order = np.argsort(values[is_number])
+    finite, n = values[is_number][order], np.array(counts.n, np.float64)[is_number][order]
+    low, high = (finite[0], finite[-1]) if len(finite) else (math.nan, math.nan)
+    if not counts.is_all:
+        found = _numbers_in(table, column)
+        if found is None:
             return None
-        return Bins(
-            values=tuple(text for _, text in order),
-            bounds=_bounds([value for value, _ in order[1:]], order[0][0], None),
-            is_binned=False,
-        )
-    number = numbers_of(column)
-    seen = table.select(number=number, text=column.cast("string"))
-    told = seen.filter(seen.text.notnull())
-    is_number = told.number.notnull() & ~told.number.isnan()
-    (found,) = (
-        told.aggregate(
-            n=told.count(),
-            odd=told.number.isnull().sum(),
-            nan=(told.number.isnan()).sum(),
-            distinct=told.number.nunique(),
-            low=told.number.min(),
-            high=told.number.max(),
-        )
-        .to_pyarrow()
-        .to_pylist()
-    )
-    if found["odd"]:
-        return None
-    finite = told.filter(is_number)
-    if edges and edges[0] <= found["low"] and found["high"] <= edges[-1]:
+        low, high = found
+    if edges and edges[0] <= low and high <= edges[-1]:
         bounds: tuple[Bounds, ...] = tuple(pairwise(edges))
+    elif counts.is_all:
+        bounds = _bounds(_edges_of_counts(finite, n), None, None)
     else:
-        is_short = found["distinct"] <= _MOST_COUNTED
-        cuts = _edges_of_counts(finite) if is_short else _edges_of_rows(finite)
-        bounds = _bounds(cuts, None, None)
+        bounds = _bounds(_edges_of_rows(table, column), None, None)
     if len(bounds) < 2:
         return None
     return Bins(
         values=tuple(_interval(*each) for each in bounds),
         bounds=bounds,
         is_binned=True,
-        has_nan=bool(found["nan"]),
+        has_nan=not bool(is_number.all()),
     )
+
+
+def _each_value(texts: Sequence[str], values: npt.NDArray[np.float64]) -> Bins | None:
+    if np.isnan(values).any() or len(np.unique(values)) < len(values):
+        return None
+    order = np.argsort(values)
+    return Bins(
+        values=tuple(texts[place] for place in order),
+        bounds=_bounds(
+            [float(values[place]) for place in order[1:]], float(values[order[0]]), None
+        ),
+        is_binned=False,
+    )
+
+
+def _numbers_in(table: ir.Table, column: ir.Value) -> tuple[float, float] | None:
+    """The smallest and the largest number; None where some value is no number."""
+    seen = table.select(number=numbers_of(column), text=column.cast("string"))
+    found = seen.aggregate(
+        odd=(seen.text.notnull() & seen.number.isnull()).sum(),
+        low=seen.number.min(),
+        high=seen.number.max(),
+    )
+    (row,) = found.to_pyarrow().to_pylist()
+    return None if row["odd"] or row["low"] is None else (row["low"], row["high"])
 
 
 def intervals_of(texts: Sequence[str]) -> Bins | None:
@@ -192,13 +220,8 @@ def _interval(lower: float | None, upper: float | None) -> str:
     return f"{low},{'inf' if upper is None else f'{upper:.12g}'})"
 
 
-def _edges_of_counts(finite: ir.Table) -> list[float]:
+def _edges_of_counts(values: npt.NDArray[np.float64], n: npt.NDArray[np.float64]) -> list[float]:
     """Cut between values near the quantiles, so that a frequent one has a bin of its own."""
-    counts = finite.group_by("number").aggregate(n=lambda each: each.count()).to_pyarrow()
-    values = counts.column("number").to_numpy(zero_copy_only=False).astype(np.float64)
-    order = np.argsort(values)
-    values = values[order]
-    n = counts.column("n").to_numpy(zero_copy_only=False)[order].astype(np.float64)
     running = np.cumsum(n)
 
     def at(quantile: float) -> int:
@@ -219,8 +242,10 @@ def _edges_of_counts(finite: ir.Table) -> list[float]:
     return sorted(edge for edge in dict.fromkeys(edges) if edge > values[0])
 
 
-def _edges_of_rows(finite: ir.Table) -> list[float]:
+def _edges_of_rows(table: ir.Table, column: ir.Value) -> list[float]:
     """Cut near the quantiles, as the engine gives them."""
+    seen = table.select(number=numbers_of(column))
+    finite = seen.filter(seen.number.notnull() & ~seen.number.isnan())
     wanted = {q + play for q in QUANTILES for play in (-_PLAY, _PLAY)}
     named = {f"q{place}": (q, finite.number.quantile(q)) for place, q in enumerate(sorted(wanted))}
     aggregates = {name: value for name, (_, value) in named.items()}

@@ -42,10 +42,12 @@ _OWN: Final = frozenset(
 )
 _OWN_PREFIX: Final = "keras."
 
-# What evaluators write is the outcome; the rest are places in code and the libraries' own.
+# What evaluators write is the outcome, and what is known of the answer is next to it: a long one is no
+# cause of its failure. The rest are places in code and the libraries' own.
 _NO_FEATURES = re.compile(
-    r"(gen_ai\.evaluation|eval|evaluations|trace\.evaluations|langfuse\.score|exception|thread|code"
-    r"|telemetry|otel|internal)\."
+    r"(gen_ai\.evaluation|gen_ai\.usage|gen_ai\.response|gen_ai\.output|llm\.token_count|llm\.usage"
+    r"|llm\.output_messages|output|ai\.usage|ai\.response|eval|evaluations|trace\.evaluations"
+    r"|langfuse\.score|exception|thread|code|telemetry|otel|internal)\."
 )
 _FIRST: Final = ("gen_ai.", "llm.", "ai.")
 _LAST = re.compile(

@@ -22,7 +22,7 @@ def slice_rows(rows: Rows, settings: Settings) -> SliceResult:
         rows: One for each trace, model and evaluation.
         settings: How to slice them.
     """
-    asked = (*settings.by, *settings.adjust_for)
+    asked = (*rows.asked, *settings.adjust_for)
     possible = features_of(
         rows.table, rows.features, asked, support=settings.min_support or MIN_ROWS
     )

@@ -19,31 +19,71 @@ from keras_otel.analysis.cells import Cells, Floats, Mask, Predicates
 from keras_otel.analysis.comparison import MIN_CLUSTERS
 from keras_otel.analysis.significance import matched_binomial_tail, upper_tail
 
-Masks = npt.NDArray[np.bool_]
-
 _RIDGE: Final = 1e-3
 """Keeps the coefficient of a slice in which everything failed finite; in units of failures."""
+_TINY: Final = 1e-9
 _STEPS: Final = 30
-_CLOSE: Final = 1e-8
-_COLUMNS_AT_ONCE: Final = 40  # of bits in an int64
+_CURVES: Final = 2
+_CURVE_RIDGE: Final = 0.5
+"""Keeps curves of overlapping ranges from being played off against one another."""
+_LONGEST_STEP: Final = 4.0
+_CLOSE: Final = 1e-6
+_MOST_IDS: Final = 2**62
 
 
-def columns(cells: Cells, predicates: Predicates) -> list[Mask]:
-    """List the terms of a finding: its cells, or the cells of each value of its ranges.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Effect:
+    """A finding as terms of the regression.
 
-    A rate often changes along a range; with one coefficient for all of it, parts of the range would be
-    left over as if they were findings of their own.
+    Its rows have a coefficient. A range has more, for curves along its feature's values inside it and,
+    where the other predicates hold, outside: rates mostly rise or fall along a number, and with one step
+    alone, parts of the range and its neighbours would be left over as if they were findings of their own.
+
+    Attributes:
+        inside: [C], its cells.
+        kinds: [C], a number for each combination of terms.
+        count: Such numbers there may be.
+        terms: [C, 1 + curves], what the coefficients are multiplied with. The mean of a curve is 0 over
+            the rows that it is for.
     """
+
+    inside: Mask
+    kinds: npt.NDArray[np.int64]
+    count: int
+    terms: Floats
+
+
+def effect(cells: Cells, predicates: Predicates) -> Effect:
+    """Make the terms of a finding."""
     inside = cells.where(predicates)
-    ranges = [term for term in predicates if term.low < term.high]
-    if not ranges:
-        return [inside]
-    found = []
-    for place, low, high in ranges:
-        codes = cells.codes[:, place]
-        parts = [inside & (codes == code) for code in range(low, high + 1)]
-        found += [part for part in parts if part.any()]
-    return found
+    kinds = inside.astype(np.int64)
+    count = 2
+    terms = [inside.astype(np.float64)]
+    for term in predicates:
+        bounds = len(cells.features[term.place].bounds)
+        if not bounds:
+            continue
+        others = cells.where(tuple(each for each in predicates if each is not term))
+        codes = cells.codes[:, term.place]
+        is_ordered = others & (codes < bounds)
+        kinds = kinds * (bounds + 1) + np.where(is_ordered, codes + 1, 0)
+        count *= bounds + 1
+        for part in (inside, is_ordered & ~inside):
+            terms += _curves(part, codes, cells.weight)
+    return Effect(inside=inside, kinds=kinds, count=count, terms=np.stack(terms, axis=1))
+
+
+def _curves(part: Mask, codes: npt.NDArray[np.int64], weight: Floats) -> list[Floats]:
+    """Make a line and a parabola along the values of some cells, as far as there are values for them."""
+    there = np.unique(codes[part])
+    curves: list[Floats] = []
+    line = (codes - np.mean(there)) / max(1, len(there)) if len(there) else codes * 0.0
+    for power in range(1, min(_CURVES, len(there) - 1) + 1):
+        values = np.where(part, line**power, 0.0)
+        total = float(weight[part].sum())
+        mean = float(np.sum(values * weight)) / total if total else 0.0
+        curves.append(np.where(part, values - mean, 0.0))
+    return curves
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,12 +96,15 @@ class Scores:
         p: One-sided, of as many failures or more; NaN where there are too few clusters.
         evidence: The log of the likelihood ratio, or what stands for it: larger is stronger, and it
             does not vanish where `p` is too small for a double.
+        excess: About the failures that are the slice's own once it has a coefficient: by one step of
+            Newton's method.
     """
 
     failed: Floats
     expected: Floats
     p: Floats
     evidence: Floats
+    excess: Floats
 
 
 class Regression:
@@ -69,92 +112,126 @@ class Regression:
 
     Args:
         cells: All rows.
-        terms: For each finding, the masks that `columns` gives.
+        effects: Of the findings.
+        before: A regression on most of them, from whose coefficients to start.
     """
 
-    def __init__(self, cells: Cells, terms: Sequence[Sequence[Mask]] = ()) -> None:
+    def __init__(
+        self, cells: Cells, effects: Sequence[Effect] = (), before: Regression | None = None
+    ) -> None:
         self._cells = cells
+        self.effects = tuple(effects)
         self._scale = float(cells.rows.sum() / cells.weight.sum()) if cells.is_weighted else 1.0
         self._n = cells.weight * self._scale
         self._k = cells.failed_weight * self._scale
-        flat = [mask for masks in terms for mask in masks]
-        self._of_term = np.repeat(np.arange(len(terms)), [len(masks) for masks in terms])
-        self._pattern, self._design = _patterns(flat, len(cells.rows))
-        self._coefficients = self._fitted()
-        self.rate: Floats = _logistic(self._design @ self._coefficients)[self._pattern]
-        self.expected: Floats = self._n * self.rate / self._scale
-        self._information: Floats = self._n * self.rate * (1 - self.rate)
+        self._pattern, first = _patterns(effects, len(cells.rows))
+        columns = [np.ones((len(first), 1)), *(each.terms[first] for each in effects)]
+        self._design = np.concatenate(columns, axis=1)
+        self._of_effect = np.repeat(
+            np.arange(-1, len(effects)), [1, *(each.terms.shape[1] for each in effects)]
+        )
+        self.coefficients = self._fitted(before)
+        self._rates = _logistic(self._design @ self.coefficients)
+        rate = self._rates[self._pattern]
+        self._expected: Floats = self._n * rate
+        self._information: Floats = self._expected * (1 - rate)
+        information = np.bincount(self._pattern, self._information, len(first))
+        self._weighted = self._design * information[:, None]
+        self._full = self._design.T @ self._weighted + _TINY * np.eye(self._design.shape[1])
+
+    @property
+    def expected(self) -> Floats:
+        """The failures that each cell should have, [C]."""
+        return self._expected / self._scale
 
     @property
     def spread(self) -> Floats:
         """The variance that each cell adds to a slice's failures, [C]."""
         return self._information
 
-    def _fitted(self) -> Floats:
-        count = len(self._design)
+    def _fitted(self, before: Regression | None) -> Floats:
+        design, count = self._design, len(self._design)
         n = np.bincount(self._pattern, self._n, count)
         k = np.bincount(self._pattern, self._k, count)
-        design = self._design
-        penalty = np.full(design.shape[1], _RIDGE)
+        is_first = np.diff(self._of_effect, prepend=-2) > 0
+        penalty = np.where(is_first, _RIDGE, _CURVE_RIDGE)
         penalty[0] = 0.0
-        total = float(n.sum())
-        rate = min(max(float(k.sum()) / total, 1e-9), 1 - 1e-9)
-        found = np.zeros(design.shape[1])
-        found[0] = math.log(rate / (1 - rate))
+        found = self._start(before, float(k.sum() / n.sum()))
         for _ in range(_STEPS):
             p = _logistic(design @ found)
             slope = design.T @ (k - n * p) - penalty * found
-            curvature = (design.T * (n * p * (1 - p))) @ design + np.diag(penalty)
-            step = np.linalg.solve(curvature + 1e-9 * np.eye(len(found)), slope)
-            found = found + np.clip(step, -4, 4)
+            curvature = (design.T * (n * p * (1 - p))) @ design + np.diag(penalty + _TINY)
+            step = np.linalg.solve(curvature, slope)
+            found = found + np.clip(step, -_LONGEST_STEP, _LONGEST_STEP)
             if np.abs(step).max() < _CLOSE:
                 break
         return found
 
-    def without(self, term: int) -> Floats:
+    def _start(self, before: Regression | None, rate: float) -> Floats:
+        found = np.zeros(self._design.shape[1])
+        rate = min(max(rate, _TINY), 1 - _TINY)
+        found[0] = math.log(rate / (1 - rate))
+        if before is not None:
+            found[0] = before.coefficients[0]
+            known = {id(each): before.coefficients_of(n) for n, each in enumerate(before.effects)}
+            for number, each in enumerate(self.effects):
+                if id(each) in known:
+                    found[self._of_effect == number] = known[id(each)]
+        return found
+
+    def coefficients_of(self, number: int) -> Floats:
+        """Those of one finding."""
+        found: Floats = self.coefficients[self._of_effect == number]
+        return found
+
+    def without(self, number: int) -> Floats:
         """The failures expected of each cell without a finding's own effect, [C]."""
-        kept = self._coefficients.copy()
-        kept[1:][self._of_term == term] = 0.0
+        kept = np.where(self._of_effect == number, 0.0, self.coefficients)
         return self._n * _logistic(self._design @ kept)[self._pattern] / self._scale
 
-    def scores(self, masks: Masks) -> Scores:
+    def scores(self, masks: Sequence[Mask]) -> Scores:
         """Test whether slices have more failures than expected, by Rao's score test.
 
         Args:
-            masks: [K, C], the cells of each slice.
+            masks: Of K slices, the cells, [C] each.
 
         Source:
             C. R. Rao, "Large sample tests of statistical hypotheses concerning several parameters",
             Mathematical Proceedings of the Cambridge Philosophical Society 44 (1948), 50-57; with
             clusters, the sandwich variance under the null hypothesis.
         """
-        design = self._design[self._pattern]
-        weighted = design * self._information[:, None]
-        full = design.T @ weighted + 1e-9 * np.eye(design.shape[1])
-        inside = masks.astype(np.float64)
-        across = inside @ weighted
-        projection = np.linalg.solve(full, across.T).T
-        failed, expected = inside @ self._k, inside @ (self._n * self.rate)
+        count = len(self._design)
+        places = [np.flatnonzero(mask) for mask in masks]
+        by_pattern = np.array(
+            [np.bincount(self._pattern[at], self._information[at], count) for at in places]
+        )
+        across = by_pattern @ self._design
+        projection = np.linalg.solve(self._full, across.T).T
+        failed = np.array([self._k[at].sum() for at in places])
+        expected = np.array([self._expected[at].sum() for at in places])
+        variance = np.maximum(across[:, 0] - np.sum(projection * across, axis=1), _TINY)
         if self._cells.clusters is None and not self._cells.is_weighted:
-            variance = np.maximum(across[:, 0] - np.sum(projection * across, axis=1), 0.0)
             p, evidence = matched_binomial_tail(failed, expected, variance)
         else:
-            p, evidence = self._robust(masks, inside - projection @ design.T)
+            p, evidence = self._robust(masks, projection @ self._design.T)
+        step = (failed - expected) / variance
         return Scores(
             failed=failed / self._scale,
             expected=expected / self._scale,
             p=p,
             evidence=evidence,
+            excess=step * across[:, 0] / self._scale,
         )
 
-    def _robust(self, masks: Masks, efficient: Floats) -> tuple[Floats, Floats]:
-        cells, rate = self._cells, self.rate
-        residual = self._k - self._n * rate
+    def _robust(self, masks: Sequence[Mask], projected: Floats) -> tuple[Floats, Floats]:
+        cells, rate = self._cells, self._rates[self._pattern]
+        residual = self._k - self._expected
         z, degrees = np.zeros(len(masks)), np.zeros(len(masks))
         squares = (
             cells.failed_squares * (1 - 2 * rate) + cells.weight_squares * rate**2
         ) * self._scale**2
-        for place, (mask, score) in enumerate(zip(masks, efficient, strict=True)):
+        for place, (mask, by_pattern) in enumerate(zip(masks, projected, strict=True)):
+            score = mask - by_pattern[self._pattern]
             if cells.clusters is None:
                 variance = float(np.sum(score**2 * squares))
                 degrees[place] = cells.rows[mask].sum()
@@ -175,15 +252,17 @@ def _logistic(x: Floats) -> Floats:
     return np.asarray(1 / (1 + np.exp(-np.clip(x, -30, 30))))
 
 
-def _patterns(masks: Sequence[Mask], count: int) -> tuple[npt.NDArray[np.intp], Floats]:
-    """Give each cell's pattern of terms, [C], and the patterns with a leading 1, [P, 1 + terms]."""
-    ids: npt.NDArray[np.intp] = np.zeros(count, dtype=np.intp)
-    for start in range(0, len(masks), _COLUMNS_AT_ONCE // 2):
-        for mask in masks[start : start + _COLUMNS_AT_ONCE // 2]:
-            ids = ids * 2 + mask
-        ids = np.unique(ids, return_inverse=True)[1]
+def _patterns(
+    effects: Sequence[Effect], count: int
+) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]:
+    """Number the cells by what the regression knows of them, [C], with the first cell of each number."""
+    ids: npt.NDArray[np.int64] = np.zeros(count, dtype=np.int64)
+    largest = 1
+    for each in effects:
+        if largest * each.count > _MOST_IDS:
+            ids = np.unique(ids, return_inverse=True)[1].astype(np.int64)
+            largest = count
+        ids = ids * each.count + each.kinds
+        largest *= each.count
     _, first, pattern = np.unique(ids, return_index=True, return_inverse=True)
-    design = np.ones((len(first), 1 + len(masks)))
-    for number, mask in enumerate(masks, 1):
-        design[:, number] = mask[first]
-    return pattern, design
+    return pattern, first

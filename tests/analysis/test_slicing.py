@@ -206,7 +206,7 @@ def test_identifiers_and_many_values():
     assert cities[-1] == "__other__"
     assert sum(cohort.n for cohort in family.cohorts if cohort.by == "city") == 4000
     user, city = result.warnings
-    assert user == "user is not sliced by: it has 4,000 values in 4,000 rows"
+    assert user == "user is not sliced by: of its 4,000 values none has 30 rows"
     assert city.startswith(
         f"{(counts < 30).sum()} rarer values of city are put together as __other__: "
     )

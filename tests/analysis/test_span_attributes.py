@@ -96,7 +96,8 @@ def varied(count):
             inferences=[Inference(more={"keras.model.precision": rng.choice(["int8", "float32"])})],
             llm_more={
                 "gen_ai.request.model": rng.choice(["small", "large"]),
-                "gen_ai.usage.input_tokens": rng.randrange(4000),
+                "gen_ai.request.max_tokens": rng.randrange(4000),
+                "gen_ai.usage.output_tokens": rng.randrange(400),
                 "gen_ai.response.id": f"r{number}",
             },
             root_more={
@@ -113,7 +114,7 @@ def varied(count):
 
 
 def test_what_may_say_something(built):
-    """Without `by`, attributes with several values are features; ids, ports, constants and times are not."""
+    """Without `by`, attributes with several values are features; ids, ports, constants, times and what is known of the answer are not."""
     found, rows = built(varied(120))
 
     assert rows.asked == ()
@@ -123,11 +124,11 @@ def test_what_may_say_something(built):
         "app.plan",
         "cache.hit",
         "gen_ai.request.model",
-        "gen_ai.usage.input_tokens",
+        "gen_ai.request.max_tokens",
     }
     assert {row["app.plan"] for row in found} == {"free", "paid"}
     assert {row["cache.hit"] for row in found} == {"true", None}
-    assert len({row["gen_ai.usage.input_tokens"] for row in found}) > 100
+    assert len({row["gen_ai.request.max_tokens"] for row in found}) > 100
     assert {row[names.MODEL_PRECISION] for row in found} == {"int8", "float32"}
 
 
@@ -142,8 +143,8 @@ def test_a_part_of_the_spans(built, monkeypatch):
     assert rows.features == (
         *FEATURES,
         names.MODEL_PRECISION,
+        "gen_ai.request.max_tokens",
         "gen_ai.request.model",
-        "gen_ai.usage.input_tokens",
     )
     assert any(w.startswith("2 more attributes of spans were not looked at") for w in rows.warnings)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
@@ -21,6 +22,8 @@ from keras_otel.analysis.result import Adjustment, Example, Predicate, Slice
 _EXAMPLES: Final = 3
 _MOST_ADJUSTMENTS: Final = 3
 _LONGEST_EXPLANATION: Final = 160
+_NOTABLE: Final = math.log(1.25)
+"""A change of a risk ratio that is worth a note."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -116,6 +119,9 @@ def _notes(found: Slice, quoted: Quoted) -> Iterator[str]:
     if found.explained_by:
         others = "; ".join(slice_name(each, quoted) for each in found.explained_by)
         yield f"explained by {others}"
+    given_others = found.adjusted_risk_ratio
+    if given_others and _is_changed(found.risk_ratio, given_others):
+        yield f"{ratio(given_others)} times as often with the other findings held fixed"
     for adjustment in found.adjustments[:_MOST_ADJUSTMENTS]:
         yield _adjusted(found, adjustment, quoted)
     told = {each.attribute for each in found.adjustments}
@@ -123,6 +129,11 @@ def _notes(found: Slice, quoted: Quoted) -> Iterator[str]:
     if changing:
         nouns = wording.listed(changing)
         yield f"confounded by {nouns}: the risk ratio changes once it is held fixed"
+
+
+def _is_changed(risk_ratio: float, adjusted: float) -> bool:
+    is_positive = 0 < risk_ratio < math.inf
+    return is_positive and abs(math.log(adjusted / risk_ratio)) > _NOTABLE
 
 
 def _adjusted(found: Slice, adjustment: Adjustment, quoted: Quoted) -> str:

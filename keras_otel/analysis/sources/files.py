@@ -5,7 +5,6 @@ from __future__ import annotations
 import codecs
 import os
 import re
-import shutil
 from pathlib import Path
 from typing import Final, Literal
 
@@ -15,8 +14,6 @@ from keras_otel.errors import SourceError
 Kind = Literal["json", "csv", "parquet", "protobuf", "empty", "unknown"]
 
 _PATTERN = re.compile(r"[*?\[]")
-# Spark's has more.
-_OF_PATTERNS: Final = frozenset("*?[]{}\\") - {os.sep}
 _PARQUET: Final = b"PAR1"
 _SNIFFED: Final = 64 * 1024
 _LONGEST_LINE: Final = 4 * 1024 * 1024
@@ -64,17 +61,6 @@ def literal(path: Path) -> str:
     if "\\" in text and os.sep != "\\":
         raise SourceError(f"{path} has a backslash and one of * ? [ in its name: rename it")
     return _PATTERN.sub(r"[\g<0>]", text)
-
-
-def plainly_named(path: Path, link: Path) -> Path:
-    """A path that no engine takes for a pattern of several files: itself, or a link to it."""
-    if _OF_PATTERNS.isdisjoint(str(path)):
-        return path
-    try:
-        link.symlink_to(path.resolve())
-    except OSError:  # Windows, without the right to make links
-        shutil.copyfile(path, link)
-    return link
 
 
 def kind_of(path: Path) -> Kind:

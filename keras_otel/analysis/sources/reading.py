@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
@@ -16,7 +18,7 @@ import pyarrow.parquet as pq
 
 from keras_otel.analysis.sources import clickhouse, engines, phoenix
 from keras_otel.analysis.sources.csv_file import read_csv
-from keras_otel.analysis.sources.files import files_of, kind_of, plainly_named
+from keras_otel.analysis.sources.files import files_of, kind_of
 from keras_otel.analysis.sources.http_json import Access
 from keras_otel.analysis.sources.intake import Intake, Window
 from keras_otel.analysis.sources.jaeger_api import read_jaeger
@@ -39,6 +41,7 @@ Progress = Callable[[int, int], None]
 """Called with the bytes read so far and the bytes to read."""
 
 _READABLE: Final = "OTLP JSON lines or protobuf, Jaeger JSON, Parquet, CSV and JSON lines of evaluations can be read"
+_PATTERN: Final = frozenset("*?[]{}\\") - {os.sep}
 _MOST_LAYERS: Final = 4
 _ONE_PROCESS_BYTES: Final = 32 * 1024 * 1024
 
@@ -198,8 +201,18 @@ class _Reader:
         if layout == "rows":
             self._read_now(read_rows, path, source)
         else:
-            link = self._folder / f"given{self._next_part()}"
-            self._parquet[layout].append(plainly_named(path, link))
+            self._parquet[layout].append(self._plainly_named(path, layout))
+
+    def _plainly_named(self, path: Path, layout: str) -> Path:
+        """A path that no engine takes for a pattern of several files."""
+        if _PATTERN.isdisjoint(str(path)):
+            return path
+        link = self._folder / f"given{self._next_part()}-{layout}"
+        try:
+            link.symlink_to(path.resolve())
+        except OSError:  # Windows, without the right to make links
+            shutil.copyfile(path, link)
+        return link
 
     def _read_now(self, read: Callable[[Path, str, Intake], None], path: Path, source: str) -> None:
         with self._intake() as intake:
