@@ -176,8 +176,8 @@ def _feature(
 
 
 def _counts(table: ir.Table, column: ir.Value) -> Counts:
-    values = table.select(value=column.cast("string")).group_by("value")
-    counted = values.aggregate(n=lambda each: each.count())
+    values = table.select(value=column.cast("string"), many=table["count"]).group_by("value")
+    counted = values.aggregate(n=lambda each: each.many.sum())
     ordered = counted.order_by(counted.n.desc(), counted["value"]).limit(_MOST_COUNTED + 2)
     found = ordered.to_pyarrow()
     texts, n = found.column("value").to_pylist(), found.column("n").to_pylist()
@@ -187,7 +187,7 @@ def _counts(table: ir.Table, column: ir.Value) -> Counts:
         missing = n.pop(place)
         texts.pop(place)
     elif len(texts) > _MOST_COUNTED:
-        missing = table.filter(column.isnull()).count().to_pyarrow().as_py()
+        missing = table.filter(column.isnull())["count"].sum().to_pyarrow().as_py() or 0
     return Counts(
         values=texts[:_MOST_COUNTED],
         n=n[:_MOST_COUNTED],

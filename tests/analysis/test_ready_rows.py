@@ -198,3 +198,23 @@ def test_the_effect_of_weights_and_counts():
 
     assert by_count.warnings == by_row.warnings
     assert len(by_count.warnings) == 1
+
+
+def test_counts_of_numbers_and_of_many_values():
+    """Ranges are cut, and rare values put together, by what the rows stand for."""
+    rng = np.random.default_rng(2)
+    data = pd.DataFrame(
+        {
+            "age": rng.integers(18, 90, 3000),
+            "town": np.char.add("t", (rng.integers(0, 90, 3000)).astype(str)),
+            "times": rng.choice([0, 1, 1, 9], 3000),
+        }
+    )
+    data["failed"] = rng.random(3000) < np.where(data["age"] > 60, 0.4, 0.1)
+    asked = {"failed": "failed", "by": ["age", "town"], "list_all": True, "max_level": 1}
+
+    by_count = slice_failures(data, count="times", **asked)
+    by_row = slice_failures(written_out(data, "times"), **asked)
+
+    assert by_count.evals[0].slices[0].predicates[0].lower is not None
+    assert without_examples(by_count) == without_examples(by_row)
