@@ -28,8 +28,8 @@ import pyarrow as pa
 
 from benchmarks.planted import KINDS, Planted, features, one_pair, worse_version
 from keras_otel.analysis import slice_failures
-from keras_otel.analysis.family import Settings
 from keras_otel.analysis.result import EvalResult
+from keras_otel.analysis.settings import Settings
 from keras_otel.analysis.slicing import slice_rows
 from keras_otel.analysis.tables import Rows
 

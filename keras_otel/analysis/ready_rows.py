@@ -12,7 +12,6 @@ import ibis.expr.types as ir
 import pyarrow as pa
 
 from keras_otel.analysis.clusters import AUTO, alike, clustered
-from keras_otel.analysis.family import Settings
 from keras_otel.analysis.features import column_of
 from keras_otel.analysis.materialise import materialised
 from keras_otel.analysis.ready_columns import (
@@ -24,6 +23,7 @@ from keras_otel.analysis.ready_columns import (
     weight_column,
 )
 from keras_otel.analysis.result import SliceResult
+from keras_otel.analysis.settings import Settings
 from keras_otel.analysis.significance import Correction
 from keras_otel.analysis.slicing import slice_rows
 from keras_otel.analysis.sources.files import literal

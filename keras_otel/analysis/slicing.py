@@ -7,10 +7,11 @@ from collections.abc import Iterator, Sequence
 from keras_otel.analysis.candidates import MIN_ROWS
 from keras_otel.analysis.cells import cells_by_family
 from keras_otel.analysis.examples import example_traces
-from keras_otel.analysis.family import Family, Settings
+from keras_otel.analysis.family import Family
 from keras_otel.analysis.features import Feature, Features, features_of
 from keras_otel.analysis.result import SliceResult, Totals
 from keras_otel.analysis.screening import screened
+from keras_otel.analysis.settings import Settings
 from keras_otel.analysis.sums import Sums
 from keras_otel.analysis.tables import Rows
 

@@ -15,7 +15,7 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from keras_otel.analysis.cells import Cells, Floats, Mask, Predicates
+from keras_otel.analysis.cells import Cells, Floats, Mask, Predicates, Term
 from keras_otel.analysis.comparison import MIN_CLUSTERS
 from keras_otel.analysis.significance import matched_binomial_tail, upper_tail
 
@@ -24,6 +24,8 @@ _RIDGE: Final = 1e-3
 _TINY: Final = 1e-9
 _STEPS: Final = 30
 _CURVES: Final = 2
+_NEAR: Final = 2
+"""Values on each side of a range whose rates may be between those inside and outside."""
 _CURVE_RIDGE: Final = 0.5
 """Keeps curves of overlapping ranges from being played off against one another."""
 _LONGEST_STEP: Final = 4.0
@@ -35,16 +37,18 @@ _MOST_IDS: Final = 2**62
 class Effect:
     """A finding as terms of the regression.
 
-    Its rows have a coefficient. A range has more, for curves along its feature's values inside it and,
-    where the other predicates hold, outside: rates mostly rise or fall along a number, and with one step
-    alone, parts of the range and its neighbours would be left over as if they were findings of their own.
+    Its rows have a coefficient. A range has more: for a curve along its feature's values, and, where the
+    other predicates hold, for the values next to it. Rates mostly rise or fall along a number; with one
+    step alone, parts of the range and its neighbours would be left over as if they were findings of their
+    own. Values further off are left alone: the other end may be a finding.
 
     Attributes:
         inside: [C], its cells.
         kinds: [C], a number for each combination of terms.
         count: Such numbers there may be.
-        terms: [C, 1 + curves], what the coefficients are multiplied with. The mean of a curve is 0 over
-            the rows that it is for.
+        terms: [C, T], what the coefficients are multiplied with. The mean of a curve is 0 over the
+            rows inside, and of a neighbouring value over those outside: without all of it, rows inside
+            are like the average outside.
     """
 
     inside: Mask
@@ -68,22 +72,40 @@ def effect(cells: Cells, predicates: Predicates) -> Effect:
         is_ordered = others & (codes < bounds)
         kinds = kinds * (bounds + 1) + np.where(is_ordered, codes + 1, 0)
         count *= bounds + 1
-        for part in (inside, is_ordered & ~inside):
-            terms += _curves(part, codes, cells.weight)
+        terms += _curves(inside, codes, cells.weight)
+        outside = is_ordered & ~inside
+        terms += [
+            _centred(outside, codes == code, cells.weight) for code in _neighbours(term, bounds)
+        ]
     return Effect(inside=inside, kinds=kinds, count=count, terms=np.stack(terms, axis=1))
+
+
+def _neighbours(term: Term, bounds: int) -> list[int]:
+    """List the values next to a range; at least one value further off is left to compare with."""
+    below = range(term.low - 1, max(-1, term.low - 1 - _NEAR), -1)
+    above = range(term.high + 1, min(bounds, term.high + 1 + _NEAR))
+    nearest_first = sorted(
+        [*below, *above], key=lambda code: max(term.low - code, code - term.high)
+    )
+    outside = bounds - (term.high - term.low + 1)
+    return nearest_first[: max(0, outside - 1)]
 
 
 def _curves(part: Mask, codes: npt.NDArray[np.int64], weight: Floats) -> list[Floats]:
     """Make a line and a parabola along the values of some cells, as far as there are values for them."""
     there = np.unique(codes[part])
-    curves: list[Floats] = []
-    line = (codes - np.mean(there)) / max(1, len(there)) if len(there) else codes * 0.0
-    for power in range(1, min(_CURVES, len(there) - 1) + 1):
-        values = np.where(part, line**power, 0.0)
-        total = float(weight[part].sum())
-        mean = float(np.sum(values * weight)) / total if total else 0.0
-        curves.append(np.where(part, values - mean, 0.0))
-    return curves
+    if not len(there):
+        return []
+    line: Floats = (codes - float(np.mean(there))) / len(there)
+    powers = range(1, min(_CURVES, len(there) - 1) + 1)
+    return [_centred(part, np.asarray(line**power), weight) for power in powers]
+
+
+def _centred(part: Mask, values: Floats | Mask, weight: Floats) -> Floats:
+    """Take values less their mean over some cells; 0 elsewhere."""
+    total = float(weight[part].sum())
+    mean = float(np.sum(values[part] * weight[part])) / total if total else 0.0
+    return np.where(part, values - mean, 0.0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

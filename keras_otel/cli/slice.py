@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from keras_otel.analysis.changes import Earlier
-    from keras_otel.analysis.family import Settings
     from keras_otel.analysis.result import SliceResult
+    from keras_otel.analysis.settings import Settings
     from keras_otel.analysis.sources.intake import Window
 
 _SUFFIXES: Final = {
@@ -188,7 +188,7 @@ def _joined_result(parsed: argparse.Namespace) -> SliceResult:
 
 
 def _settings(parsed: argparse.Namespace) -> Settings:
-    from keras_otel.analysis.family import Settings
+    from keras_otel.analysis.settings import Settings
 
     return Settings(
         by=tuple(parsed.by),

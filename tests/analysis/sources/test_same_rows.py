@@ -18,9 +18,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from keras_otel.analysis.fail_rules import FailRule
-from keras_otel.analysis.family import Settings
 from keras_otel.analysis.reports import render_json
 from keras_otel.analysis.sampling_signs import signs_of_sampling
+from keras_otel.analysis.settings import Settings
 from keras_otel.analysis.slicing import slice_rows
 from keras_otel.analysis.sources import lines
 from keras_otel.analysis.sources.intake import Window
