@@ -12,6 +12,7 @@ from keras_otel.analysis.attributes import attribute_names, in_maps
 from keras_otel.analysis.clusters import AUTO
 from keras_otel.analysis.features import MISSING, column_of
 from keras_otel.analysis.screened_attributes import Screened, screened_attributes
+from keras_otel.analysis.trace_sample import Sample
 from keras_otel.analysis.trace_values import SEVERAL
 from keras_otel.analysis.wanted import nearest_first
 from keras_otel.errors import SourceError
@@ -47,11 +48,11 @@ class Keys:
     left_out: int
 
 
-def keys_of(spans: ir.Table, known: Sequence[str], by: Sequence[str], cluster: str | None) -> Keys:
+def keys_of(sample: Sample, known: Sequence[str], by: Sequence[str], cluster: str | None) -> Keys:
     """Choose the attributes of rows.
 
     Args:
-        spans: All of them.
+        sample: Some traces.
         known: The features that every row has.
         by: Attributes asked for; where there are none, those of all spans that may say something.
         cluster: The attribute that clusters are made by, `auto`, or None.
@@ -61,7 +62,7 @@ def keys_of(spans: ir.Table, known: Sequence[str], by: Sequence[str], cluster: s
     asked = in_maps(named)
     screened = Screened(own=(), others=(), clusters=())
     if not by or given is None:
-        screened = screened_attributes(spans)
+        screened = screened_attributes(sample.spans, sample.of)
     own, others = (
         () if by else tuple(key for key in keys if key != given)
         for keys in (screened.own, screened.others)

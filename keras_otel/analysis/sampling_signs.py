@@ -13,6 +13,9 @@ from typing import Any, Final
 import ibis
 import ibis.expr.types as ir
 
+from keras_otel.analysis.attributes import in_map
+from keras_otel.analysis.materialise import materialised
+
 _KEYS: Final = (
     "sampler.type",
     "sampling.rule",
@@ -43,14 +46,12 @@ def signs_of_sampling(sample: ir.Table) -> str | None:
 
 
 def _signs(sample: ir.Table) -> Iterator[str]:
-    attributes, state = sample["attributes"], ibis.coalesce(sample.tracestate, "")
-    missing = ibis.null("string")
-    told = {
-        f"key{n}": attributes.get(key, missing).nullif("").count() for n, key in enumerate(_KEYS)
-    }
-    (found,) = _rows(
-        sample.aggregate(**told, members=state.re_search(_MEMBERS).cast("int64").sum())
-    )
+    state = ibis.coalesce(sample.tracestate, "").re_search(_MEMBERS)
+    keys = {f"key{n}": in_map(sample, "attributes", key) for n, key in enumerate(_KEYS)}
+    slim = sample.select("trace_id", "span_id", "parent_span_id", has_member=state, **keys)
+    sample = materialised(slim, "sampled")
+    told = {key: sample[key].count() for key in keys}
+    (found,) = _rows(sample.aggregate(**told, members=sample.has_member.cast("int64").sum()))
     for n, key in enumerate(_KEYS):
         if found[f"key{n}"]:
             yield f"spans have the attribute {key}"

@@ -16,7 +16,6 @@ import ibis.expr.types as ir
 from keras_otel import semconv as names
 from keras_otel.analysis import clusters
 from keras_otel.analysis.materialise import materialised
-from keras_otel.analysis.trace_sample import trace_sample
 
 MOST: Final = 60
 _LEAST: Final = 4
@@ -79,17 +78,21 @@ class Screened:
     left_out: int = 0
 
 
-def screened_attributes(spans: ir.Table) -> Screened:
-    """Look at the attributes of some traces."""
-    count = int(spans.count().to_pyarrow().as_py())
-    found = _counted(_with_predictions(trace_sample(spans)))
+def screened_attributes(sample: ir.Table, spans: int) -> Screened:
+    """Look at the attributes of some traces.
+
+    Args:
+        sample: Their spans.
+        spans: How many spans there are in all.
+    """
+    found = _counted(_with_predictions(sample))
     traces = max((each["traces"] for each in found), default=0)
     usable = sorted((each for each in found if _is_feature(each, traces)), key=_place)
     # Engines do not tell columns apart by case.
     usable = list({each["key"].lower(): each for each in reversed(usable)}.values())[::-1]
     own = [each["key"] for each in usable if not each["elsewhere"]]
     others = [each["key"] for each in usable if each["elsewhere"]]
-    most = min(MOST, max(_LEAST, _LOOKED_UP // max(count, 1)))
+    most = min(MOST, max(_LEAST, _LOOKED_UP // max(spans, 1)))
     there = {each["key"] for each in found}
     kept, kept_others = own[:MOST], others[:most]
     return Screened(

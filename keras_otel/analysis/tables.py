@@ -27,7 +27,7 @@ from keras_otel.analysis.row_keys import CLUSTER, Keys, key_warnings, keys_of
 from keras_otel.analysis.sampling_signs import signs_of_sampling
 from keras_otel.analysis.sources.reading import Telemetry
 from keras_otel.analysis.sources.schema import PROMOTED
-from keras_otel.analysis.trace_sample import trace_sample
+from keras_otel.analysis.trace_sample import Sample, trace_sample
 from keras_otel.analysis.trace_values import SEVERAL, with_trace_values
 from keras_otel.analysis.wanted import (
     models_of,
@@ -110,7 +110,8 @@ def build_rows(telemetry: Telemetry, question: Question) -> Rows:
     evaluations = wanted_evaluations(telemetry.evaluations, question.evals, telemetry.unread)
     judged = materialised(verdicts.verdicts(evaluations, question.rules), "verdicts")
     verdicts.require_verdicts(judged)
-    keys = keys_of(spans, FEATURES, question.by, question.cluster)
+    sample = trace_sample(spans)
+    keys = keys_of(sample, FEATURES, question.by, question.cluster)
     answered, segments = slim_answers(joined_answers(judged, spans), keys.of_answers)
     usable = _slim(predictions.usable(inferences), keys.of_inferences)
     models = models_of(usable, segments, telemetry.unread)
@@ -150,7 +151,7 @@ def build_rows(telemetry: Telemetry, question: Question) -> Rows:
             *lineage_warnings(usable),
             *told_of_keys,
             *clustering.warnings,
-            *_sampling_warnings(spans, thresholds, question, accounting.rows),
+            *_sampling_warnings(sample, thresholds, question, accounting.rows),
         ),
     )
 
@@ -229,12 +230,12 @@ def _feature(one: ir.Table, key: str) -> ir.Value:
 
 
 def _sampling_warnings(
-    spans: ir.Table, thresholds: Sequence[str], question: Question, counts: RowCounts
+    sample: Sample, thresholds: Sequence[str], question: Question, counts: RowCounts
 ) -> Iterable[str]:
     """Say so where traces seem to be sampled, and nothing says which share of them was kept."""
     if thresholds or question.sample_rate is not None or not counts.evaluated:
         return
-    sign = signs_of_sampling(trace_sample(spans))
+    sign = signs_of_sampling(sample.spans)
     if sign is not None:
         yield (
             f"traces seem to be sampled: {sign}; without a threshold in the tracestate every trace counts "

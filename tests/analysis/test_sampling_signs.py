@@ -45,7 +45,8 @@ def spans(ids=any_id, *, without_root=0, attributes=(), tracestate=None):
                     "resource": [],
                 }
             )
-    return ibis.memtable(pa.Table.from_pylist(found, schema=SPANS))
+    connection = ibis.duckdb.connect()
+    return connection.create_table("spans", pa.Table.from_pylist(found, schema=SPANS))
 
 
 @pytest.mark.parametrize(

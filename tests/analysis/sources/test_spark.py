@@ -74,7 +74,7 @@ def test_the_same_document(files, monkeypatch):
         found = render_json(slice_rows(built, SETTINGS))
         largest = max(sizes)
         rows = built.table.to_pyarrow().to_pylist()
-        sign = signs_of_sampling(trace_sample(telemetry.spans))
+        sign = signs_of_sampling(trace_sample(telemetry.spans).spans)
     keys = ("model", "eval", *built.features)
     cells = {tuple(row[key] for key in keys) for row in rows}
     backend = built.table.get_backend()
