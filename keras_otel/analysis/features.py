@@ -12,7 +12,7 @@ import ibis.expr.types as ir
 from keras_otel import semconv as names
 from keras_otel.analysis.bins import CONFIDENCE_BINS, CONFIDENCE_BOUNDS, DURATION_BINS
 from keras_otel.analysis.bins import DURATION_BOUNDS as _DURATION_BOUNDS
-from keras_otel.analysis.numbers import Bounds, Counts, bins_of, intervals_of, numbers_of
+from keras_otel.analysis.numbers import Bounds, Counts, bins_of, interval, intervals_of, numbers_of
 
 MISSING: Final = "__missing__"
 OTHER: Final = "__other__"
@@ -90,12 +90,6 @@ class Feature:
             None if low == 0 else self.bounds[low][0],
             None if high == last else self.bounds[high][1],
         )
-
-
-def interval(lower: float | None, upper: float | None) -> str:
-    """Write a range, its lower end inclusive: `[0,0.9)`, `[3,inf)`, `(-inf,3)`."""
-    low = "(-inf" if lower is None else f"[{lower:.12g}"
-    return f"{low},{'inf' if upper is None else f'{upper:.12g}'})"
 
 
 def column_of(name: str) -> str:

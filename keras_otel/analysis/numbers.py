@@ -9,9 +9,11 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any, Final
 
+import ibis
 import ibis.expr.types as ir
 import numpy as np
-import numpy.typing as npt
+
+from keras_otel.analysis.cuts import Numbers, near_quantiles, of_many
 
 Bounds = tuple[float | None, float | None]
 """Lower end, inclusive, and upper end, exclusive; None where it is open."""
@@ -19,16 +21,16 @@ Bounds = tuple[float | None, float | None]
 FEW: Final = 10
 """So many different numbers are values by themselves."""
 
-QUANTILES: Final = (0.05, 0.2, 0.35, 0.5, 0.65, 0.8, 0.95)
-"""Where ranges are cut: what goes wrong is often at an end."""
-
-_PLAY: Final = 0.02
-"""How far from its quantile a cut may be, so that it is a short number."""
-
-_NUMBER: Final = r"[-+]?(?:\d+\.?\d*|\.\d+|inf)(?:[eE][-+]?\d+)?"
+_DIGITS: Final = r"[-+]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:e[-+]?[0-9]+)?"
+# What every engine reads as a number; Python also reads `1_0`, spaces and the digits of any script.
+_WRITTEN: Final = re.compile(
+    rf"{_DIGITS}|[-+]?(?:inf(?:inity)?|nan)", flags=re.ASCII | re.IGNORECASE
+)
+_NUMBER: Final = rf"(?:{_DIGITS}|[-+]?inf)"
 _INTERVALS: Final = tuple(
     re.compile(
-        pattern.replace("LOW", f"(?P<low>{_NUMBER})").replace("HIGH", f"(?P<high>{_NUMBER})")
+        pattern.replace("LOW", f"(?P<low>{_NUMBER})").replace("HIGH", f"(?P<high>{_NUMBER})"),
+        flags=re.ASCII | re.IGNORECASE,
     )
     for pattern in (
         r"[\[(]\s*LOW\s*[,;]\s*HIGH\s*[\])]",
@@ -103,34 +105,37 @@ def bins_of(
     if any(value is None for value in parsed):
         return None
     values = np.array(parsed, dtype=np.float64)
-    is_number = ~np.isnan(values)
     if len(values) <= FEW:
         return _each_value(counts.values, values)
-    order = np.argsort(values[is_number])
-    finite, n = values[is_number][order], np.array(counts.n, np.float64)[is_number][order]
-    low, high = (finite[0], finite[-1]) if len(finite) else (math.nan, math.nan)
+    is_number = ~np.isnan(values)
+    numbers = values[is_number]
+    low, high = float(numbers.min(initial=math.inf)), float(numbers.max(initial=-math.inf))
+    has_nan = not is_number.all()
     if not counts.is_all:
-        found = _numbers_in(table, column)
-        if found is None:
+        ends = _ends(table, column)
+        if ends is None:
             return None
-        low, high = found
+        low, high, has_nan = ends
     if edges and edges[0] <= low and high <= edges[-1]:
-        bounds: tuple[Bounds, ...] = tuple(pairwise(edges))
-    elif counts.is_all:
-        bounds = _bounds(_edges_of_counts(finite, n), None, None)
+        fixed = tuple(pairwise(edges))
+        *others, last = (interval(*each) for each in fixed)
+        texts = (*others, f"{last[:-1]}]")
+        return Bins(values=texts, bounds=fixed, is_binned=True, has_nan=has_nan)
+    if counts.is_all:
+        # One number may be written in several ways.
+        distinct, places = np.unique(numbers, return_inverse=True)
+        n = np.bincount(places, np.array(counts.n)[is_number])
+        cuts = near_quantiles(distinct, n.astype(np.float64))
     else:
-        bounds = _bounds(_edges_of_rows(table, column), None, None)
-    if len(bounds) < 2:
-        return None
-    return Bins(
-        values=tuple(_interval(*each) for each in bounds),
-        bounds=bounds,
-        is_binned=True,
-        has_nan=not bool(is_number.all()),
-    )
+        cuts = near_quantiles(
+            *of_many(table.select(number=numbers_of(column), rows=table["count"]))
+        )
+    bounds = _bounds(cuts, None, None)
+    texts = tuple(interval(*each) for each in bounds)
+    return Bins(values=texts, bounds=bounds, is_binned=True, has_nan=has_nan) if cuts else None
 
 
-def _each_value(texts: Sequence[str], values: npt.NDArray[np.float64]) -> Bins | None:
+def _each_value(texts: Sequence[str], values: Numbers) -> Bins | None:
     if np.isnan(values).any() or len(np.unique(values)) < len(values):
         return None
     order = np.argsort(values)
@@ -143,16 +148,19 @@ def _each_value(texts: Sequence[str], values: npt.NDArray[np.float64]) -> Bins |
     )
 
 
-def _numbers_in(table: ir.Table, column: ir.Value) -> tuple[float, float] | None:
-    """The smallest and the largest number; None where some value is no number."""
+def _ends(table: ir.Table, column: ir.Value) -> tuple[float, float, bool] | None:
+    """The smallest and the largest number, and whether there is a NaN; None where some value is no number."""
     seen = table.select(number=numbers_of(column), text=column.cast("string"))
+    number = seen.number.isnan().ifelse(ibis.null("float64"), seen.number)
     found = seen.aggregate(
         odd=(seen.text.notnull() & seen.number.isnull()).sum(),
-        low=seen.number.min(),
-        high=seen.number.max(),
+        nan=seen.number.isnan().sum(),
+        low=number.min(),
+        high=number.max(),
     )
     (row,) = found.to_pyarrow().to_pylist()
-    return None if row["odd"] or row["low"] is None else (row["low"], row["high"])
+    is_odd = bool(row["odd"]) or row["low"] is None
+    return None if is_odd else (row["low"], row["high"], bool(row["nan"]))
 
 
 def intervals_of(texts: Sequence[str]) -> Bins | None:
@@ -205,66 +213,20 @@ def _interval_of(text: str) -> Bounds | None:
 
 
 def _number(text: str) -> float | None:
-    try:
-        return float(text)
-    except ValueError:
-        return None
+    return float(text) if _WRITTEN.fullmatch(text) else None
 
 
 def _bounds(edges: Sequence[float], first: float | None, last: float | None) -> tuple[Bounds, ...]:
     return tuple(pairwise([first, *edges, last]))
 
 
-def _interval(lower: float | None, upper: float | None) -> str:
-    low = "(-inf" if lower is None else f"[{lower:.12g}"
-    return f"{low},{'inf' if upper is None else f'{upper:.12g}'})"
+def interval(lower: float | None, upper: float | None) -> str:
+    """Write a range, its lower end inclusive: `[0,0.9)`, `[3,inf)`, `(-inf,3)`."""
+    low = "(-inf" if lower is None else f"[{_written(lower)}"
+    return f"{low},{'inf' if upper is None else _written(upper)})"
 
 
-def _edges_of_counts(values: npt.NDArray[np.float64], n: npt.NDArray[np.float64]) -> list[float]:
-    """Cut between values near the quantiles, so that a frequent one has a bin of its own."""
-    running = np.cumsum(n)
-
-    def at(quantile: float) -> int:
-        return min(int(np.searchsorted(running, quantile * running[-1])), len(values) - 1)
-
-    edges = []
-    for quantile in QUANTILES:
-        low, high = at(quantile - _PLAY), at(quantile + _PLAY)
-        if low < high:
-            edges.append(_short(float(values[low]), float(values[high])))
-            continue
-        # One value has all the rows there: cut at the end of it that is nearer.
-        before = float(running[low] - n[low])
-        is_nearer_start = quantile * running[-1] - before < running[low] - quantile * running[-1]
-        place = low if is_nearer_start else low + 1
-        if 0 < place < len(values):
-            edges.append(_short(float(values[place - 1]), float(values[place])))
-    return sorted(edge for edge in dict.fromkeys(edges) if edge > values[0])
-
-
-def _edges_of_rows(table: ir.Table, column: ir.Value) -> list[float]:
-    """Cut near the quantiles, as the engine gives them."""
-    seen = table.select(number=numbers_of(column))
-    finite = seen.filter(seen.number.notnull() & ~seen.number.isnan())
-    wanted = {q + play for q in QUANTILES for play in (-_PLAY, _PLAY)}
-    named = {f"q{place}": (q, finite.number.quantile(q)) for place, q in enumerate(sorted(wanted))}
-    aggregates = {name: value for name, (_, value) in named.items()}
-    (found,) = finite.aggregate(low=finite.number.min(), **aggregates).to_pyarrow().to_pylist()
-    at = {q: float(found[name]) for name, (q, _) in named.items()}
-    edges = [_short(at[q - _PLAY], at[q + _PLAY]) for q in QUANTILES]
-    return sorted(edge for edge in set(edges) if edge > found["low"])
-
-
-def _short(below: float, most: float) -> float:
-    """The shortest number above the one and at most the other."""
-    if not (math.isfinite(below) and math.isfinite(most) and below < most):
-        return most
-    exponent = math.floor(math.log10(max(abs(below), abs(most)))) + 1
-    while 10.0**exponent > (most - below) / 10:
-        for digit in (5, 2, 1):
-            step = digit * 10.0**exponent
-            number = float(f"{math.floor(most / step) * step:.12g}")
-            if below < number <= most:
-                return number
-        exponent -= 1
-    return most
+def _written(number: float) -> str:
+    """The number in few digits, or in as many as it takes to read it back."""
+    text = f"{number:.12g}"
+    return text if float(text) == number else repr(number).removesuffix(".0")
