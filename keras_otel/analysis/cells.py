@@ -13,6 +13,8 @@ import ibis
 import ibis.expr.types as ir
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from keras_otel.analysis.features import Feature
 
@@ -44,7 +46,7 @@ class Cells:
 
     Attributes:
         features: What they differ in, F of them.
-        codes: [C, F], the index of each cell's value among its feature's.
+        codes: [C, F], the index of each cell's value among its feature's; a feature's lie side by side.
         clusters: [C], the cluster that a cell is of; None where each row stands for itself.
         rows: [C], evaluated rows.
         failed: [C], those of them that failed.
@@ -130,13 +132,12 @@ def cells_by_family(
         Evaluation name, model, cells.
     """
     grouped = _grouped(table, features, is_clustered=is_clustered).to_pyarrow()
-    columns: dict[str, Any] = {
-        name: grouped.column(name).to_numpy(zero_copy_only=False) for name in grouped.column_names
-    }
-    pairs = sorted(set(zip(columns["eval"], columns["model"], strict=True)))
-    for eval_name, model in pairs:
-        mask = (columns["eval"] == eval_name) & (columns["model"] == model)
-        yield eval_name, model, _cells(columns, mask, features, is_weighted=is_weighted)
+    families = grouped.select(["eval", "model"]).group_by(["eval", "model"]).aggregate([])
+    for eval_name, model in sorted(zip(*families.to_pydict().values(), strict=True)):
+        is_here = pc.and_(
+            pc.equal(grouped.column("eval"), eval_name), pc.equal(grouped.column("model"), model)
+        )
+        yield eval_name, model, _cells(grouped.filter(is_here), features, is_weighted=is_weighted)
 
 
 def _grouped(table: ir.Table, features: Sequence[Feature], *, is_clustered: bool) -> ir.Table:
@@ -175,29 +176,30 @@ def _grouped(table: ir.Table, features: Sequence[Feature], *, is_clustered: bool
     )
 
 
-def _cells(
-    columns: dict[str, Any],
-    mask: Mask,
-    features: Sequence[Feature],
-    *,
-    is_weighted: bool,
-) -> Cells:
-    codes = np.zeros((int(mask.sum()), len(features)), dtype=np.int64)
+def _cells(grouped: pa.Table, features: Sequence[Feature], *, is_weighted: bool) -> Cells:
+    codes = np.zeros((grouped.num_rows, len(features)), dtype=np.int64, order="F")
     for place, feature in enumerate(features):
-        texts, inverse = np.unique(columns[f"f{place}"][mask].astype(str), return_inverse=True)
+        texts, indices = _encoded(grouped.column(f"f{place}"))
         known = {value: code for code, value in enumerate(feature.values)}
-        codes[:, place] = np.array([known[text] for text in texts], dtype=np.int64)[inverse]
+        codes[:, place] = np.array([known[text] for text in texts.to_pylist()], np.int64)[indices]
     clusters = None
-    if "cluster" in columns:
-        _, inverse = np.unique(columns["cluster"][mask].astype(str), return_inverse=True)
-        clusters = inverse.astype(np.int64)
-    sums = {name: columns[name][mask].astype(np.float64) for name in _SUMS}
+    if "cluster" in grouped.column_names:
+        texts, indices = _encoded(grouped.column("cluster"))
+        clusters = pc.rank(texts).to_numpy().astype(np.int64)[indices] - 1
+    sums = {name: grouped.column(name).to_numpy().astype(np.float64) for name in _SUMS}
     # Engines return groups in no order: sums over many slices must not depend on it.
-    order = np.lexsort((*([] if clusters is None else [clusters]), *codes.T[::-1]))
+    keys = [*([] if clusters is None else [clusters]), *codes.T[::-1]]
+    order = np.lexsort(keys) if keys else np.arange(len(codes))
     return Cells(
         features=tuple(features),
-        codes=codes[order],
+        codes=np.asfortranarray(codes[order]),
         clusters=None if clusters is None else clusters[order],
         is_weighted=is_weighted,
         **{name: values[order] for name, values in sums.items()},
     )
+
+
+def _encoded(column: pa.ChunkedArray) -> tuple[pa.Array, npt.NDArray[np.int64]]:
+    """The different texts of a column, and the place of each row's among them."""
+    encoded = column.combine_chunks().dictionary_encode()
+    return encoded.dictionary, encoded.indices.to_numpy().astype(np.int64)

@@ -157,9 +157,10 @@ class Variances:
         """
         inside, outside = self._inside(rate, rate), self._outside(rest)
         squares_rest = self._all.squares[0] - self._in.squares
+        rows_rest = self._all.rows[0] - self._in.rows
         with np.errstate(divide="ignore", invalid="ignore"):
-            within = _effective(rate, self._in.n, inside, self._in.squares)
-            return within, _effective(rest, self._rest_n, outside, squares_rest)
+            within = _effective(rate, self._in.n, inside, self._in.squares, self._in.rows)
+            return within, _effective(rest, self._rest_n, outside, squares_rest, rows_rest)
 
     def _inside(self, r: Floats | float, s: Floats | float) -> Floats:
         """Sum of (k_i - r n_i)(k_i - s n_i)."""
@@ -178,8 +179,9 @@ class Variances:
         return np.asarray(everything - 2 * self._with_all(s, s) + self._inside(s, s))
 
 
-def _effective(rate: Floats, n: Floats, squared: Floats, squares: Floats) -> Floats:
+def _effective(rate: Floats, n: Floats, squared: Floats, squares: Floats, rows: Floats) -> Floats:
     by_variance = rate * (1 - rate) * n**2 / squared
-    kish = n**2 / squares
+    # It is at most the rows; with one weight far above the rest, differences of squares are all rounding.
+    kish = np.minimum(n**2 / squares, rows)
     effective: Floats = np.where((rate > 0) & (rate < 1) & (squared > 0), by_variance, kish)
     return effective

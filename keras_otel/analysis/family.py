@@ -9,6 +9,7 @@ from keras_otel import semconv as names
 from keras_otel.analysis.candidates import candidates, support_of
 from keras_otel.analysis.cells import Cells, Floats
 from keras_otel.analysis.cohorts import cohorts, version_cells
+from keras_otel.analysis.comparison import MIN_CLUSTERS
 from keras_otel.analysis.direction import MOST_LISTED, Direction
 from keras_otel.analysis.result import EvalResult, Example, Predicate
 from keras_otel.analysis.settings import Settings
@@ -65,8 +66,11 @@ class Family:
         return self.eval_name, self.model, [self.worse.named(each) for each in self.worse.listed]
 
     def warnings(self) -> Iterator[str]:
-        """Describe reversals, and what is not listed."""
+        """Describe what is not tested, reversals, and what is not listed."""
         where = f"in {self.eval_name} behind {self.model}"
+        clusters = int(self.everything.clusters[0])
+        if self.cells.clusters is not None and clusters < MIN_CLUSTERS:
+            yield f"no slice is tested {where}: there are {clusters} clusters, and {MIN_CLUSTERS} are needed"
         for index in self.worse.findings:
             name = " and ".join(f"{p.attribute} = {p.value}" for p in self.worse.named(index))
             for adjusted in self.worse.confounding(index).adjustments:

@@ -22,6 +22,7 @@ _TAKEN: Final = frozenset(
     {"trace_id", "model", "eval", "failed", "error", "explanation", "count", "weight", "cluster"}
     | {"latency_s", "confidence", "left_out", "choices", "tier", "is_answered"}
 )
+_OF_ROW: Final = " of the row"
 
 _ORDERED: Final = {
     names.CONFIDENCE_BIN: (CONFIDENCE_BINS, CONFIDENCE_BOUNDS),
@@ -94,7 +95,8 @@ class Feature:
 
 def column_of(name: str) -> str:
     """The column that holds a feature: its own name, unless every row has a column of that name."""
-    return f"{name} of the row" if name.lower() in _TAKEN else name
+    is_taken = name.lower() in _TAKEN or name.lower().endswith(_OF_ROW)
+    return f"{name}{_OF_ROW}" if is_taken else name
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

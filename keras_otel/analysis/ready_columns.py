@@ -15,6 +15,8 @@ EXPLANATION: Final = "explanation"
 
 _MOST: Final = 2.0**53  # from here on a double does not hold every whole number
 
+_LARGEST_WEIGHT: Final = 1e50
+
 _COUNTS: Final = frozenset({"count", "counts", "cnt", "n", "freq", "frequency"})
 """What people call the column of a table of counts."""
 
@@ -45,13 +47,23 @@ def weight_column(table: ir.Table, name: str | None) -> ir.Value:
     """Each row's sampling weight.
 
     Raises:
-        SourceError: Some row has none.
+        SourceError: Some row has none, or one whose powers are no numbers.
     """
     if name is None:
         return ibis.literal(1.0)
     number = _number(table, name, "weights are numbers")
     _require_none(
-        table, name, number.isnull() | ~_is_finite(number) | (number < 0), "weight is no number"
+        table,
+        name,
+        number.isnull() | ~_is_finite(number) | (number < 0),
+        "weight is no number from 0 on: leave them out",
+    )
+    _require_none(
+        table,
+        name,
+        ((number > 0) & (number < 1 / _LARGEST_WEIGHT)) | (number > _LARGEST_WEIGHT),
+        f"weight is below {1 / _LARGEST_WEIGHT:g} or above {_LARGEST_WEIGHT:g}: give all of them in "
+        "another unit",
     )
     return number
 
@@ -67,7 +79,7 @@ def count_column(table: ir.Table, name: str | None) -> ir.Value:
     number = _number(table, name, "counts are whole numbers")
     is_whole = _is_finite(number) & (number % 1 == 0) & (number < _MOST)
     bad = number.isnull() | ~is_whole | (number < 0)
-    _require_none(table, name, bad, "count is no whole number")
+    _require_none(table, name, bad, "count is no whole number from 0 on: leave them out")
     return number.cast("int64")
 
 
@@ -112,6 +124,4 @@ def _is_finite(number: ir.FloatingValue) -> ir.BooleanValue:
 def _require_none(table: ir.Table, name: str, bad: ir.BooleanValue, why: str) -> None:
     count = table.filter(bad).count().to_pyarrow().as_py()
     if count:
-        raise SourceError(
-            f"column {name!r} has {count:,} rows whose {why} from 0 on: leave them out"
-        )
+        raise SourceError(f"column {name!r} has {count:,} rows whose {why}")

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, get_args
 
 import duckdb
 import ibis
 import ibis.expr.types as ir
-import pyarrow as pa
 
 from keras_otel.analysis.clusters import AUTO, alike, clustered
 from keras_otel.analysis.features import column_of
@@ -22,6 +21,7 @@ from keras_otel.analysis.ready_columns import (
     failed_column,
     weight_column,
 )
+from keras_otel.analysis.ready_table import table_of
 from keras_otel.analysis.result import SliceResult
 from keras_otel.analysis.settings import Settings
 from keras_otel.analysis.significance import Correction
@@ -35,6 +35,7 @@ MODEL: Final = "rows"
 """What stands in the place of a model's name."""
 TRACE_ID: Final = "trace_id"
 
+_LEVELS: Final = range(1, 4)
 _SUFFIXES: Final = (".parquet", ".pq", ".csv", ".tsv")
 
 
@@ -78,7 +79,8 @@ def slice_failures(  # noqa: PLR0913 - the options of the command line, by the s
     Raises:
         SourceError: A column is not there, or holds what it cannot.
     """
-    table = _table(rows)
+    _require_settings(min_support=min_support, max_level=max_level, fdr=fdr)
+    table = table_of(rows)
     given = None if cluster == AUTO else cluster
     named = [
         failed,
@@ -90,6 +92,8 @@ def slice_failures(  # noqa: PLR0913 - the options of the command line, by the s
         if name not in table.columns:
             there = nearest_first(name, table.columns)
             raise SourceError(f"the rows have no column {name!r}: there is {there}")
+    if failed in {*by, *adjust_for, weight, count, given}:
+        raise SourceError(f"column {failed!r} says which rows failed, and can be nothing else")
     taken = {failed, weight, count, given, TRACE_ID, EXPLANATION}
     others = [name for name in table.columns if name not in taken]
     features = tuple(dict.fromkeys([*(by or others), *adjust_for]))
@@ -107,8 +111,7 @@ def slice_failures(  # noqa: PLR0913 - the options of the command line, by the s
         cluster=ibis.null("string") if given is None else table[given].cast("string"),
         **{
             column_of(name): table[name].cast("string")
-            for name in dict.fromkeys([*features, *usual])
-            if name != TRACE_ID
+            for name in dict.fromkeys([*features, *(name for name in usual if name != TRACE_ID)])
         },
     )
     prepared = materialised(prepared.filter(prepared["count"] > 0), "rows")
@@ -162,16 +165,10 @@ def read_rows(path: Path) -> ir.Table:
     return table
 
 
-def _table(rows: Any) -> ir.Table:
-    if isinstance(rows, ir.Table):
-        return rows
-    connection: Any = ibis.duckdb.connect()
-    try:
-        given = pa.table(rows)
-    except (TypeError, ValueError, pa.ArrowException) as error:
-        kind = type(rows).__name__
-        raise SourceError(
-            f"rows of type {kind} cannot be read: give an Ibis table, an Arrow table or a data frame"
-        ) from error
-    table: ir.Table = connection.create_table("keras_otel_given", given, temp=True)
-    return table
+def _require_settings(*, min_support: int | None, max_level: int, fdr: str) -> None:
+    if min_support is not None and min_support < 1:
+        raise SourceError(f"min_support is {min_support}: a slice has at least 1 row")
+    if max_level not in _LEVELS:
+        raise SourceError(f"max_level is {max_level}: a slice has 1 to 3 predicates")
+    if fdr not in get_args(Correction):
+        raise SourceError(f"fdr is {fdr!r}: it is one of {', '.join(get_args(Correction))}")

@@ -38,6 +38,10 @@ def slice_rows(rows: Rows, settings: Settings) -> SliceResult:
     warnings = [*rows.warnings, *_notes(possible, chosen.features)]
     if chosen.note is not None:
         warnings.append(chosen.note)
+    if not any(len(feature.values) > 1 for feature in chosen.features):
+        warnings.append(
+            "there is nothing to slice by: no attribute has two values with enough rows"
+        )
     families = []
     for eval_name, model, cells in cells_by_family(
         rows.table,
