@@ -85,7 +85,7 @@ def confounding(
     for place, feature in enumerate(cells.features):
         if place in taken or len(feature.values) < 2:
             continue
-        adjusted = _adjusted(cells, inside, place)
+        adjusted = ratio_within(cells, inside, place)
         if not (0 < adjusted < math.inf and 0 < ratio < math.inf):
             continue
         change = abs(math.log(adjusted) - math.log(ratio))
@@ -99,7 +99,14 @@ def confounding(
     return Confounding(adjustments=tuple(found for _, found in changes if found.attribute in shown))
 
 
-def _adjusted(cells: Cells, inside: Mask, place: int) -> float:
+def ratio_within(cells: Cells, inside: Mask, place: int) -> float:
+    """The risk ratio of some cells with a feature held fixed.
+
+    Args:
+        cells: All rows.
+        inside: [C], the cells of a slice.
+        place: Of the feature.
+    """
     strata, count = cells.codes[:, place], len(cells.features[place].values)
     sums = [
         totals(strata[part], values[part], count)

@@ -19,13 +19,12 @@ from keras_otel.analysis.known_slices import KnownSlices, ratio
 from keras_otel.analysis.shortlist import ALPHA, Shortlist
 from keras_otel.analysis.unexplained import Regression, effect
 
-MOST: Final = 50
+MOST: Final = 20
 """Findings of a family: nobody reads more."""
 
-_STEPS: Final = 4 * MOST
+_STEPS: Final = 2 * MOST
 _KEPT_REGRESSIONS: Final = 8
-_PLAIN: Final = 10.0  # standard deviations
-_PLAIN_RATIO: Final = 1.5
+_PLAIN: Final = 6.0  # standard errors
 _NOTABLE_SHARE: Final = 0.2
 """Of the largest share of a slice's failures: findings with less do not explain it."""
 
@@ -136,9 +135,7 @@ class Search:
             full = self._regression()
             weakest, weakest_p = None, 0.0
             for number, index in enumerate(self._picked):
-                if self._is_plain(full, number, index):
-                    continue
-                p = self._p_given_others(index)
+                p = 0.0 if self._is_plain(full, number, index) else self._p_given_others(index)
                 if not self._slices.matters(full, number, index):
                     p = 1.0 + p
                 if not p <= self._shortlist.threshold and p > weakest_p:
@@ -148,11 +145,8 @@ class Search:
             self._picked.remove(weakest)
 
     def _is_plain(self, full: Regression, number: int, index: int) -> bool:
-        """True where a finding is so far from explained that it needs no test."""
-        failed, expected = self._slices.observed_and_expected(full, number, index)
-        spread = math.sqrt(max(expected, 1.0) * float(self._slices.inflation[index]))
-        is_large = self._slices.larger_ratio(failed, expected) >= _PLAIN_RATIO
-        return is_large and abs(failed - expected) > _PLAIN * spread
+        """True where a finding is so far from explained that it needs no exact test."""
+        return full.z(number) > _PLAIN * math.sqrt(float(self._slices.inflation[index]))
 
     def _p_given_others(self, index: int) -> float:
         others = [other for other in self._picked if other != index]

@@ -68,6 +68,12 @@ class KnownSlices:
             self._effects[index] = effect(self.cells, self.predicates(index))
         return self._effects[index]
 
+    def insignificant_values(self) -> list[int]:
+        """The values that do not stand out by themselves, those with most rows first."""
+        single = np.flatnonzero(~self.is_significant & (self.found.level() == 1))
+        values = [int(each) for each in single if self.is_value(int(each))]
+        return sorted(values, key=lambda index: -float(self.found.sums.rows[index]))
+
     def values_of(self, places: frozenset[int]) -> list[int]:
         """The significant slices that are a value of one of these features."""
         single = np.flatnonzero(self.is_significant & (self.found.level() == 1))

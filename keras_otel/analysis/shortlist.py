@@ -13,18 +13,20 @@ from typing import Final
 import numpy as np
 
 from keras_otel.analysis.cells import Floats
+from keras_otel.analysis.comparison import MIN_RISK_RATIO
+from keras_otel.analysis.confounding import ratio_within
 from keras_otel.analysis.known_slices import KnownSlices, is_same_story
 from keras_otel.analysis.significance import matched_binomial_tail, upper_tail
 from keras_otel.analysis.unexplained import Regression
 
-ALPHA: Final = 0.025
-"""The error that a further finding may be: half of the first one's, since each may be followed by more."""
+ALPHA: Final = 0.01
+"""The error that a further finding may be: less than the first one's, since each may be followed by more."""
 
 _LOOKED_AT: Final = 32
-_FEW_BATCHES: Final = 5
+_HIDDEN: Final = 64
+_FEW_BATCHES: Final = 3
 _BATCHES: Final = 8
 _PROMISING: Final = 1.8  # standard deviations
-_PROMISING_RATIO: Final = 1.1
 _ROUGHLY: Final = 0.95
 """What is left of a bar for numbers that are not exact."""
 
@@ -45,6 +47,8 @@ class Shortlist:
         self._penalty = _penalties(slices)
         self._order: list[int] = []
         self._telling: dict[int, float] = {}
+        # What other findings hide now may say more than all on the list once they are found.
+        self._hidden = slices.insignificant_values()[:_HIDDEN]
 
     def close(self, index: int) -> None:
         """Leave a slice out from now on."""
@@ -63,7 +67,7 @@ class Shortlist:
         k = found.sums.k
         with np.errstate(divide="ignore", invalid="ignore"):
             z = (k - expected) / np.sqrt(variance * slices.inflation)
-        may_be = self._is_open & (z > _PROMISING) & (k > _PROMISING_RATIO * expected)
+        may_be = self._is_open & (z > _PROMISING)
         if is_first:
             may_be &= slices.is_significant
         here = np.flatnonzero(may_be)
@@ -115,11 +119,12 @@ class Shortlist:
         holds: Callable[[int], bool],
         batches: int,
     ) -> tuple[int | None, list[tuple[float, int]]]:
-        good: list[tuple[float, int]] = []
-        examined: set[int] = set()
+        hidden = [index for index in self._hidden if self._is_open[index]]
+        good = self._examined(regression, picked, hidden) if picked else []
+        examined = set(hidden)
         for _ in range(batches):
             rest = [each for each in self._order if each not in examined and self._is_open[each]]
-            if not rest:
+            if not rest and not good:
                 break
             examined.update(rest[:_LOOKED_AT])
             good += self._examined(regression, picked, rest[:_LOOKED_AT])
@@ -153,7 +158,9 @@ class Shortlist:
             expected = failed - float(scores.excess[place])
             bar = self.threshold if slices.is_significant[index] else self._strict
             is_enough = slices.is_enough(index, failed, expected, roughly=_ROUGHLY)
-            if scores.p[place] <= bar and is_enough:
+            if not (scores.p[place] <= bar and is_enough):
+                continue
+            if slices.is_significant[index] or self._is_hidden(index, picked):
                 good.append((self._telling[index], index))
         return good
 
@@ -165,11 +172,36 @@ class Shortlist:
     def _is_doubtful(self, index: int) -> bool:
         """True where only the other findings make something of a range or a combination.
 
-        By itself it does not fail more often than the rest by enough. Of a value that is worth
-        reporting: it may be reversed by what it comes with. Of a range or a combination it may as well be
-        what the regression does not describe.
+        By itself it does not fail more often than the rest by enough, and what is left of it may as
+        well be what the regression does not describe.
         """
-        return not self._slices.is_significant[index] and not self._slices.is_value(index)
+        slices = self._slices
+        return not slices.is_significant[index] and (slices.is_better or not slices.is_value(index))
+
+    def _is_hidden(self, index: int, picked: Sequence[int]) -> bool:
+        """True for a value that fails more often once something is held fixed or left out.
+
+        Either another feature is held fixed (Simpson's paradox), or values of the same feature that
+        are findings are left out.
+        """
+        cells, inside = self._slices.cells, self._slices.mask(index)
+        (term,) = self._slices.predicates(index)
+        siblings = [each for each in picked if self._slices.is_value(each)]
+        left = np.ones(len(inside), dtype=np.bool_)
+        for each in siblings:
+            if self._slices.predicates(each)[0].place == term.place:
+                left &= ~self._slices.mask(each)
+        rates = [
+            cells.failed_weight[part].sum() / max(cells.weight[part].sum(), 1e-9)
+            for part in (inside & left, left & ~inside)
+        ]
+        if rates[0] >= MIN_RISK_RATIO * rates[1]:
+            return True
+        return any(
+            ratio_within(cells, inside, place) >= MIN_RISK_RATIO
+            for place in range(len(cells.features))
+            if place != term.place
+        )
 
 
 def _penalties(slices: KnownSlices) -> Floats:

@@ -159,6 +159,7 @@ class Regression:
         self._information: Floats = self._expected * (1 - rate)
         information = np.bincount(self._pattern, self._information, len(first))
         self._weighted = self._design * information[:, None]
+        self._errors: Floats | None = None
         self._full = self._design.T @ self._weighted + _TINY * np.eye(self._design.shape[1])
 
     @property
@@ -205,6 +206,16 @@ class Regression:
         """Those of one finding."""
         found: Floats = self.coefficients[self._of_effect == number]
         return found
+
+    def z(self, number: int) -> float:
+        """A finding's coefficient in standard errors (Wald), as if rows were independent.
+
+        Where nearly all rows of a finding failed it is too small.
+        """
+        if self._errors is None:
+            self._errors = np.sqrt(np.maximum(np.diag(np.linalg.inv(self._full)), _TINY))
+        place = int(np.flatnonzero(self._of_effect == number)[0])
+        return float(self.coefficients[place] / self._errors[place])
 
     def without(self, number: int) -> Floats:
         """The failures expected of each cell without a finding's own effect, [C]."""
