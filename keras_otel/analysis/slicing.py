@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from threadpoolctl import threadpool_limits
+
 from keras_otel.analysis.candidates import MIN_ROWS
 from keras_otel.analysis.cells import cells_by_family
 from keras_otel.analysis.examples import example_traces
@@ -23,6 +25,13 @@ def slice_rows(rows: Rows, settings: Settings) -> SliceResult:
         rows: One for each trace, model and evaluation.
         settings: How to slice them.
     """
+    # Matrices are small: threads would wait for one another, many times longer than they compute where
+    # other processes use the cores, or where a container has fewer of them than the machine.
+    with threadpool_limits(limits=1, user_api="blas"):
+        return _sliced(rows, settings)
+
+
+def _sliced(rows: Rows, settings: Settings) -> SliceResult:
     asked = (*rows.asked, *settings.adjust_for)
     possible = features_of(
         rows.table, rows.features, asked, support=settings.min_support or MIN_ROWS

@@ -5,8 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import pytest
+from threadpoolctl import threadpool_info, threadpool_limits
 
 from keras_otel.analysis import slice_failures
+from keras_otel.analysis.family import Family
 from keras_otel.errors import SourceError
 
 
@@ -236,3 +238,24 @@ def test_columns_by_any_name():
     first = slice_failures(data, failed="failed").evals[0].slices[0]
 
     assert {(p.attribute, p.value) for p in first.predicates} == {("model", "1"), ("cluster", "3")}
+
+
+def blas_threads() -> set[int]:
+    """What matrix products use now."""
+    return {each["num_threads"] for each in threadpool_info() if each["user_api"] == "blas"}
+
+
+def test_threads(monkeypatch):
+    """Products of small matrices use one thread; afterwards there are as many as before."""
+    seen = []
+
+    def spied(*about):
+        seen.append(blas_threads())
+        return Family(*about)
+
+    monkeypatch.setattr("keras_otel.analysis.slicing.Family", spied)
+    with threadpool_limits(limits=2, user_api="blas"):
+        slice_failures(null_rows(1, 400), failed="failed")
+
+        assert blas_threads() == {2}
+    assert seen == [{1}]
