@@ -26,7 +26,8 @@ class Family:
         model: The model's.
         cells: The rows.
         settings: How to slice them.
-        p_elsewhere: Of slices that were tested besides, when features were screened.
+        p_elsewhere: Of slices that were tested besides, when features were screened: that they fail more
+            often, and less often.
     """
 
     def __init__(
@@ -35,7 +36,7 @@ class Family:
         model: str,
         cells: Cells,
         settings: Settings,
-        p_elsewhere: Floats,
+        p_elsewhere: tuple[Floats, Floats],
     ) -> None:
         self.eval_name = eval_name
         self.model = model
@@ -49,9 +50,9 @@ class Family:
             levels=range(1, settings.max_level + 1),
             support=support_of(float(summing.all.rows[0]), settings.min_support),
         )
-        self.worse = Direction(found, self.everything, settings, p_elsewhere)
+        self.worse = Direction(found, self.everything, settings, p_elsewhere[0])
         self.better = (
-            Direction(found, self.everything, settings, p_elsewhere, is_better=True)
+            Direction(found, self.everything, settings, p_elsewhere[1], is_better=True)
             if settings.better
             else None
         )

@@ -21,24 +21,29 @@ _NAMED: Final = 8
 Family = tuple[str, str]
 """Evaluation name and model."""
 
+Tested = Mapping[Family, Floats]
+"""P values of slices, by family."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Screened:
     """The features that go on, and what became of the others.
 
     Attributes:
-        features: At most 12.
-        p: Of the slices of one predicate of all other features, by family: they were tested too.
+        features: At most 12, or those asked for.
+        p: Of the slices of one predicate of all other features: they were tested too.
+        p_better: Of the same slices, that they fail less often.
         note: A sentence on the others; None where there are none.
     """
 
     features: tuple[Feature, ...]
-    p: Mapping[Family, Floats]
+    p: Tested
+    p_better: Tested
     note: str | None = None
 
-    def p_of(self, family: Family) -> Floats:
+    def p_of(self, family: Family, *, is_better: bool = False) -> Floats:
         """The p values of a family's slices that go no further."""
-        return self.p.get(family, np.zeros(0))
+        return (self.p_better if is_better else self.p).get(family, np.zeros(0))
 
 
 def screened(
@@ -50,7 +55,7 @@ def screened(
     is_weighted: bool,
     min_support: int | None,
 ) -> Screened:
-    """Choose the features to combine: those asked for, then those with the smallest p value alone.
+    """Choose the features to combine: those asked for, then those with the smallest p value alone, up to 12.
 
     Each feature's p value is corrected for its number of slices.
 
@@ -67,15 +72,20 @@ def screened(
     if len(differing) <= MAX_FEATURES:
         # Those with one value say what it is; there is room for some.
         shown = {feature.name for feature in (*differing, *constant)[:MAX_FEATURES]} | set(asked)
-        return Screened(features=tuple(each for each in features if each.name in shown), p={})
-    alone: dict[str, dict[Family, Floats]] = {}
+        return Screened(
+            features=tuple(each for each in features if each.name in shown), p={}, p_better={}
+        )
+    alone: dict[str, Tested] = {}
+    alone_better: dict[str, Tested] = {}
     for feature in differing:
         families = cells_by_family(
             table, [feature], is_clustered=is_clustered, is_weighted=is_weighted
         )
-        alone[feature.name] = {
+        tested = {
             (eval_name, model): _p_alone(cells, min_support) for eval_name, model, cells in families
         }
+        alone[feature.name] = {family: p for family, (p, _) in tested.items()}
+        alone_better[feature.name] = {family: p for family, (_, p) in tested.items()}
 
     def smallest(feature: Feature) -> tuple[bool, float]:
         tested = [p for p in alone[feature.name].values() if p.size]
@@ -83,30 +93,34 @@ def screened(
         return feature.name not in asked, min(corrected, default=float("inf"))
 
     ranked = sorted(differing, key=smallest)
-    kept = {feature.name for feature in ranked[:MAX_FEATURES]}
-    left = [feature.name for feature in ranked[MAX_FEATURES:]]
+    room = max(MAX_FEATURES, sum(feature.name in asked for feature in differing))
+    kept = {feature.name for feature in ranked[:room]}
+    left = [feature.name for feature in ranked[room:]]
     return Screened(
         features=tuple(feature for feature in differing if feature.name in kept),
         p=dict(_joined(alone, left)),
+        p_better=dict(_joined(alone_better, left)),
         note=(
-            f"each of {len(differing)} attributes was tested alone, and the {MAX_FEATURES} that differ most "
+            f"each of {len(differing)} attributes was tested alone, and the {room} that differ most "
             f"go on to combinations; not combined: {_listed(left)}"
-        ),
+        )
+        if left
+        else None,
     )
 
 
-def _p_alone(cells: Cells, min_support: int | None) -> Floats:
+def _p_alone(cells: Cells, min_support: int | None) -> tuple[Floats, Floats]:
+    """The p values of the slices of one predicate: that they fail more often, and less often."""
     summing = Summing(cells)
     support = support_of(float(summing.all.rows[0]), min_support)
     found = candidates(cells, summing, levels=(1,), support=support)
     is_exact = cells.clusters is None and not cells.is_weighted
-    p = compared(found.sums, summing.all, is_exact=is_exact).p
-    return p[np.isfinite(p)]
+    worse = compared(found.sums, summing.all, is_exact=is_exact).p
+    better = compared(found.sums.flipped(), summing.all.flipped(), is_exact=is_exact).p
+    return worse[np.isfinite(worse)], better[np.isfinite(better)]
 
 
-def _joined(
-    alone: Mapping[str, Mapping[Family, Floats]], left: Sequence[str]
-) -> Iterator[tuple[Family, Floats]]:
+def _joined(alone: Mapping[str, Tested], left: Sequence[str]) -> Iterator[tuple[Family, Floats]]:
     families = {family for name in left for family in alone[name]}
     for family in families:
         parts = [alone[name][family] for name in left if family in alone[name]]

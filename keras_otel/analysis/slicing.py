@@ -58,7 +58,9 @@ def _sliced(rows: Rows, settings: Settings) -> SliceResult:
         is_clustered=rows.is_clustered,
         is_weighted=rows.is_weighted,
     ):
-        family = Family(eval_name, model, cells, settings, chosen.p_of((eval_name, model)))
+        key = (eval_name, model)
+        elsewhere = chosen.p_of(key), chosen.p_of(key, is_better=True)
+        family = Family(eval_name, model, cells, settings, elsewhere)
         warnings += family.warnings()
         families.append(family)
     by_name = {feature.name: feature for feature in chosen.features}

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import ibis
+import ibis.expr.types as ir
 import numpy as np
 import pandas as pd
 import pyarrow as pa
@@ -34,8 +35,16 @@ def cells_of(
     data: pd.DataFrame, features: Sequence[str], *, weighted: bool = False, clustered: bool = False
 ) -> Cells:
     """The cells of rows of one family."""
+    table = table_of(data, weighted=weighted)
+    chosen = features_of(table, features, features, support=30).features
+    ((_, _, cells),) = cells_by_family(table, chosen, is_clustered=clustered, is_weighted=weighted)
+    return cells
+
+
+def table_of(data: pd.DataFrame, *, weighted: bool = False) -> ir.Table:
+    """Rows of one family as a table."""
     connection = ibis.duckdb.connect()
-    table = connection.create_table(
+    return connection.create_table(
         "given",
         pa.Table.from_pandas(
             data.assign(
@@ -49,6 +58,3 @@ def cells_of(
             preserve_index=False,
         ),
     )
-    chosen = features_of(table, features, features, support=30).features
-    ((_, _, cells),) = cells_by_family(table, chosen, is_clustered=clustered, is_weighted=weighted)
-    return cells
