@@ -14,7 +14,7 @@ from keras_otel.analysis import slice_failures
 
 sys.path.append(str(Path(__file__).resolve().parents[2]))
 
-from benchmarks.planted import KINDS, Planted, features, worse_version  # noqa: E402
+from benchmarks.planted import KINDS, Planted, features, worse_version
 
 SEEDS = range(2)
 
