@@ -33,8 +33,6 @@ def near_quantiles(values: Numbers, n: Numbers) -> list[float]:
     Returns:
         Where ranges begin, in order; the first begins below.
     """
-    if not len(values):
-        return []
     running = np.cumsum(n)
 
     def at(quantile: float) -> int:

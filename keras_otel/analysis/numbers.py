@@ -23,9 +23,7 @@ FEW: Final = 10
 
 _DIGITS: Final = r"[-+]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:e[-+]?[0-9]+)?"
 # What every engine reads as a number; Python also reads `1_0`, spaces and the digits of any script.
-_WRITTEN: Final = re.compile(
-    rf"{_DIGITS}|[-+]?(?:inf(?:inity)?|nan)", flags=re.ASCII | re.IGNORECASE
-)
+_WRITTEN: Final = re.compile(rf"{_DIGITS}|[-+]?inf(?:inity)?|nan", flags=re.ASCII | re.IGNORECASE)
 _NUMBER: Final = rf"(?:{_DIGITS}|[-+]?inf)"
 _INTERVALS: Final = tuple(
     re.compile(
@@ -109,7 +107,7 @@ def bins_of(
         return _each_value(counts.values, values)
     is_number = ~np.isnan(values)
     numbers = values[is_number]
-    low, high = float(numbers.min(initial=math.inf)), float(numbers.max(initial=-math.inf))
+    low, high = float(numbers.min()), float(numbers.max())
     has_nan = not is_number.all()
     if not counts.is_all:
         ends = _ends(table, column)
@@ -151,10 +149,12 @@ def _each_value(texts: Sequence[str], values: Numbers) -> Bins | None:
 def _ends(table: ir.Table, column: ir.Value) -> tuple[float, float, bool] | None:
     """The smallest and the largest number, and whether there is a NaN; None where some value is no number."""
     seen = table.select(number=numbers_of(column), text=column.cast("string"))
-    number = seen.number.isnan().ifelse(ibis.null("float64"), seen.number)
+    # Engines differ in whether NaN is null, and in whether null is NaN.
+    is_nan = ibis.coalesce(seen.number.isnan(), False)
+    number = is_nan.ifelse(ibis.null("float64"), seen.number)
     found = seen.aggregate(
-        odd=(seen.text.notnull() & seen.number.isnull()).sum(),
-        nan=seen.number.isnan().sum(),
+        odd=(seen.text.notnull() & seen.number.isnull() & ~is_nan).sum(),
+        nan=is_nan.sum(),
         low=number.min(),
         high=number.max(),
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from decimal import ROUND_FLOOR, Decimal
-from itertools import pairwise, product
+from itertools import pairwise
 
 import ibis
 import numpy as np
@@ -143,9 +143,7 @@ NO_NUMBERS = {
     "other digits": [*map(str, range(100)), "\u0661\u0662"],
     "hexadecimal": [*map(str, range(100)), "0x1f"],
     "nothing": [*map(str, range(100)), ""],
-    "not a number in many ways": [
-        sign + "".join(each) for sign in ("", "-", "+") for each in product("nN", "aA", "nN")
-    ],
+    "a sign of no number": [*map(str, range(100)), "-nan"],
     "dates": [f"2024-01-{n:02d}" for n in range(1, 31)],
 }
 
@@ -421,41 +419,52 @@ def clickhouse(tmp_path_factory):
         yield connect(f"clickhouse://{address}/otel")[0].get_backend()
 
 
-def test_clickhouse(clickhouse, tmp_path):
-    """ClickHouse cuts the same columns at the same numbers, and puts the same rows in them."""
+ROWS = 40_000
+BINNED = {"many", "inflated", "long", "my confidence", "nan"}
+
+
+def columns_of_every_kind():
+    """Columns of text that write numbers, with what is missing, and how many rows each row stands for."""
     rng = np.random.default_rng(5)
-    rows = 40_000
     columns = {
-        "few": rng.integers(0, 9, rows),
-        "many": rng.integers(0, 3000, rows) / 7,
-        "inflated": np.where(rng.random(rows) < 0.6, 0, rng.exponential(3, rows)),
-        "long": rng.normal(0, 100, rows),
-        "my confidence": rng.random(rows),
-        "odd": ["none", *map(str, range(rows - 1))],
-        "nan": np.where(rng.random(rows) < 0.01, np.nan, rng.normal(size=rows)),
+        "few": rng.integers(0, 9, ROWS),
+        "many": rng.integers(0, 3000, ROWS) / 7,
+        "inflated": np.where(rng.random(ROWS) < 0.6, 0, rng.exponential(3, ROWS)),
+        "long": rng.normal(0, 100, ROWS),
+        "my confidence": rng.random(ROWS),
+        "odd": ["none", *map(str, range(ROWS - 1))],
+        "nan": np.where(rng.random(ROWS) < 0.01, np.nan, rng.normal(size=ROWS)),
     }
     texts = {
         name: [None if n % 50 == 49 else str(value) for n, value in enumerate(values)]
         for name, values in columns.items()
     }
-    given = pa.table({**texts, "count": pa.array([1 + n % 3 for n in range(rows)], pa.int64())})
-    here = CONNECTION.create_table("given", given, temp=True, overwrite=True)
-    types = ", ".join(f'"{name}" Nullable(String)' for name in texts)
-    clickhouse.raw_sql(f'CREATE TABLE otel.numbers ({types}, "count" Int64) ENGINE = Memory')
-    pq.write_table(given, tmp_path / "numbers.parquet")
-    clickhouse.raw_sql(f"INSERT INTO otel.numbers SELECT * FROM file('{tmp_path}/numbers.parquet')")
-    there = clickhouse.table("numbers", database="otel")
+    return pa.table({**texts, "count": pa.array([1 + n % 3 for n in range(ROWS)], pa.int64())})
 
-    found = [features_of(table, list(columns), list(columns), 30) for table in (here, there)]
 
-    assert found[0] == found[1]
-    assert {feature.name for feature in found[0].features if feature.is_binned} == {
-        "many", "inflated", "long", "my confidence", "nan",
-    }  # fmt: skip
-    for feature in found[0].features:
+def assert_same_bins(here, there):
+    """Two engines' tables of the same columns are cut at the same numbers, with the same rows in each range."""
+    names = [name for name in here.columns if name != "count"]
+    found, also = (features_of(table, names, names, 30) for table in (here, there))
+
+    assert found == also
+    assert {feature.name for feature in found.features if feature.is_binned} == BINNED
+    for feature in found.features:
         counts = []
         for table in (here, there):
             values = table.select(value=feature.of(table)).group_by("value")
             counted = values.aggregate(n=lambda each: each.count()).order_by("value")
             counts.append(counted.to_pyarrow().to_pylist())
         assert counts[0] == counts[1]
+
+
+def test_clickhouse(clickhouse, tmp_path):
+    """ClickHouse cuts the same columns at the same numbers, and puts the same rows in them."""
+    given = columns_of_every_kind()
+    here = CONNECTION.create_table("given", given, temp=True, overwrite=True)
+    types = ", ".join(f'"{name}" Nullable(String)' for name in given.column_names[:-1])
+    pq.write_table(given, tmp_path / "numbers.parquet")
+    clickhouse.raw_sql(f'CREATE TABLE otel.numbers ({types}, "count" Int64) ENGINE = Memory')
+    clickhouse.raw_sql(f"INSERT INTO otel.numbers SELECT * FROM file('{tmp_path}/numbers.parquet')")
+
+    assert_same_bins(here, clickhouse.table("numbers", database="otel"))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 from dataclasses import replace
 
+import ibis
 import pyarrow.parquet as pq
 import pytest
 
@@ -19,6 +20,7 @@ from keras_otel.cli import main
 from keras_otel.errors import OptionError, SourceError
 from tests.analysis.sources.requests import many, write
 from tests.analysis.sources.test_same_rows import QUESTION, SETTINGS
+from tests.analysis.test_numbers import assert_same_bins, columns_of_every_kind
 
 pytest.importorskip("pyspark")
 pytestmark = [
@@ -85,6 +87,15 @@ def test_the_same_document(files, monkeypatch):
     assert "app.plan" in built.features
     assert found == document
     assert largest == len(cells) < len(rows)
+
+
+def test_the_same_ranges(files, tmp_path):
+    """Numbers are cut where DuckDB cuts them, NaN and what rows stand for included."""
+    path = tmp_path / "numbers.parquet"
+    pq.write_table(columns_of_every_kind(), path)
+    with open_sources([files[0]], engine="spark://local") as telemetry:
+        there = telemetry.spans.get_backend().read_parquet(str(path))
+        assert_same_bins(ibis.duckdb.connect().read_parquet(path), there)
 
 
 def test_an_engine_that_is_not_known(tmp_path, capsys):
