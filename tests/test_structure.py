@@ -164,7 +164,7 @@ LAYERS = (
     ("analysis.direction",),
     ("analysis.family",),
     ("analysis.slicing", "analysis.changes"),
-    ("analysis.ready_columns", "analysis.ready_table"),
+    ("analysis.ready_columns", "analysis.ready_file", "analysis.ready_table"),
     ("analysis.ready_rows", "analysis"),
     (
         "analysis.reports.mix_and_rate",

@@ -1,14 +1,11 @@
-"""Rows that are there already: a data frame, a table, a file."""
+"""Rows that are there already."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any, Final, get_args
 
-import duckdb
 import ibis
-import ibis.expr.types as ir
 
 from keras_otel.analysis.clusters import AUTO, alike, clustered
 from keras_otel.analysis.features import column_of
@@ -26,7 +23,6 @@ from keras_otel.analysis.result import SliceResult
 from keras_otel.analysis.settings import Settings
 from keras_otel.analysis.significance import Correction
 from keras_otel.analysis.slicing import slice_rows
-from keras_otel.analysis.sources.files import literal
 from keras_otel.analysis.tables import Rows
 from keras_otel.analysis.wanted import nearest_first
 from keras_otel.errors import SourceError
@@ -36,7 +32,6 @@ MODEL: Final = "rows"
 TRACE_ID: Final = "trace_id"
 
 _LEVELS: Final = range(1, 4)
-_SUFFIXES: Final = (".parquet", ".pq", ".csv", ".tsv")
 
 
 def slice_failures(  # noqa: PLR0913 - the options of the command line, by the same names
@@ -142,27 +137,6 @@ def slice_failures(  # noqa: PLR0913 - the options of the command line, by the s
             better=better,
         ),
     )
-
-
-def read_rows(path: Path) -> ir.Table:
-    """Open a file of ready rows, Parquet or CSV.
-
-    Raises:
-        SourceError: It is not there, or neither.
-    """
-    if not path.is_file():
-        raise SourceError(f"{path} is not there: --rows takes a Parquet or CSV file")
-    suffix = path.suffix.lower()
-    if suffix not in _SUFFIXES:
-        raise SourceError(f"{path} is neither .parquet nor .csv: --rows takes one of these")
-    connection: Any = ibis.duckdb.connect()
-    try:
-        read = connection.read_parquet if suffix in (".parquet", ".pq") else connection.read_csv
-        table: ir.Table = read(literal(path))
-    except (OSError, duckdb.Error) as error:
-        first = str(error).strip().partition("\n")[0]
-        raise SourceError(f"{path} cannot be read: {first}") from error
-    return table
 
 
 def _require_settings(*, min_support: int | None, max_level: int, fdr: str) -> None:

@@ -122,7 +122,8 @@ def _compared(result: SliceResult, earlier: Earlier) -> SliceResult:
 
 
 def _ready_result(parsed: argparse.Namespace) -> SliceResult:
-    from keras_otel.analysis.ready_rows import read_rows, slice_failures
+    from keras_otel.analysis.ready_file import read_rows
+    from keras_otel.analysis.ready_rows import slice_failures
 
     if parsed.sources or parsed.evals:
         raise OptionError("--rows takes the place of SOURCE and --evals: give one or the other")
@@ -132,8 +133,9 @@ def _ready_result(parsed: argparse.Namespace) -> SliceResult:
         if getattr(parsed, option):
             name = option.replace("_", "-")
             raise OptionError(f"--{name} is about traces: rows that are ready have been chosen")
-    return slice_failures(
-        read_rows(parsed.rows),
+    rows = read_rows(parsed.rows)
+    result = slice_failures(
+        rows.table,
         failed=parsed.failed,
         by=parsed.by,
         weight=parsed.weight,
@@ -146,6 +148,7 @@ def _ready_result(parsed: argparse.Namespace) -> SliceResult:
         list_all=parsed.all,
         better=parsed.better,
     )
+    return replace(result, warnings=(*rows.warnings, *result.warnings))
 
 
 def _joined_result(parsed: argparse.Namespace) -> SliceResult:

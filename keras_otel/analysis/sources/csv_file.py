@@ -31,7 +31,7 @@ def read_csv(path: Path, source: str, intake: Intake) -> None:
         SourceError: Its columns hold no evaluations.
     """
     csv.field_size_limit(_LONGEST_CELL)
-    with path.open(encoding=_encoding(path), errors="replace", newline="") as stream:
+    with path.open(encoding=encoding_of(path), errors="replace", newline="") as stream:
         head, delimiter = _head(stream)
         columns = next(csv.reader([head], delimiter=delimiter), [])
         if not has_trace(columns):
@@ -50,7 +50,7 @@ def read_csv(path: Path, source: str, intake: Intake) -> None:
             read_row(row, source, intake)
 
 
-def _encoding(path: Path) -> str:
+def encoding_of(path: Path) -> str:
     """UTF-16 by its mark, else UTF-8, else what Windows writes in Western Europe."""
     with path.open("rb") as stream:
         head = stream.read(_SNIFFED)

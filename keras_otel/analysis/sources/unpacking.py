@@ -42,7 +42,7 @@ def layer_of(path: Path) -> Unwrap | None:
             return partial(_decompress, name)
     encoding = _encoding(head)
     if encoding is not None:
-        return partial(_recode, encoding)
+        return partial(recode, encoding)
     if frames.is_framed(path):
         return frames.write_lines if frames.holds_json(path) else None
     return container_logs.write_lines if container_logs.is_container_log(path) else None
@@ -59,7 +59,8 @@ def _encoding(head: bytes) -> str | None:
     return "utf-16-be" if len(odd) > 1 and all(odd) and not any(even) else None
 
 
-def _recode(encoding: str, path: Path, target: Path) -> Iterator[str]:
+def recode(encoding: str, path: Path, target: Path) -> Iterator[str]:
+    """Write a text as UTF-8, and say if something could not be decoded."""
     is_whole = True
     with (
         path.open(encoding=encoding, errors="replace", newline="") as text,

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from keras_otel.analysis.ready_rows import read_rows
+from keras_otel.analysis.ready_file import read_rows
 from keras_otel.analysis.sources.reading import open_sources
 from keras_otel.analysis.tables import Question, build_rows
 from keras_otel.errors import SourceError
@@ -338,7 +338,7 @@ def test_names_that_are_patterns(tmp_path):
         assert found == [f"{number + 1:032x}"]
         if "\\" not in name:
             for path in (folder / name, (folder / name).with_suffix(".csv")):
-                assert read_rows(path).count().to_pyarrow().as_py() == 1
+                assert read_rows(path).table.count().to_pyarrow().as_py() == 1
     with pytest.raises(SourceError, match="rename it"):
         read_rows(folder / "a\\*.parquet")
 

@@ -1,0 +1,101 @@
+"""A file of ready rows as a table: what cannot be read of it costs nothing else, and is counted."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any, Final
+
+import duckdb
+import ibis
+import ibis.expr.types as ir
+
+from keras_otel.analysis.materialise import materialised
+from keras_otel.analysis.sources.csv_file import encoding_of
+from keras_otel.analysis.sources.files import literal
+from keras_otel.analysis.sources.unpacking import layer_of, recode
+from keras_otel.errors import SourceError
+
+_PARQUET: Final = frozenset({".parquet", ".pq"})
+_TEXT: Final = frozenset({".csv", ".tsv"})
+
+_MOST_LAYERS: Final = 8
+
+_REASONS: Final = {
+    "CAST": "a cell is not of its column's type",
+    "MISSING COLUMNS": "there are fewer cells than names",
+    "TOO MANY COLUMNS": "there are more cells than names",
+    "UNQUOTED VALUE": "a quote is not closed, or in the wrong place",
+    "LINE SIZE OVER MAXIMUM": "it is longer than 2 MB",
+    "INVALID ENCODING": "it is no UTF-8",
+}
+"""DuckDB's kinds of errors."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReadyFile:
+    """What a file holds.
+
+    Attributes:
+        table: Its rows.
+        warnings: What could not be read.
+    """
+
+    table: ir.Table
+    warnings: tuple[str, ...] = ()
+
+
+def read_rows(path: Path) -> ReadyFile:
+    """Read a file of ready rows, Parquet or CSV; CSV also compressed or in UTF-16.
+
+    Raises:
+        SourceError: It is not there, is neither, or has no rows.
+    """
+    if not path.is_file():
+        raise SourceError(f"{path} is not there: --rows takes a Parquet or CSV file")
+    suffixes = {suffix.lower() for suffix in path.suffixes[-2:]}
+    if not suffixes & (_PARQUET | _TEXT):
+        raise SourceError(f"{path} is neither .parquet nor .csv: --rows takes one of these")
+    connection: Any = ibis.duckdb.connect()
+    try:
+        if suffixes & _PARQUET:
+            return ReadyFile(table=connection.read_parquet(literal(path)))
+        with TemporaryDirectory() as folder:
+            lost: list[str] = []
+            plain = _unpacked(path, Path(folder), lost)
+            given = connection.read_csv(literal(plain), ignore_errors=True, store_rejects=True)
+            table = materialised(given, "given")
+    except (OSError, duckdb.Error) as error:
+        first = str(error).strip().partition("\n")[0]
+        raise SourceError(f"{path} cannot be read: {first}") from error
+    warnings = tuple(f"{path}: {each}" for each in (*lost, *_rejected(connection)))
+    if not table.count().to_pyarrow().as_py():
+        raise SourceError("; ".join([f"{path} has no rows", *warnings]))
+    return ReadyFile(table=table, warnings=warnings)
+
+
+def _unpacked(path: Path, folder: Path, lost: list[str]) -> Path:
+    """The file as UTF-8 without compression: itself, or one in the folder."""
+    for number in range(_MOST_LAYERS):
+        unwrap = layer_of(path)
+        if unwrap is None and encoding_of(path) == "cp1252":
+            unwrap = partial(recode, "cp1252")
+        if unwrap is None:
+            break
+        inside = folder / f"{number}.csv"
+        lost += unwrap(path, inside)
+        path = inside
+    return path
+
+
+def _rejected(connection: Any) -> Iterator[str]:
+    query = """
+        SELECT error_type, count(DISTINCT line), min(line) FROM reject_errors
+        GROUP BY error_type ORDER BY min(line)
+    """
+    for kind, count, first in connection.raw_sql(query).fetchall():
+        reason = _REASONS.get(kind, kind.lower())
+        yield f"{count:,} lines are left out, the first of them line {first}: {reason}"
