@@ -16,6 +16,7 @@ from keras_otel.analysis.features import Feature
 from keras_otel.analysis.findings import CausalOrder, Finding, Search
 from keras_otel.analysis.known_slices import KnownSlices
 from keras_otel.analysis.result import Example, Predicate, Slice
+from keras_otel.analysis.screening import Elsewhere
 from keras_otel.analysis.selection import ranked, significant
 from keras_otel.analysis.settings import Settings
 from keras_otel.analysis.significance import Correction, false_discovery_rates
@@ -35,7 +36,7 @@ class Direction:
         found: The slices to test.
         everything: The sums of all rows.
         settings: How to slice them.
-        p_elsewhere: Of slices that were tested besides.
+        elsewhere: What was tested besides.
         is_better: Whether it is those that fail less often: what counts as a failure is then a success,
             for the tests.
     """
@@ -45,7 +46,7 @@ class Direction:
         found: Candidates,
         everything: Sums,
         settings: Settings,
-        p_elsewhere: Floats,
+        elsewhere: Elsewhere,
         *,
         is_better: bool = False,
     ) -> None:
@@ -60,11 +61,17 @@ class Direction:
             found = found.flipped()
             self._tests = compared(found.sums, everything.flipped(), is_exact=is_exact)
         p = self._tests.p
-        self.tested = int(np.isfinite(p).sum()) + len(p_elsewhere)
-        self._q = _corrected(p, p_elsewhere, settings.fdr)
+        self.tested = int(np.isfinite(p).sum()) + len(elsewhere.p)
+        choices = np.array((1.0, *elsewhere.choices))[found.level()]
+        self._q = _corrected(np.minimum(p * choices, 1.0), elsewhere.p, settings.fdr)
         self._is_significant: Mask = significant(self._comparison, self._q, is_better=is_better)
         slices = KnownSlices(
-            found, self._is_significant, self._tests.inflation, self.tested, is_better=is_better
+            found,
+            self._is_significant,
+            self._tests.inflation,
+            self.tested,
+            choices,
+            is_better=is_better,
         )
         self._search = Search(slices, _causal_order(cells))
         order = ranked(self._comparison, is_better=is_better)

@@ -7,11 +7,12 @@ from typing import Final
 
 from keras_otel import semconv as names
 from keras_otel.analysis.candidates import candidates, support_of
-from keras_otel.analysis.cells import Cells, Floats
+from keras_otel.analysis.cells import Cells
 from keras_otel.analysis.cohorts import cohorts, version_cells
 from keras_otel.analysis.comparison import MIN_CLUSTERS
 from keras_otel.analysis.direction import MOST_LISTED, Direction
 from keras_otel.analysis.result import EvalResult, Example, Predicate
+from keras_otel.analysis.screening import Elsewhere
 from keras_otel.analysis.settings import Settings
 from keras_otel.analysis.sums import Summing, Sums
 
@@ -26,8 +27,8 @@ class Family:
         model: The model's.
         cells: The rows.
         settings: How to slice them.
-        p_elsewhere: Of slices that were tested besides, when features were screened: that they fail more
-            often, and less often.
+        elsewhere: What was tested besides, when features were screened: for slices that fail more often,
+            and for those that fail less often.
     """
 
     def __init__(
@@ -36,7 +37,7 @@ class Family:
         model: str,
         cells: Cells,
         settings: Settings,
-        p_elsewhere: tuple[Floats, Floats],
+        elsewhere: tuple[Elsewhere, Elsewhere],
     ) -> None:
         self.eval_name = eval_name
         self.model = model
@@ -50,9 +51,9 @@ class Family:
             levels=range(1, settings.max_level + 1),
             support=support_of(float(summing.all.rows[0]), settings.min_support),
         )
-        self.worse = Direction(found, self.everything, settings, p_elsewhere[0])
+        self.worse = Direction(found, self.everything, settings, elsewhere[0])
         self.better = (
-            Direction(found, self.everything, settings, p_elsewhere[1], is_better=True)
+            Direction(found, self.everything, settings, elsewhere[1], is_better=True)
             if settings.better
             else None
         )

@@ -136,6 +136,7 @@ class Search:
             weakest, weakest_p = None, 0.0
             for number, index in enumerate(self._picked):
                 p = 0.0 if self._is_plain(full, number, index) else self._p_given_others(index)
+                p *= float(self._slices.choices[index])
                 if not self._slices.matters(full, number, index):
                     p = 1.0 + p
                 if not p <= self._shortlist.threshold and p > weakest_p:

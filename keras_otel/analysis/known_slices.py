@@ -21,6 +21,7 @@ class KnownSlices:
         inflation: [S], the variance of a slice's rate divided by that of independent rows; NaN where
             it was not tested.
         tested: Slices tested.
+        choices: [S], how many there are for each like it that was tested: its p value counts so many times.
         is_better: Whether what counts as a failure is a success.
     """
 
@@ -30,6 +31,7 @@ class KnownSlices:
         is_significant: Mask,
         inflation: Floats,
         tested: int,
+        choices: Floats,
         *,
         is_better: bool,
     ) -> None:
@@ -38,6 +40,7 @@ class KnownSlices:
         self.is_significant = is_significant
         self.inflation = inflation
         self.tested = max(1, tested)
+        self.choices = choices
         self.is_better = is_better
         self._predicates: dict[int, Predicates] = {}
         self._masks: dict[int, Mask] = {}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -26,6 +27,21 @@ Tested = Mapping[Family, Floats]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Elsewhere:
+    """What was tested, or might have been, besides the slices of the features that go on.
+
+    Attributes:
+        p: Of the slices of one predicate of the other features.
+        choices: For one, two and three predicates: how many sets of features there are for each that
+            goes on. Those that go on were chosen by what they observed: without this, combinations
+            of them would make findings of chance.
+    """
+
+    p: Floats
+    choices: tuple[float, float, float] = (1.0, 1.0, 1.0)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Screened:
     """The features that go on, and what became of the others.
 
@@ -33,17 +49,20 @@ class Screened:
         features: At most 12, or those asked for.
         p: Of the slices of one predicate of all other features: they were tested too.
         p_better: Of the same slices, that they fail less often.
+        choices: As in `Elsewhere`.
         note: A sentence on the others; None where there are none.
     """
 
     features: tuple[Feature, ...]
     p: Tested
     p_better: Tested
+    choices: tuple[float, float, float] = (1.0, 1.0, 1.0)
     note: str | None = None
 
-    def p_of(self, family: Family, *, is_better: bool = False) -> Floats:
-        """The p values of a family's slices that go no further."""
-        return (self.p_better if is_better else self.p).get(family, np.zeros(0))
+    def elsewhere(self, family: Family, *, is_better: bool = False) -> Elsewhere:
+        """What was tested of a family and goes no further."""
+        p = (self.p_better if is_better else self.p).get(family, np.zeros(0))
+        return Elsewhere(p=p, choices=self.choices)
 
 
 def screened(
@@ -100,6 +119,7 @@ def screened(
         features=tuple(feature for feature in differing if feature.name in kept),
         p=dict(_joined(alone, left)),
         p_better=dict(_joined(alone_better, left)),
+        choices=(1.0, _choices(len(ranked), room, 2), _choices(len(ranked), room, 3)),
         note=(
             f"each of {len(differing)} attributes was tested alone, and the {room} that differ most "
             f"go on to combinations; not combined: {_listed(left)}"
@@ -107,6 +127,11 @@ def screened(
         if left
         else None,
     )
+
+
+def _choices(there: int, chosen: int, level: int) -> float:
+    """The sets of so many features that there are, for each set of those chosen."""
+    return math.comb(there, level) / math.comb(min(there, chosen), level)
 
 
 def _p_alone(cells: Cells, min_support: int | None) -> tuple[Floats, Floats]:

@@ -76,7 +76,7 @@ class Shortlist:
             evidence = z[here] ** 2 / 2
         else:
             p, evidence = matched_binomial_tail(k[here], expected[here], variance[here])
-        self.threshold = 1.0 if is_first else self._bar(p)
+        self.threshold = 1.0 if is_first else self._bar(p * slices.choices[here])
         telling = evidence - self._penalty[here]
         order = np.argsort(-telling, kind="stable")
         self._order = [int(index) for index in here[order]]
@@ -158,7 +158,7 @@ class Shortlist:
             expected = failed - float(scores.excess[place])
             bar = self.threshold if slices.is_significant[index] else self._strict
             is_enough = slices.is_enough(index, failed, expected, roughly=_ROUGHLY)
-            if not (scores.p[place] <= bar and is_enough):
+            if not (scores.p[place] * slices.choices[index] <= bar and is_enough):
                 continue
             if slices.is_significant[index] or self._is_hidden(index, picked):
                 good.append((self._telling[index], index))
@@ -213,6 +213,6 @@ def _penalties(slices: KnownSlices) -> Floats:
         G. Schwarz, "Estimating the dimension of a model", Annals of Statistics 6 (1978), 461-464.
     """
     level = slices.found.level()
-    alike = np.log(np.maximum(np.bincount(level, minlength=1), 1))[level]
+    alike = np.log(np.maximum(np.bincount(level, minlength=1), 1))[level] + np.log(slices.choices)
     rows = max(2.0, float(slices.cells.rows.sum()))
     return np.asarray(alike + 0.5 * math.log(rows) * slices.found.ends())

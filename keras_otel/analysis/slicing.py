@@ -59,7 +59,7 @@ def _sliced(rows: Rows, settings: Settings) -> SliceResult:
         is_weighted=rows.is_weighted,
     ):
         key = (eval_name, model)
-        elsewhere = chosen.p_of(key), chosen.p_of(key, is_better=True)
+        elsewhere = chosen.elsewhere(key), chosen.elsewhere(key, is_better=True)
         family = Family(eval_name, model, cells, settings, elsewhere)
         warnings += family.warnings()
         families.append(family)
