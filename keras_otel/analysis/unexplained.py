@@ -29,7 +29,8 @@ _NEAR: Final = 2
 _CURVE_RIDGE: Final = 0.5
 """Keeps curves of overlapping ranges from being played off against one another."""
 _LONGEST_STEP: Final = 4.0
-_CLOSE: Final = 1e-6
+_CLOSE: Final = 1e-3
+"""Of a step: the next would be about its square."""
 _MOST_IDS: Final = 2**62
 
 
@@ -147,7 +148,10 @@ class Regression:
         self._n = cells.weight * self._scale
         self._k = cells.failed_weight * self._scale
         self._pattern, first = _patterns(effects, len(cells.rows))
-        columns = [np.ones((len(first), 1)), *(each.terms[first] for each in effects)]
+        columns = [
+            np.ones((len(first), 1)),
+            *(np.take(each.terms, first, axis=0) for each in effects),
+        ]
         self._design = np.concatenate(columns, axis=1)
         self._of_effect = np.repeat(
             np.arange(-1, len(effects)), [1, *(each.terms.shape[1] for each in effects)]
