@@ -142,7 +142,7 @@ def sampled(name: str, kind: Callable[[np.random.Generator], Planted], seed: int
         error=is_evaluated & is_error,
         weight=rng.choice([1.0, 2.0, 4.0], count),
         count=1,
-        cluster=None,
+        cluster="",
     )
     connection: Any = ibis.duckdb.connect()
     rows = Rows(

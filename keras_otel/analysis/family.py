@@ -84,7 +84,7 @@ class Family:
             if self.worse.is_reversed(index):
                 ratio = self.worse.findings[index].ratio
                 yield (
-                    f"Simpson's paradox: {name} fails less often than the rest {where}, but "
+                    f"{name} fails less often than the rest {where}, but "
                     f"{ratio:.2g} times as often once the other findings are held fixed"
                 )
         for index in self.worse.single_and_explained():
