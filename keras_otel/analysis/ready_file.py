@@ -98,4 +98,9 @@ def _rejected(connection: Any) -> Iterator[str]:
     """
     for kind, count, first in connection.raw_sql(query).fetchall():
         reason = _REASONS.get(kind, kind.lower())
-        yield f"{count:,} lines are left out, the first of them line {first}: {reason}"
+        lines = (
+            "1 line is left out,"
+            if count == 1
+            else f"{count:,} lines are left out, the first of them"
+        )
+        yield f"{lines} line {first}: {reason}"

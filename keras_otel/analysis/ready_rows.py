@@ -65,7 +65,7 @@ def slice_failures(  # noqa: PLR0913 - the options of the command line, by the s
         min_support: Fewest rows of a slice; 30 or 0.5 % of all rows by default.
         max_level: Most predicates of a slice, 1 to 3.
         fdr: `bh` (Benjamini-Hochberg) or `by` (Benjamini-Yekutieli).
-        list_all: Whether slices that are not significant are listed too, at most 200 of them.
+        list_all: Whether all slices tested are listed, at most 500 of them.
         better: Whether slices that fail less often than the rest are reported too.
 
     Returns:

@@ -169,7 +169,9 @@ def _add_statistics(command: argparse.ArgumentParser) -> None:
         "stricter (default: bh)",
     )
     group.add_argument(
-        "--all", action="store_true", help="list slices that are not significant too"
+        "--all",
+        action="store_true",
+        help="list every slice that was tested, the significant ones first, with what explains them",
     )
     group.add_argument(
         "--better",

@@ -46,7 +46,7 @@ def test_forms(tmp_path, content):
 ODD = {
     "too many cells": (
         PLAIN + "b,1,2\n",
-        "1 lines are left out, the first of them line 62: there are more",
+        "1 line is left out, line 62: there are more",
     ),
     "at once": (HEAD + "b,1,2\n" + LINES, "line 2: there are more cells than names"),
     "too few cells": (
