@@ -81,6 +81,12 @@ def null_numbers(rng: np.random.Generator) -> Planted:
     return Planted(rows=rows, rate=np.full(len(rows), BASE_RATE), causes=())
 
 
+def null_wide(rng: np.random.Generator) -> Planted:
+    """Forty features, of which those that differ most by chance are combined."""
+    rows = features(rng, 5000, 40)
+    return Planted(rows=rows, rate=np.full(len(rows), BASE_RATE), causes=())
+
+
 def in_sessions(kind: Callable[[np.random.Generator], Planted]) -> Any:
     """The same causes among sessions that fail more or less often."""
 
@@ -173,6 +179,7 @@ Draw = Callable[[str, Callable[[np.random.Generator], Planted], int], Count]
 NULL: Final[dict[str, tuple[Draw, Callable[[np.random.Generator], Planted]]]] = {
     "null": (sliced, null),
     "null, numbers": (sliced, null_numbers),
+    "null, forty features": (sliced, null_wide),
     "null in sessions of 15, with cluster": (sliced, null_sessions),
     "null in sessions of 15, without cluster": (unclustered, null_sessions),
 }
