@@ -38,5 +38,6 @@ def safe_url(url: str) -> str:
     try:
         parts = urlsplit(url)
     except ValueError:
-        return url.partition("://")[0] + "://..."
+        # What may be a secret stands before an @ or after a ?; without these there is none.
+        return url.partition("://")[0] + "://..." if any(mark in url for mark in "@?#") else url
     return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))

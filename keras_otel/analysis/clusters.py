@@ -10,12 +10,14 @@ from typing import Any, Final
 import ibis
 import ibis.expr.types as ir
 
+from keras_otel import semconv as names
+
 AUTO: Final = "auto"
 """Instead of a name: the first of the usual ones whose values repeat."""
 
 ATTRIBUTES: Final = (
     "session.id",
-    "gen_ai.conversation.id",
+    names.GENAI_CONVERSATION,
     "langfuse.session.id",
     "user.id",
     "enduser.id",

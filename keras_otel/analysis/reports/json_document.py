@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict, fields, replace
 from typing import Any, Final
 
 from keras_otel._secrets import redacted
-from keras_otel.analysis.result import EvalResult, SliceResult
+from keras_otel.analysis.result import EvalResult, Predicate, SliceResult
 
 SCHEMA_VERSION: Final = 1
 
@@ -18,6 +18,8 @@ _DIGITS: Final = 12
 
 _COUNTS: Final = ("rows", "failed", "n")
 """Whole numbers unless they are sums of weights."""
+
+_PREDICATE: Final = {field.name for field in fields(Predicate)}
 
 # Plots are drawn from these; they say nothing that the rest does not.
 _DRAWN: Final = ("plot_cohorts", "version_cells", "cells")
@@ -36,7 +38,9 @@ def render_json(result: SliceResult, sources: Sequence[str] = ()) -> str:
         "totals": asdict(result.totals),
         "accounting": None if result.accounting is None else asdict(result.accounting),
         "evals": [_family(family) for family in result.evals],
-        "changes": None if result.changes is None else [asdict(each) for each in result.changes],
+        "changes": None
+        if result.changes is None
+        else [asdict(each, dict_factory=_without_drawn) for each in result.changes],
         "warnings": list(result.warnings),
     }
     return json.dumps(_plain(document), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
@@ -49,7 +53,11 @@ def _family(family: EvalResult) -> dict[str, Any]:
 
 
 def _without_drawn(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    return {key: value for key, value in pairs if key not in _DRAWN}
+    found = {key: value for key, value in pairs if key not in _DRAWN}
+    if set(found) == _PREDICATE and not found["values"]:
+        # A single value is what it says.
+        return {key: found[key] for key in ("attribute", "value")}
+    return found
 
 
 def _plain(value: Any, key: str = "") -> Any:
