@@ -155,7 +155,7 @@ LAYERS = (
     ("analysis.screened_attributes",),
     ("analysis.row_keys", "analysis.accounting"),
     ("analysis.tables", "analysis.cells"),
-    ("analysis.result", "analysis.sums", "analysis.lattice"),
+    ("analysis.result", "analysis.sums", "analysis.lattice", "analysis.effects"),
     ("analysis.comparison", "analysis.candidates", "analysis.confounding"),
     ("analysis.cohorts", "analysis.examples", "analysis.selection", "analysis.unexplained"),
     ("analysis.known_slices", "analysis.screening"),

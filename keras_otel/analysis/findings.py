@@ -15,9 +15,10 @@ from typing import Final
 import numpy as np
 
 from keras_otel.analysis.cells import Floats, Mask
+from keras_otel.analysis.effects import effect
 from keras_otel.analysis.known_slices import KnownSlices, ratio
 from keras_otel.analysis.shortlist import ALPHA, Shortlist
-from keras_otel.analysis.unexplained import Regression, effect
+from keras_otel.analysis.unexplained import Regression
 
 MOST: Final = 20
 """Findings of a family: nobody reads more."""

@@ -9,7 +9,8 @@ import numpy as np
 from keras_otel.analysis.candidates import Candidates
 from keras_otel.analysis.cells import Cells, Floats, Mask, Predicates
 from keras_otel.analysis.comparison import MIN_RISK_RATIO, MIN_SHARE
-from keras_otel.analysis.unexplained import Effect, Regression, effect
+from keras_otel.analysis.effects import Effect, effect
+from keras_otel.analysis.unexplained import Regression
 
 
 class KnownSlices:

@@ -8,8 +8,9 @@ import statsmodels.api as sm
 from scipy import stats
 
 from keras_otel.analysis.cells import Term
+from keras_otel.analysis.effects import effect
 from keras_otel.analysis.significance import hypergeometric_tail, matched_binomial_tail
-from keras_otel.analysis.unexplained import Regression, effect
+from keras_otel.analysis.unexplained import Regression
 from tests.analysis.frames import cells_of, frame
 
 ONE, OTHER = (Term(0, 1, 1),), (Term(0, 0, 0), Term(1, 2, 2))
