@@ -25,8 +25,8 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
+from planted import KINDS, Planted, features, one_pair, worse_version
 
-from benchmarks.planted import KINDS, Planted, features, one_pair, worse_version
 from keras_otel.analysis import slice_failures
 from keras_otel.analysis.result import EvalResult
 from keras_otel.analysis.settings import Settings

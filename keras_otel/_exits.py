@@ -7,9 +7,10 @@ import logging
 from typing import Final
 
 from keras_otel._child_exits import ChildExits
+from keras_otel._deadline import side_by_side
 from keras_otel._forks import run_in_child
 from keras_otel._guard import guarded
-from keras_otel._stop_signal import StopSignal
+from keras_otel._stop_signal import LAST_FLUSH_S, StopSignal
 from keras_otel._worker import flush_workers
 from keras_otel.counting import has_counted_rows
 from keras_otel.delivery import Pipeline, pipelines
@@ -20,6 +21,7 @@ _log = logging.getLogger("keras_otel")
 # all of it may take: what an endpoint that answers needs, since others are given up.
 _AT_EXIT_S: Final = 5.0
 _AT_SIGNAL_S: Final = 2.0
+_LAST_DRAIN_S: Final = LAST_FLUSH_S - 0.5
 _SHUTDOWN_S: Final = 30.0
 
 
@@ -70,7 +72,10 @@ def _flush_last() -> None:
     if not _has_something_to_send():
         return
     close_endpoints()
-    _drain()
+    flush_workers(_AT_SIGNAL_S)
+    # Side by side: an export that is on its way already may take all the time that there is.
+    open_pipelines = [each for each in pipelines if not each.tally.is_shut_down]
+    side_by_side([each.provider.force_flush for each in open_pipelines], _LAST_DRAIN_S)
     log_losses(is_done=True)
 
 

@@ -22,7 +22,7 @@ from keras_otel._forks import run_in_child
 from keras_otel._guard import guarded
 from keras_otel._patching import PatchSet
 
-_LAST_FLUSH_S: Final = 5.0
+LAST_FLUSH_S: Final = 5.0
 """How long the end of the process may be put off; an endpoint that answers takes milliseconds."""
 
 _PAUSES_S: Final = (0.5, 1.0, 2.0, 4.0, 8.0, 16.0)
@@ -162,7 +162,7 @@ class StopSignal:
 
     def _flush_last(self) -> None:
         self._is_ending = True
-        self.run(self._last_flush, _LAST_FLUSH_S)
+        self.run(self._last_flush, LAST_FLUSH_S)
 
     def _drain(self) -> None:
         """Flush now and again while the program ends; and before it ends by `os._exit`."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import inspect
 import math
-import threading
 import time
 from collections.abc import Callable, Iterator
 from typing import Any, Final
@@ -12,6 +11,7 @@ from typing import Any, Final
 from opentelemetry import _logs, metrics, trace
 
 from keras_otel import _active
+from keras_otel._deadline import in_time
 from keras_otel._exits import close_endpoints, log_losses, unwatch_stop_signal
 from keras_otel._guard import guarded
 from keras_otel._worker import flush_workers
@@ -39,7 +39,9 @@ def flush(timeout_s: float = 5.0) -> bool:
     Raises:
         TypeError: `timeout_s` is no number.
     """
-    return _in_time(_flush_all, timeout_s)
+    timeout_s = _seconds(timeout_s)
+    deadline_s = time.monotonic() + timeout_s
+    return in_time(lambda: _flush_all(deadline_s), timeout_s)
 
 
 def shutdown(timeout_s: float = _SHUTDOWN_S) -> bool:
@@ -57,28 +59,11 @@ def shutdown(timeout_s: float = _SHUTDOWN_S) -> bool:
     Raises:
         TypeError: `timeout_s` is no number.
     """
-    is_sent = _in_time(_shut_all_down, timeout_s)
+    timeout_s = _seconds(timeout_s)
+    deadline_s = time.monotonic() + timeout_s
+    is_sent = in_time(lambda: _shut_all_down(deadline_s), timeout_s)
     unwatch_stop_signal()
     return is_sent
-
-
-def _in_time(work: Callable[[float], bool], timeout_s: float) -> bool:
-    """Call `work` with its deadline, and wait no longer than that: the SDK knows no deadlines."""
-    timeout_s = _seconds(timeout_s)
-    outcome: list[bool] = []
-    deadline_s = time.monotonic() + timeout_s
-
-    def run() -> None:
-        outcome.append(bool(guarded("flush", work, deadline_s)))
-
-    thread = threading.Thread(target=run, name="keras_otel flush", daemon=True)
-    try:
-        thread.start()
-    except RuntimeError:  # the interpreter exits, and starts no thread any more
-        run()
-    else:
-        thread.join(max(0.0, timeout_s))
-    return outcome == [True]
 
 
 def _seconds(timeout_s: float) -> float:

@@ -28,6 +28,7 @@ LAYERS = (
         "decoding.heads",
     ),
     (
+        "_deadline",
         "_seen",
         "_worker",
         "decoding.batches",

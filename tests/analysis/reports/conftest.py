@@ -27,13 +27,14 @@ def page_of(result):
     return PAGES[-1][1]
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser():
     sync_api = pytest.importorskip(
         "playwright.sync_api", reason="playwright is not installed: pip install keras-otel[dev]"
     )
     if CHROMIUM is None:
         pytest.skip("no Chromium was found: install one, or name it in CHROMIUM")
+    # Of a module and no longer: an event loop runs in this thread as long as Playwright does.
     with sync_api.sync_playwright() as playwright:
         started = playwright.chromium.launch(
             executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu", "--disable-quic"]

@@ -30,7 +30,8 @@ def test_no_url_shows_its_secrets(user, password, key):
     ("text", "shown"),
     [
         ("cannot be 'http://u:p@h:1/x?k=v': write", "cannot be 'http://h:1/x': write"),
-        ("http://[::1:4318", "http://..."),
+        ("http://[::1:4318", "http://[::1:4318"),
+        ("http://[::1:4318?key=k", "http://..."),
         ("no address at all?", "no address at all?"),
     ],
 )
