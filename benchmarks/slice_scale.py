@@ -28,7 +28,7 @@ import ibis
 import numpy as np
 import pyarrow as pa
 
-from keras_otel import semconv as names
+from keras_otel import semconv
 from keras_otel.analysis.candidates import candidates, support_of
 from keras_otel.analysis.cells import cells_by_family
 from keras_otel.analysis.comparison import compared
@@ -51,17 +51,17 @@ COPY (
   SELECT trace_id, printf('%016x', 2 * i + kind + 1) AS span_id,
     {START_NS} + i * 1000000 + kind * 60000000 AS start_ns,
     CASE kind WHEN 0 THEN (duration_s * 1e9)::BIGINT ELSE 900000000 END AS duration_ns,
-    CASE kind WHEN 0 THEN 'intent' END AS "{names.MODEL_NAME}",
-    CASE kind WHEN 0 THEN version END AS "{names.MODEL_VERSION}",
-    CASE kind WHEN 0 THEN 'sha256:' || version END AS "{names.MODEL_FINGERPRINT}",
-    CASE kind WHEN 0 THEN 'tensorflow' END AS "{names.BACKEND_NAME}",
-    CASE kind WHEN 0 THEN 'keras' END AS "{names.RUNTIME_NAME}",
-    CASE kind WHEN 0 THEN duration_s END AS "{names.INFERENCE_DURATION}",
-    CASE kind WHEN 0 THEN class END AS "{names.PREDICTION_CLASS}",
-    CASE kind WHEN 0 THEN confidence END AS "{names.PREDICTION_CONFIDENCE}",
+    CASE kind WHEN 0 THEN 'intent' END AS "{semconv.MODEL_NAME}",
+    CASE kind WHEN 0 THEN version END AS "{semconv.MODEL_VERSION}",
+    CASE kind WHEN 0 THEN 'sha256:' || version END AS "{semconv.MODEL_FINGERPRINT}",
+    CASE kind WHEN 0 THEN 'tensorflow' END AS "{semconv.BACKEND_NAME}",
+    CASE kind WHEN 0 THEN 'keras' END AS "{semconv.RUNTIME_NAME}",
+    CASE kind WHEN 0 THEN duration_s END AS "{semconv.INFERENCE_DURATION}",
+    CASE kind WHEN 0 THEN class END AS "{semconv.PREDICTION_CLASS}",
+    CASE kind WHEN 0 THEN confidence END AS "{semconv.PREDICTION_CONFIDENCE}",
     CASE kind WHEN 1 THEN MAP {{{{
-      '{names.upstream_key("intent", "class")}': class,
-      '{names.upstream_key("intent", "version")}': version}}}} END AS upstream,
+      '{semconv.upstream_key("intent", "class")}': class,
+      '{semconv.upstream_key("intent", "version")}': version}}}} END AS upstream,
     CASE kind WHEN 1 THEN MAP {{{{'gen_ai.request.model': 'm'}}}} END AS attributes
   FROM trace, range(2) k(kind)
 ) TO '{{path}}' (FORMAT parquet)
@@ -109,20 +109,20 @@ def _spans_of(i: int, facts: tuple[str, str, float], is_passed: bool) -> list[di
     class_name, version, confidence = facts
     trace_id, start = f"{i + 1:032x}", START_NS + i * 1_000_000
     inference = {
-        names.MODEL_NAME: "intent",
-        names.MODEL_VERSION: version,
-        names.BACKEND_NAME: "tensorflow",
-        names.PREDICTION_CLASS: class_name,
-        names.PREDICTION_CONFIDENCE: confidence,
+        semconv.MODEL_NAME: "intent",
+        semconv.MODEL_VERSION: version,
+        semconv.BACKEND_NAME: "tensorflow",
+        semconv.PREDICTION_CLASS: class_name,
+        semconv.PREDICTION_CONFIDENCE: confidence,
     }
     stamps = {
         "gen_ai.request.model": "m",
-        names.upstream_key("intent", "class"): class_name,
-        names.upstream_key("intent", "version"): version,
+        semconv.upstream_key("intent", "class"): class_name,
+        semconv.upstream_key("intent", "version"): version,
     }
-    verdict = {names.EVALUATION_NAME: "correct", names.EVALUATION_PASSED: is_passed}
+    verdict = {semconv.EVALUATION_NAME: "correct", semconv.EVALUATION_PASSED: is_passed}
     event = {
-        "name": names.EVALUATION_EVENT.name,
+        "name": semconv.EVALUATION_EVENT.name,
         "timeUnixNano": str(start),
         "attributes": _attributes(verdict),
     }

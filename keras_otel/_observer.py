@@ -13,7 +13,7 @@ from opentelemetry.context import (  # what OpenTelemetry's own instrumentations
     _SUPPRESS_INSTRUMENTATION_KEY as _SUPPRESSED,
 )
 
-from keras_otel import semconv as names
+from keras_otel import semconv
 from keras_otel._call import Call, RowOfCall
 from keras_otel._guard import guarded
 from keras_otel._models import KnownModel, models
@@ -208,7 +208,9 @@ class Observer:
         counts = {len(array) if array.ndim else 0 for _, array in columns}
         if not rows.are_of(counts):
             return
-        links = (trace.Link(span.get_span_context(), {names.LINK_TYPE: names.LINK_SHARED_CALL}),)
+        links = (
+            trace.Link(span.get_span_context(), {semconv.LINK_TYPE: semconv.LINK_SHARED_CALL}),
+        )
         for row in rows:
             timed = RowOfCall(row.context, call.start_ns, call.duration_s, links)
             own = [(name, array[row.index : row.index + 1]) for name, array in columns]
@@ -295,7 +297,9 @@ class Observer:
 
 
 def _tracer_of(options: Options) -> trace.Tracer:
-    return trace.get_tracer(names.SCOPE_NAME, __version__, tracer_provider=options.tracer_provider)
+    return trace.get_tracer(
+        semconv.SCOPE_NAME, __version__, tracer_provider=options.tracer_provider
+    )
 
 
 def _inference(

@@ -9,7 +9,7 @@ from weakref import WeakSet
 from opentelemetry.metrics import CallbackOptions, Observation
 from opentelemetry.util.types import AttributeValue
 
-from keras_otel import semconv as names
+from keras_otel import semconv
 from keras_otel._forks import run_in_child
 from keras_otel.emission import CallFacts
 from keras_otel.records import Decoded
@@ -37,7 +37,7 @@ class FirstValues:
         with self._lock:
             admitted = self._admitted.setdefault(model, set())
             if value not in admitted and len(admitted) >= self._limit:
-                return names.OTHER
+                return semconv.OTHER
             admitted.add(value)
             return value
 
@@ -56,8 +56,8 @@ class RowCounts:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._counts: dict[_ClassKey, int] = {}
-        self.classes = FirstValues(names.MAX_METRIC_CLASSES)
-        self.versions = FirstValues(names.MAX_METRIC_VERSIONS)
+        self.classes = FirstValues(semconv.MAX_METRIC_CLASSES)
+        self.versions = FirstValues(semconv.MAX_METRIC_VERSIONS)
         _row_counts.add(self)
 
     def add(self, facts: CallFacts, decoded: Decoded) -> None:
@@ -78,11 +78,11 @@ class RowCounts:
         with self._lock:
             counts = dict(self._counts)
         for (model, version, name), rows in counts.items():
-            attributes: dict[str, AttributeValue] = {names.MODEL_NAME: model}
+            attributes: dict[str, AttributeValue] = {semconv.MODEL_NAME: model}
             if version is not None:
-                attributes[names.MODEL_VERSION] = version
+                attributes[semconv.MODEL_VERSION] = version
             if name is not None:
-                attributes[names.PREDICTION_CLASS] = name
+                attributes[semconv.PREDICTION_CLASS] = name
             yield Observation(rows, attributes)
 
     def has_any(self) -> bool:

@@ -20,7 +20,7 @@ from opentelemetry.semconv.attributes.exception_attributes import (
 from opentelemetry.trace import Link, Span, SpanKind, Status, StatusCode, Tracer
 from opentelemetry.util.types import AttributeValue
 
-from keras_otel import semconv as names
+from keras_otel import semconv
 from keras_otel._guard import guarded
 from keras_otel._unicode import message_of, name_of, traceback_of
 from keras_otel.limits import limit_of, within_limit
@@ -54,28 +54,30 @@ def call_facts(
 ) -> CallFacts:
     """Build the facts of one model and operation; `runtime` is (name, backend, Keras version)."""
     runtime_name, backend, keras_version = runtime
-    model = _without_none({names.MODEL_NAME: identity.name, names.MODEL_VERSION: identity.version})
+    model = _without_none(
+        {semconv.MODEL_NAME: identity.name, semconv.MODEL_VERSION: identity.version}
+    )
     shared = {
-        names.OPERATION_NAME: operation,
+        semconv.OPERATION_NAME: operation,
         **model,
-        names.BACKEND_NAME: backend,
-        names.RUNTIME_NAME: runtime_name,
+        semconv.BACKEND_NAME: backend,
+        semconv.RUNTIME_NAME: runtime_name,
     }
     return CallFacts(
         identity=identity,
         span_name=f"{operation} {identity.name}",
         details=_without_none(
             {
-                names.BACKEND_NAME: backend,
-                names.RUNTIME_NAME: runtime_name,
-                names.MODEL_FINGERPRINT: identity.fingerprint,
-                names.MODEL_VERSION_CONFLICT: identity.version_conflict or None,
-                names.MODEL_CLASS: name_of(model_class),
-                names.MODEL_PRECISION: None if precision is None else name_of(precision),
-                names.KERAS_VERSION: keras_version,
+                semconv.BACKEND_NAME: backend,
+                semconv.RUNTIME_NAME: runtime_name,
+                semconv.MODEL_FINGERPRINT: identity.fingerprint,
+                semconv.MODEL_VERSION_CONFLICT: identity.version_conflict or None,
+                semconv.MODEL_CLASS: name_of(model_class),
+                semconv.MODEL_PRECISION: None if precision is None else name_of(precision),
+                semconv.KERAS_VERSION: keras_version,
             }
         ),
-        naming={**model, names.OPERATION_NAME: operation},
+        naming={**model, semconv.OPERATION_NAME: operation},
         duration_attributes=shared,
         model_attributes=model,
     )
@@ -189,19 +191,19 @@ def _attributes(
     inference: Inference, facts: CallFacts, options: Options
 ) -> dict[str, AttributeValue]:
     attributes = dict(facts.details)
-    attributes[names.INFERENCE_DURATION] = inference.duration_s
-    attributes[names.INFERENCE_COLD] = inference.cold
+    attributes[semconv.INFERENCE_DURATION] = inference.duration_s
+    attributes[semconv.INFERENCE_COLD] = inference.cold
     if inference.rows is not None:
-        attributes[names.BATCH_SIZE] = inference.rows
+        attributes[semconv.BATCH_SIZE] = inference.rows
     outputs = inference.outputs
     if len(outputs) == 1:
         _add_output(attributes, outputs[0])
     elif outputs:
         _add_outputs(attributes, outputs)
     else:
-        attributes[names.MODEL_TASK] = "opaque"
+        attributes[semconv.MODEL_TASK] = "opaque"
     if inference.error is not None:
-        attributes[names.ERROR_TYPE] = error_type(inference.error)
+        attributes[semconv.ERROR_TYPE] = error_type(inference.error)
     # Last, as the SDK drops the oldest where a hook adds more than its limit allows.
     attributes.update(facts.naming)
     if options.openinference:
@@ -210,69 +212,69 @@ def _attributes(
 
 
 def _add_output(attributes: dict[str, AttributeValue], decoded: Decoded) -> None:
-    attributes[names.MODEL_TASK] = decoded.task
+    attributes[semconv.MODEL_TASK] = decoded.task
     if decoded.rows == 1 and decoded.task != "sequence":
         if decoded.classes:
-            attributes[names.PREDICTION_CLASS] = decoded.classes[0]
-            attributes[names.PREDICTION_CLASS_ID] = decoded.class_ids[0]
+            attributes[semconv.PREDICTION_CLASS] = decoded.classes[0]
+            attributes[semconv.PREDICTION_CLASS_ID] = decoded.class_ids[0]
             if decoded.confidences:
-                attributes[names.PREDICTION_CONFIDENCE] = decoded.confidences[0]
+                attributes[semconv.PREDICTION_CONFIDENCE] = decoded.confidences[0]
                 if decoded.margin is not None:
-                    attributes[names.PREDICTION_MARGIN] = decoded.margin
+                    attributes[semconv.PREDICTION_MARGIN] = decoded.margin
         else:
             _add_value(attributes, decoded)
     else:
         _add_batch(attributes, decoded)
     if decoded.opaque_reason is not None:
-        attributes[names.PREDICTION_OPAQUE_REASON] = decoded.opaque_reason
+        attributes[semconv.PREDICTION_OPAQUE_REASON] = decoded.opaque_reason
 
 
 def _add_value(attributes: dict[str, AttributeValue], decoded: Decoded) -> None:
     if decoded.value is not None:
-        attributes[names.PREDICTION_VALUE] = decoded.value
+        attributes[semconv.PREDICTION_VALUE] = decoded.value
     if decoded.labels is not None:
-        attributes[names.PREDICTION_LABELS] = decoded.labels
+        attributes[semconv.PREDICTION_LABELS] = decoded.labels
     if decoded.dimension is not None:
-        attributes[names.EMBEDDING_DIMENSION] = decoded.dimension
+        attributes[semconv.EMBEDDING_DIMENSION] = decoded.dimension
     if decoded.norm is not None:
-        attributes[names.EMBEDDING_NORM] = decoded.norm
+        attributes[semconv.EMBEDDING_NORM] = decoded.norm
 
 
 def _add_batch(attributes: dict[str, AttributeValue], decoded: Decoded) -> None:
     if decoded.classes:
-        attributes[names.PREDICTION_CLASSES] = decoded.classes
+        attributes[semconv.PREDICTION_CLASSES] = decoded.classes
     if decoded.confidences:
-        attributes[names.PREDICTION_CONFIDENCES] = decoded.confidences
+        attributes[semconv.PREDICTION_CONFIDENCES] = decoded.confidences
     if decoded.confidence_mean is not None:
-        attributes[names.BATCH_CONFIDENCE_MEAN] = decoded.confidence_mean
+        attributes[semconv.BATCH_CONFIDENCE_MEAN] = decoded.confidence_mean
     if decoded.confidence_min is not None:
-        attributes[names.BATCH_CONFIDENCE_MIN] = decoded.confidence_min
+        attributes[semconv.BATCH_CONFIDENCE_MIN] = decoded.confidence_min
     if decoded.position_counts:
         counts = [f"{name}={positions}" for name, positions in decoded.position_counts]
-        attributes[names.PREDICTION_CLASS_COUNTS] = tuple(counts)
+        attributes[semconv.PREDICTION_CLASS_COUNTS] = tuple(counts)
     if decoded.dimension is not None:
-        attributes[names.EMBEDDING_DIMENSION] = decoded.dimension
+        attributes[semconv.EMBEDDING_DIMENSION] = decoded.dimension
 
 
 def _add_outputs(attributes: dict[str, AttributeValue], outputs: tuple[Decoded, ...]) -> None:
     tasks = {decoded.task for decoded in outputs}
-    attributes[names.MODEL_TASK] = outputs[0].task if len(tasks) == 1 else "opaque"
+    attributes[semconv.MODEL_TASK] = outputs[0].task if len(tasks) == 1 else "opaque"
     if len(tasks) > 1:
-        attributes[names.PREDICTION_OPAQUE_REASON] = "several outputs: see keras.output.*"
+        attributes[semconv.PREDICTION_OPAQUE_REASON] = "several outputs: see keras.output.*"
     for decoded in outputs[:_MAX_OUTPUTS]:
         own: dict[str, AttributeValue] = {}
         _add_output(own, decoded)
         for key, value in own.items():
-            attributes[names.output_key(decoded.output or "", key)] = value
+            attributes[semconv.output_key(decoded.output or "", key)] = value
 
 
 def _add_openinference(attributes: dict[str, AttributeValue]) -> None:
-    task = attributes[names.MODEL_TASK]
+    task = attributes[semconv.MODEL_TASK]
     if task == "embedding":
-        attributes[names.OPENINFERENCE_SPAN_KIND] = "EMBEDDING"
-        attributes[names.OPENINFERENCE_EMBEDDING_MODEL] = attributes[names.MODEL_NAME]
+        attributes[semconv.OPENINFERENCE_SPAN_KIND] = "EMBEDDING"
+        attributes[semconv.OPENINFERENCE_EMBEDDING_MODEL] = attributes[semconv.MODEL_NAME]
     elif task in ("multiclass", "binary", "multilabel", "sequence"):
-        attributes[names.OPENINFERENCE_SPAN_KIND] = "DECISION"
+        attributes[semconv.OPENINFERENCE_SPAN_KIND] = "DECISION"
 
 
 def _set_error(span: Span, error: BaseException) -> None:

@@ -9,32 +9,32 @@ from typing import Any, Final
 
 from opentelemetry.util.types import AttributeValue
 
-from keras_otel import semconv as names
+from keras_otel import semconv
 
 _MOST_IMPORTANT_FIRST: Final = (
-    names.OPERATION_NAME,
-    names.MODEL_NAME,
-    names.MODEL_VERSION,
-    names.ERROR_TYPE,
-    names.PREDICTION_CLASS,
-    names.PREDICTION_CONFIDENCE,
-    names.PREDICTION_VALUE,
-    names.PREDICTION_LABELS,
-    names.PREDICTION_CLASSES,
-    names.PREDICTION_CONFIDENCES,
-    names.MODEL_TASK,
-    names.MODEL_VERSION_CONFLICT,
-    names.OPENINFERENCE_SPAN_KIND,
-    names.PREDICTION_OPAQUE_REASON,
-    names.BATCH_CONFIDENCE_MEAN,
-    names.BATCH_CONFIDENCE_MIN,
-    names.BATCH_SIZE,
-    names.PREDICTION_CLASS_ID,
-    names.INFERENCE_DURATION,
+    semconv.OPERATION_NAME,
+    semconv.MODEL_NAME,
+    semconv.MODEL_VERSION,
+    semconv.ERROR_TYPE,
+    semconv.PREDICTION_CLASS,
+    semconv.PREDICTION_CONFIDENCE,
+    semconv.PREDICTION_VALUE,
+    semconv.PREDICTION_LABELS,
+    semconv.PREDICTION_CLASSES,
+    semconv.PREDICTION_CONFIDENCES,
+    semconv.MODEL_TASK,
+    semconv.MODEL_VERSION_CONFLICT,
+    semconv.OPENINFERENCE_SPAN_KIND,
+    semconv.PREDICTION_OPAQUE_REASON,
+    semconv.BATCH_CONFIDENCE_MEAN,
+    semconv.BATCH_CONFIDENCE_MIN,
+    semconv.BATCH_SIZE,
+    semconv.PREDICTION_CLASS_ID,
+    semconv.INFERENCE_DURATION,
 )
 _RANKS: Final = {key: rank for rank, key in enumerate(_MOST_IMPORTANT_FIRST)}
-_PREDICTION: Final = names.PREDICTION_CLASS.rpartition(".")[0]
-_OUTPUT: Final = f"{names.OUTPUT_PREFIX}."
+_PREDICTION: Final = semconv.PREDICTION_CLASS.rpartition(".")[0]
+_OUTPUT: Final = f"{semconv.OUTPUT_PREFIX}."
 
 
 def limit_of(tracer: Any) -> int | None:

@@ -21,7 +21,7 @@ from opentelemetry.metrics import (
 from opentelemetry.trace import Span, set_span_in_context
 from opentelemetry.util.types import AttributeValue
 
-from keras_otel import semconv as names
+from keras_otel import semconv
 from keras_otel._guard import SiteCounts, failure_counts
 from keras_otel.counting import RowCounts
 from keras_otel.emission import CallFacts, error_type
@@ -38,14 +38,14 @@ class Instruments:
         # Not kept where it was given: the provider is the weak key under which this is found.
         self._is_given = not isinstance(provider, (NoOpMeterProvider, NoneType))
         self._is_process_own = provider is None
-        meter = (provider or get_meter_provider()).get_meter(names.SCOPE_NAME, __version__)
+        meter = (provider or get_meter_provider()).get_meter(semconv.SCOPE_NAME, __version__)
         self.rows = RowCounts()
-        self._duration = _histogram(meter, names.DURATION)
-        self._confidence = _histogram(meter, names.CONFIDENCE)
-        self._evaluations = _counter(meter, names.EVALUATIONS)
-        _observable(meter, names.PREDICTIONS, self.rows.observations)
-        _observable(meter, names.TELEMETRY_ERRORS, lambda _: _by_site(failure_counts()))
-        _observable(meter, names.TELEMETRY_DROPPED, lambda _: _by_site(dropped_counts()))
+        self._duration = _histogram(meter, semconv.DURATION)
+        self._confidence = _histogram(meter, semconv.CONFIDENCE)
+        self._evaluations = _counter(meter, semconv.EVALUATIONS)
+        _observable(meter, semconv.PREDICTIONS, self.rows.observations)
+        _observable(meter, semconv.TELEMETRY_ERRORS, lambda _: _by_site(failure_counts()))
+        _observable(meter, semconv.TELEMETRY_DROPPED, lambda _: _by_site(dropped_counts()))
 
     def are_read(self) -> bool:
         """False while there is no SDK to read what would be recorded."""
@@ -60,7 +60,7 @@ class Instruments:
         context = set_span_in_context(span)
         duration = self._with_version(facts, facts.duration_attributes)
         if inference.error is not None:
-            failed = {**duration, names.ERROR_TYPE: error_type(inference.error)}
+            failed = {**duration, semconv.ERROR_TYPE: error_type(inference.error)}
             self._duration.record(inference.duration_s, failed, context=context)
             return
         self._duration.record(inference.duration_s, duration, context=context)
@@ -82,31 +82,31 @@ class Instruments:
             predictions: What was predicted upstream, one prediction for each model.
             context: That of the evaluated span, so that exemplars lead to it.
         """
-        attributes: dict[str, AttributeValue] = {names.EVALUATION_NAME: evaluation.name}
+        attributes: dict[str, AttributeValue] = {semconv.EVALUATION_NAME: evaluation.name}
         if evaluation.passed is not None:
-            attributes[names.EVALUATION_PASSED] = evaluation.passed
+            attributes[semconv.EVALUATION_PASSED] = evaluation.passed
         if evaluation.error_type is not None:
-            attributes[names.ERROR_TYPE] = evaluation.error_type
+            attributes[semconv.ERROR_TYPE] = evaluation.error_type
         of_each = [self._upstream_attributes(prediction) for prediction in predictions]
         for upstream in of_each or [{}]:
             self._evaluations.add(1, {**attributes, **upstream}, context)
 
     def _upstream_attributes(self, prediction: UpstreamPrediction) -> dict[str, AttributeValue]:
-        attributes: dict[str, AttributeValue] = {names.MODEL_NAME: prediction.model}
+        attributes: dict[str, AttributeValue] = {semconv.MODEL_NAME: prediction.model}
         if prediction.version is not None:
             admitted = self.rows.versions.admit(prediction.model, prediction.version)
-            attributes[names.MODEL_VERSION] = admitted
+            attributes[semconv.MODEL_VERSION] = admitted
         if prediction.class_name is not None:
             admitted = self.rows.classes.admit(prediction.model, prediction.class_name)
-            attributes[names.PREDICTION_CLASS] = admitted
+            attributes[semconv.PREDICTION_CLASS] = admitted
         if prediction.confidence is not None and 0 <= prediction.confidence <= 1:
-            attributes[names.CONFIDENCE_BIN] = names.confidence_bin(prediction.confidence)
+            attributes[semconv.CONFIDENCE_BIN] = semconv.confidence_bin(prediction.confidence)
         return attributes
 
     def _class_attributes(self, facts: CallFacts, name: str) -> Mapping[str, AttributeValue]:
         admitted = self.rows.classes.admit(facts.identity.name, name)
         model = self._with_version(facts, facts.model_attributes)
-        attributes = {**model, names.PREDICTION_CLASS: admitted}
+        attributes = {**model, semconv.PREDICTION_CLASS: admitted}
         if admitted == name:  # so that the cache holds no more than the admitted classes
             facts.class_attributes[name] = attributes
         return attributes
@@ -119,7 +119,9 @@ class Instruments:
         if version is None:
             return attributes
         admitted = self.rows.versions.admit(facts.identity.name, version)
-        return attributes if admitted == version else {**attributes, names.MODEL_VERSION: admitted}
+        return (
+            attributes if admitted == version else {**attributes, semconv.MODEL_VERSION: admitted}
+        )
 
 
 # Asking a meter twice for an observable instrument registers its callback twice, so each provider
@@ -155,10 +157,10 @@ def dropped_counts() -> dict[str, int]:
 
 
 def _by_site(counts: Mapping[str, int]) -> Iterable[Observation]:
-    return [Observation(n, {names.TELEMETRY_SITE: site}) for site, n in counts.items()]
+    return [Observation(n, {semconv.TELEMETRY_SITE: site}) for site, n in counts.items()]
 
 
-def _histogram(meter: Meter, metric: names.Metric) -> Histogram:
+def _histogram(meter: Meter, metric: semconv.Metric) -> Histogram:
     return meter.create_histogram(
         metric.name,
         unit=metric.unit,
@@ -167,13 +169,13 @@ def _histogram(meter: Meter, metric: names.Metric) -> Histogram:
     )
 
 
-def _counter(meter: Meter, metric: names.Metric) -> Counter:
+def _counter(meter: Meter, metric: semconv.Metric) -> Counter:
     return meter.create_counter(metric.name, unit=metric.unit, description=metric.description)
 
 
 def _observable(
     meter: Meter,
-    metric: names.Metric,
+    metric: semconv.Metric,
     callback: Callable[[CallbackOptions], Iterable[Observation]],
 ) -> None:
     meter.create_observable_counter(

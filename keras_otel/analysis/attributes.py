@@ -7,7 +7,7 @@ from collections.abc import Iterable
 import ibis
 import ibis.expr.types as ir
 
-from keras_otel import semconv as names
+from keras_otel import semconv
 from keras_otel.analysis.sources.schema import PROMOTED, UPSTREAM
 
 OWN = "own "
@@ -47,7 +47,7 @@ def answer_columns(
 
 def is_upstream(key: str) -> bool:
     """True for `keras.upstream.*`."""
-    return key.startswith(f"{names.UPSTREAM_PREFIX}.")
+    return key.startswith(f"{semconv.UPSTREAM_PREFIX}.")
 
 
 def attribute(row: ir.Table, key: str) -> ir.Value:

@@ -9,11 +9,11 @@ from typing import Final
 import ibis
 import ibis.expr.types as ir
 
-from keras_otel import semconv as names
+from keras_otel import semconv
 
-_DURATION_EDGES: Final = (0.0, *names.DURATION.boundaries)
+_DURATION_EDGES: Final = (0.0, *semconv.DURATION.boundaries)
 
-CONFIDENCE_BINS: Final = tuple(names.confidence_bin(low) for low in names.CONFIDENCE_EDGES[:-1])
+CONFIDENCE_BINS: Final = tuple(semconv.confidence_bin(low) for low in semconv.CONFIDENCE_EDGES[:-1])
 """Every range of a confidence, in order."""
 
 DURATION_BINS: Final = (
@@ -23,7 +23,7 @@ DURATION_BINS: Final = (
 """Every range of a duration in seconds, in order."""
 
 
-CONFIDENCE_BOUNDS: Final = tuple(pairwise(names.CONFIDENCE_EDGES))
+CONFIDENCE_BOUNDS: Final = tuple(pairwise(semconv.CONFIDENCE_EDGES))
 """Lower and upper end of each range of a confidence."""
 
 DURATION_BOUNDS: Final[tuple[tuple[float, float | None], ...]] = (
@@ -35,7 +35,7 @@ DURATION_BOUNDS: Final[tuple[tuple[float, float | None], ...]] = (
 
 def confidence_bin(confidence: ir.NumericValue) -> ir.Value:
     """The range of each confidence, as `semconv.confidence_bin` names it; null where there is none."""
-    return _binned(confidence, names.CONFIDENCE_EDGES[1:-1], CONFIDENCE_BINS)
+    return _binned(confidence, semconv.CONFIDENCE_EDGES[1:-1], CONFIDENCE_BINS)
 
 
 def duration_bin(seconds: ir.NumericValue) -> ir.Value:

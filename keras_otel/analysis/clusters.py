@@ -10,14 +10,14 @@ from typing import Any, Final
 import ibis
 import ibis.expr.types as ir
 
-from keras_otel import semconv as names
+from keras_otel import semconv
 
 AUTO: Final = "auto"
 """Instead of a name: the first of the usual ones whose values repeat."""
 
 ATTRIBUTES: Final = (
     "session.id",
-    names.GENAI_CONVERSATION,
+    semconv.GENAI_CONVERSATION,
     "langfuse.session.id",
     "user.id",
     "enduser.id",

@@ -7,7 +7,7 @@ from typing import Final
 
 import numpy as np
 
-from keras_otel import semconv as names
+from keras_otel import semconv
 from keras_otel.analysis.cells import Cells, totals
 from keras_otel.analysis.comparison import Variances
 from keras_otel.analysis.features import MISSING, OTHER
@@ -15,7 +15,7 @@ from keras_otel.analysis.intervals import wilson
 from keras_otel.analysis.result import Cohort, VersionCell
 from keras_otel.analysis.sums import Summing
 
-_PLOTTED: Final = (names.PREDICTION_CLASS, names.CONFIDENCE_BIN, names.DURATION_BIN)
+_PLOTTED: Final = (semconv.PREDICTION_CLASS, semconv.CONFIDENCE_BIN, semconv.DURATION_BIN)
 
 
 def cohorts(cells: Cells, by: Sequence[str]) -> Iterator[Cohort]:
@@ -56,7 +56,7 @@ def _cohorts(cells: Cells, place: int) -> Iterator[Cohort]:
 
 def version_cells(cells: Cells) -> Iterator[VersionCell]:
     """The rows of each version by class, confidence and latency."""
-    version = cells.index(names.MODEL_VERSION)
+    version = cells.index(semconv.MODEL_VERSION)
     if version is None:
         return
     versions = cells.features[version].values

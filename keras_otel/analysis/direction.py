@@ -7,7 +7,7 @@ from typing import Final
 
 import numpy as np
 
-from keras_otel import semconv as names
+from keras_otel import semconv
 from keras_otel.analysis.candidates import Candidates
 from keras_otel.analysis.cells import Cells, Floats, Mask, Predicates
 from keras_otel.analysis.comparison import Comparison, compared
@@ -22,8 +22,8 @@ from keras_otel.analysis.settings import Settings
 from keras_otel.analysis.significance import Correction, false_discovery_rates
 from keras_otel.analysis.sums import Sums
 
-_FIRST: Final = (names.MODEL_VERSION, names.BACKEND_NAME, names.RUNTIME_NAME)
-_LATER: Final = (names.CONFIDENCE_BIN, names.DURATION_BIN)
+_FIRST: Final = (semconv.MODEL_VERSION, semconv.BACKEND_NAME, semconv.RUNTIME_NAME)
+_LATER: Final = (semconv.CONFIDENCE_BIN, semconv.DURATION_BIN)
 
 MOST_LISTED: Final = 500
 _MOST_REVERSALS: Final = 10
@@ -107,7 +107,7 @@ class Direction:
             self._confounding[index] = confounding(
                 self._cells,
                 self._found.predicates(index),
-                (names.MODEL_VERSION, *self._settings.adjust_for),
+                (semconv.MODEL_VERSION, *self._settings.adjust_for),
                 float(self._comparison.ratio[index]),
             )
         return self._confounding[index]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Final
 
-from keras_otel import semconv as names
+from keras_otel import semconv
 from keras_otel.analysis.candidates import candidates, support_of
 from keras_otel.analysis.cells import Cells
 from keras_otel.analysis.cohorts import cohorts, version_cells
@@ -16,7 +16,7 @@ from keras_otel.analysis.screening import Elsewhere
 from keras_otel.analysis.settings import Settings
 from keras_otel.analysis.sums import Summing, Sums
 
-DEFAULT_BY: Final = (names.PREDICTION_CLASS, names.MODEL_VERSION, names.CONFIDENCE_BIN)
+DEFAULT_BY: Final = (semconv.PREDICTION_CLASS, semconv.MODEL_VERSION, semconv.CONFIDENCE_BIN)
 
 
 class Family:

@@ -9,7 +9,7 @@ from typing import Any, Final
 import ibis
 import ibis.expr.types as ir
 
-from keras_otel import semconv as names
+from keras_otel import semconv
 from keras_otel.analysis.bins import CONFIDENCE_BINS, CONFIDENCE_BOUNDS, DURATION_BINS
 from keras_otel.analysis.bins import DURATION_BOUNDS as _DURATION_BOUNDS
 from keras_otel.analysis.numbers import Bounds, Counts, bins_of, interval, intervals_of, numbers_of
@@ -25,8 +25,8 @@ _TAKEN: Final = frozenset(
 _OF_ROW: Final = " of the row"
 
 _ORDERED: Final = {
-    names.CONFIDENCE_BIN: (CONFIDENCE_BINS, CONFIDENCE_BOUNDS),
-    names.DURATION_BIN: (DURATION_BINS, _DURATION_BOUNDS),
+    semconv.CONFIDENCE_BIN: (CONFIDENCE_BINS, CONFIDENCE_BOUNDS),
+    semconv.DURATION_BIN: (DURATION_BINS, _DURATION_BOUNDS),
 }
 
 _MOST_COUNTED: Final = 20_000
@@ -208,7 +208,7 @@ def _with_these_values(name: str, values: Sequence[str | None]) -> Feature | Non
 
 def _edges(name: str) -> Sequence[float]:
     """Where a column of confidences is cut: everywhere alike, so that counts add up."""
-    return names.CONFIDENCE_EDGES if "confidence" in name.lower() else ()
+    return semconv.CONFIDENCE_EDGES if "confidence" in name.lower() else ()
 
 
 def _with_known_bins(table: ir.Table, name: str) -> Feature | None:

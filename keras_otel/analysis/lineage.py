@@ -6,22 +6,22 @@ from collections.abc import Iterator
 
 import ibis.expr.types as ir
 
-from keras_otel import semconv as names
+from keras_otel import semconv
 
 
 def lineage_warnings(predictions: ir.Table) -> Iterator[str]:
     """One sentence for each version label with several fingerprints, and each mixed model."""
     group = predictions.group_by(
-        model=predictions.model, version=predictions[names.MODEL_VERSION]
-    ).aggregate(fingerprints=predictions[names.MODEL_FINGERPRINT].nunique())
+        model=predictions.model, version=predictions[semconv.MODEL_VERSION]
+    ).aggregate(fingerprints=predictions[semconv.MODEL_FINGERPRINT].nunique())
     for row in _rows(group.filter(group.fingerprints > 1).order_by("model", "version")):
         yield (
             f"silent retrain: version {row['version']} of model {row['model']} has "
             f"{row['fingerprints']} fingerprints, so its rates mix different weights"
         )
     for attribute, what in (
-        (names.KERAS_VERSION, "Keras versions"),
-        (names.BACKEND_NAME, "backends"),
+        (semconv.KERAS_VERSION, "Keras versions"),
+        (semconv.BACKEND_NAME, "backends"),
     ):
         pairs = predictions.select(model=predictions.model, value=predictions[attribute])
         found: dict[str, list[str]] = {}

@@ -9,19 +9,19 @@ from typing import Final
 import ibis
 import ibis.expr.types as ir
 
-from keras_otel import semconv as names
+from keras_otel import semconv
 from keras_otel.analysis.attributes import in_map
 from keras_otel.analysis.sources.intake import Window
 from keras_otel.analysis.sources.schema import OUTPUTS
 
 _SINGLE: Final = (
-    names.PREDICTION_CLASS,
-    names.PREDICTION_VALUE,
-    names.PREDICTION_LABELS,
-    names.EMBEDDING_NORM,
+    semconv.PREDICTION_CLASS,
+    semconv.PREDICTION_VALUE,
+    semconv.PREDICTION_LABELS,
+    semconv.EMBEDDING_NORM,
 )
 _OUTPUT_KEY = re.compile(
-    rf"{re.escape(names.OUTPUT_PREFIX)}\.([a-z0-9_-]+)\.(?:class|value|labels|norm)"
+    rf"{re.escape(semconv.OUTPUT_PREFIX)}\.([a-z0-9_-]+)\.(?:class|value|labels|norm)"
 )
 _NS: Final = 1e9
 
@@ -48,23 +48,23 @@ class PredictionCounts:
 def inferences(spans: ir.Table, window: Window) -> ir.Table:
     """The inference spans, each with `is_failed` and `is_batch`."""
     # The span of an outcome names the model and the class that it is the truth of.
-    is_outcome = in_map(spans, "attributes", names.OUTCOME_CLASS).notnull()
-    table = spans.filter(spans[names.MODEL_NAME].notnull(), ~is_outcome)
+    is_outcome = in_map(spans, "attributes", semconv.OUTCOME_CLASS).notnull()
+    table = spans.filter(spans[semconv.MODEL_NAME].notnull(), ~is_outcome)
     if window.since_ns is not None:
         table = table.filter(table.start_ns >= window.since_ns)
     if window.until_ns is not None:
         table = table.filter(table.start_ns < window.until_ns)
-    confidence = table[names.PREDICTION_CONFIDENCE]
+    confidence = table[semconv.PREDICTION_CONFIDENCE]
     has_one = _any_present(table, _SINGLE) | _has_outputs(table)
     return table.mutate(
-        **{names.PREDICTION_CONFIDENCE: ibis.cases((confidence.isnan(), None), else_=confidence)},
-        model=table[names.MODEL_NAME],
+        **{semconv.PREDICTION_CONFIDENCE: ibis.cases((confidence.isnan(), None), else_=confidence)},
+        model=table[semconv.MODEL_NAME],
         end_ns=table.start_ns + table.duration_ns,
         latency_s=ibis.coalesce(
-            table[names.INFERENCE_DURATION], table.duration_ns.cast("float64") / _NS
+            table[semconv.INFERENCE_DURATION], table.duration_ns.cast("float64") / _NS
         ),
         is_failed=ibis.coalesce(table.status == "error", False),
-        is_batch=ibis.coalesce(table[names.BATCH_SIZE] > 1, False) & ~has_one,
+        is_batch=ibis.coalesce(table[semconv.BATCH_SIZE] > 1, False) & ~has_one,
     )
 
 
@@ -130,11 +130,11 @@ def usable(table: ir.Table) -> ir.Table:
             **{
                 key: _of_output(several, output, key)
                 for key in (
-                    names.PREDICTION_CLASS,
-                    names.PREDICTION_CONFIDENCE,
-                    names.PREDICTION_VALUE,
-                    names.PREDICTION_LABELS,
-                    names.EMBEDDING_NORM,
+                    semconv.PREDICTION_CLASS,
+                    semconv.PREDICTION_CONFIDENCE,
+                    semconv.PREDICTION_VALUE,
+                    semconv.PREDICTION_LABELS,
+                    semconv.EMBEDDING_NORM,
                 )
             },
         )
@@ -150,6 +150,6 @@ def output_names(table: ir.Table) -> list[str]:
 
 
 def _of_output(table: ir.Table, output: str, key: str) -> ir.Value:
-    text = table[OUTPUTS].get(names.output_key(output, key), ibis.null("string"))
+    text = table[OUTPUTS].get(semconv.output_key(output, key), ibis.null("string"))
     type_ = table[key].type()
     return text if type_.is_string() else text.try_cast(type_)

@@ -13,7 +13,7 @@ from typing import Any, Final
 import ibis
 import ibis.expr.types as ir
 
-from keras_otel import semconv as names
+from keras_otel import semconv
 from keras_otel.analysis import clusters
 from keras_otel.analysis.materialise import materialised
 
@@ -34,9 +34,9 @@ _RARE: Final = 0.005
 # Of our own: ids, times and what a feature says already are no new features.
 _OWN: Final = frozenset(
     {
-        names.OPERATION_NAME,
-        names.MODEL_PRECISION,
-        names.MODEL_VERSION_CONFLICT,
+        semconv.OPERATION_NAME,
+        semconv.MODEL_PRECISION,
+        semconv.MODEL_VERSION_CONFLICT,
     }
 )
 _OWN_PREFIX: Final = "keras."
@@ -106,7 +106,7 @@ def screened_attributes(sample: ir.Table, spans: int) -> Screened:
 def _with_predictions(sample: ir.Table) -> ir.Table:
     """The spans of traces with a prediction, or all where no trace has one."""
     slim = sample.select(
-        "trace_id", "attributes", "resource", is_prediction=sample[names.MODEL_NAME].notnull()
+        "trace_id", "attributes", "resource", is_prediction=sample[semconv.MODEL_NAME].notnull()
     )
     slim = materialised(slim, "sample")
     traces = slim.filter(slim.is_prediction).select("trace_id").distinct()

@@ -8,19 +8,19 @@ from typing import Final
 import ibis
 import ibis.expr.types as ir
 
-from keras_otel import semconv as names
+from keras_otel import semconv
 
 STAMPED: Final[dict[str, str]] = {
-    names.UPSTREAM_CLASS: names.PREDICTION_CLASS,
-    names.UPSTREAM_VERSION: names.MODEL_VERSION,
-    names.UPSTREAM_CONFIDENCE: names.PREDICTION_CONFIDENCE,
-    names.UPSTREAM_VALUE: names.PREDICTION_VALUE,
-    names.UPSTREAM_LABELS: names.PREDICTION_LABELS,
+    semconv.UPSTREAM_CLASS: semconv.PREDICTION_CLASS,
+    semconv.UPSTREAM_VERSION: semconv.MODEL_VERSION,
+    semconv.UPSTREAM_CONFIDENCE: semconv.PREDICTION_CONFIDENCE,
+    semconv.UPSTREAM_VALUE: semconv.PREDICTION_VALUE,
+    semconv.UPSTREAM_LABELS: semconv.PREDICTION_LABELS,
 }
 """The part of a stamped key, and the attribute of an inference that it repeats."""
 
-_NUMBERS: Final = (names.UPSTREAM_CONFIDENCE, names.UPSTREAM_VALUE)
-_PREFIX: Final = f"{names.UPSTREAM_PREFIX}."
+_NUMBERS: Final = (semconv.UPSTREAM_CONFIDENCE, semconv.UPSTREAM_VALUE)
+_PREFIX: Final = f"{semconv.UPSTREAM_PREFIX}."
 
 
 def segments(table: ir.Table, columns: Iterable[str]) -> list[str]:

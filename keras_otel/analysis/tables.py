@@ -12,7 +12,7 @@ from typing import Final
 import ibis
 import ibis.expr.types as ir
 
-from keras_otel import semconv as names
+from keras_otel import semconv
 from keras_otel.analysis import pairs, predictions, sampling, verdicts
 from keras_otel.analysis.accounting import Accounting, RowCounts, row_counts
 from keras_otel.analysis.answers import joined_answers, slim_answers
@@ -39,13 +39,13 @@ from keras_otel.analysis.wanted import (
 _OF_ACCOUNTING: Final = ("left_out", "choices", "tier", "is_answered")
 
 FEATURES: Final = (
-    names.MODEL_VERSION,
-    names.PREDICTION_CLASS,
-    names.CONFIDENCE_BIN,
-    names.BACKEND_NAME,
-    names.RUNTIME_NAME,
-    names.INFERENCE_COLD,
-    names.DURATION_BIN,
+    semconv.MODEL_VERSION,
+    semconv.PREDICTION_CLASS,
+    semconv.CONFIDENCE_BIN,
+    semconv.BACKEND_NAME,
+    semconv.RUNTIME_NAME,
+    semconv.INFERENCE_COLD,
+    semconv.DURATION_BIN,
 )
 """The features that every row has, all of them text."""
 
@@ -198,7 +198,7 @@ def _columns(one: ir.Table, question: Question, keys: Keys, thresholds: Sequence
         weight=_weight(one, question.sample_rate, thresholds),
         cluster=attribute(one, keys.cluster) if keys.cluster else ibis.null("string"),
         latency_s=one.latency_s,
-        confidence=one[names.PREDICTION_CONFIDENCE],
+        confidence=one[semconv.PREDICTION_CONFIDENCE],
         **more,
         left_out=left_out,
         choices=one.choices,
@@ -222,9 +222,9 @@ def _weight(one: ir.Table, rate: float | None, thresholds: Sequence[str]) -> ir.
 
 
 def _feature(one: ir.Table, key: str) -> ir.Value:
-    if key == names.CONFIDENCE_BIN:
-        return confidence_bin(one[names.PREDICTION_CONFIDENCE])
-    if key == names.DURATION_BIN:
+    if key == semconv.CONFIDENCE_BIN:
+        return confidence_bin(one[semconv.PREDICTION_CONFIDENCE])
+    if key == semconv.DURATION_BIN:
         return duration_bin(one.latency_s)
     return attribute(one, key)
 

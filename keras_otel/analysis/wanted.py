@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import ibis.expr.types as ir
 
-from keras_otel import semconv as names
+from keras_otel import semconv
 from keras_otel.errors import SourceError
 
 
@@ -29,7 +29,7 @@ def models_of(usable: ir.Table, segments: Sequence[str], unread: str) -> Models:
     predicted = values_of(usable.model)
     known: dict[str, list[str]] = {}
     for model in predicted:
-        known.setdefault(names.key_segment(model), []).append(model)
+        known.setdefault(semconv.key_segment(model), []).append(model)
     named = {
         segment: known[segment][0] if len(known.get(segment, ())) == 1 else segment
         for segment in segments

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 from urllib.parse import quote
 
-from keras_otel import semconv as names
+from keras_otel import semconv
 
 DASHBOARD_UID: Final = "keras-upstream"
 
@@ -35,18 +35,20 @@ def page_configuration(places: Places) -> dict[str, Any]:
     dashboard = f"{places.grafana}/d/{DASHBOARD_UID}"
     patterns = [
         {"type": "traces", "url": f"{dashboard}?{_SINCE}", "text": "Fail rates since this trace"},
-        _dashboard(dashboard, names.MODEL_NAME, "model", "All versions of"),
-        _dashboard(dashboard, names.MODEL_VERSION, "version", "Fail rate, confidence, latency of"),
-        _dashboard(dashboard, names.EVALUATION_NAME, "evaluation", "By upstream prediction:"),
+        _dashboard(dashboard, semconv.MODEL_NAME, "model", "All versions of"),
+        _dashboard(
+            dashboard, semconv.MODEL_VERSION, "version", "Fail rate, confidence, latency of"
+        ),
+        _dashboard(dashboard, semconv.EVALUATION_NAME, "evaluation", "By upstream prediction:"),
     ]
     if places.service:
         patterns += [
             _search(places.service, key)
             for key in (
-                names.PREDICTION_CLASS,
-                names.OUTCOME_CLASS,
-                names.MODEL_FINGERPRINT,
-                names.ERROR_TYPE,
+                semconv.PREDICTION_CLASS,
+                semconv.OUTCOME_CLASS,
+                semconv.MODEL_FINGERPRINT,
+                semconv.ERROR_TYPE,
             )
         ]
     menu = [{"label": "Fail rates in Grafana", "url": dashboard}]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from keras_otel import semconv as names
+from keras_otel import semconv
 from keras_otel.dashboards import expressions as promql
 from keras_otel.dashboards import panels, rules
 from keras_otel.dashboards.jaeger import search_tags
@@ -163,7 +163,7 @@ def predictions() -> list[panels.Panel]:
 
 def confidence() -> list[panels.Panel]:
     """How sure the model is, and how that differs between versions."""
-    level = f"model_version:{names.PREDICTION_CONFIDENCE.replace('.', '_')}"
+    level = f"model_version:{semconv.PREDICTION_CONFIDENCE.replace('.', '_')}"
     return [
         panels.lines(
             Text(
@@ -257,10 +257,10 @@ def telemetry() -> list[panels.Panel]:
         for title, description, series in (
             (
                 "Errors inside keras_otel",
-                names.TELEMETRY_ERRORS.description,
+                semconv.TELEMETRY_ERRORS.description,
                 TELEMETRY_ERRORS,
             ),
-            ("Inferences without a span", names.TELEMETRY_DROPPED.description, TELEMETRY_DROPPED),
+            ("Inferences without a span", semconv.TELEMETRY_DROPPED.description, TELEMETRY_DROPPED),
         )
     ]
 
@@ -268,9 +268,9 @@ def telemetry() -> list[panels.Panel]:
 def _traces_of_row() -> str:
     """Jaeger's search for the inference spans of a table's row, in the dashboard's time range."""
     headings = {
-        names.MODEL_NAME: "Model",
-        names.MODEL_VERSION: "Version",
-        names.PREDICTION_CLASS: "Class",
+        semconv.MODEL_NAME: "Model",
+        semconv.MODEL_VERSION: "Version",
+        semconv.PREDICTION_CLASS: "Class",
     }
     tags = {key: f"${{__data.fields.{heading}:percentencode}}" for key, heading in headings.items()}
     # Jaeger takes microseconds, Grafana has milliseconds.

@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from typing import Final
 
-from keras_otel import semconv as names
+from keras_otel import semconv
 
 # An annotation such as `{prediction}` adds nothing, and neither does `1` to what is no gauge.
 _UNITS: Final = {"s": "_seconds", "1": ""}
@@ -21,7 +21,7 @@ def label(key: str) -> str:
     return re.sub(r"\W", "_", key)
 
 
-def series(metric: names.Metric) -> str:
+def series(metric: semconv.Metric) -> str:
     """The name of a counter's series, or of a histogram's without `_bucket`, `_sum` or `_count`.
 
     Raises:
@@ -31,32 +31,32 @@ def series(metric: names.Metric) -> str:
     return f"{label(metric.name)}{unit}{'_total' if metric.kind == 'counter' else ''}"
 
 
-MODEL: Final = label(names.MODEL_NAME)
-VERSION: Final = label(names.MODEL_VERSION)
-FINGERPRINT: Final = label(names.MODEL_FINGERPRINT)
-CONFLICT: Final = label(names.MODEL_VERSION_CONFLICT)
-CLASS: Final = label(names.PREDICTION_CLASS)
-BIN: Final = label(names.CONFIDENCE_BIN)
-OPERATION: Final = label(names.OPERATION_NAME)
-EVALUATION: Final = label(names.EVALUATION_NAME)
-PASSED: Final = label(names.EVALUATION_PASSED)
-ERROR: Final = label(names.ERROR_TYPE)
-SITE: Final = label(names.TELEMETRY_SITE)
+MODEL: Final = label(semconv.MODEL_NAME)
+VERSION: Final = label(semconv.MODEL_VERSION)
+FINGERPRINT: Final = label(semconv.MODEL_FINGERPRINT)
+CONFLICT: Final = label(semconv.MODEL_VERSION_CONFLICT)
+CLASS: Final = label(semconv.PREDICTION_CLASS)
+BIN: Final = label(semconv.CONFIDENCE_BIN)
+OPERATION: Final = label(semconv.OPERATION_NAME)
+EVALUATION: Final = label(semconv.EVALUATION_NAME)
+PASSED: Final = label(semconv.EVALUATION_PASSED)
+ERROR: Final = label(semconv.ERROR_TYPE)
+SITE: Final = label(semconv.TELEMETRY_SITE)
 
-EVALUATIONS: Final = series(names.EVALUATIONS)
-PREDICTIONS: Final = series(names.PREDICTIONS)
-CONFIDENCE: Final = series(names.CONFIDENCE)
-DURATION: Final = series(names.DURATION)
-TELEMETRY_ERRORS: Final = series(names.TELEMETRY_ERRORS)
-TELEMETRY_DROPPED: Final = series(names.TELEMETRY_DROPPED)
+EVALUATIONS: Final = series(semconv.EVALUATIONS)
+PREDICTIONS: Final = series(semconv.PREDICTIONS)
+CONFIDENCE: Final = series(semconv.CONFIDENCE)
+DURATION: Final = series(semconv.DURATION)
+TELEMETRY_ERRORS: Final = series(semconv.TELEMETRY_ERRORS)
+TELEMETRY_DROPPED: Final = series(semconv.TELEMETRY_DROPPED)
 
 SPAN_CALLS: Final = "traces_span_metrics_calls_total"
 """The Collector's count of spans, by the attributes in `SPAN_DIMENSIONS`."""
 
 SPAN_DIMENSIONS: Final = (
-    names.MODEL_NAME,
-    names.MODEL_VERSION,
-    names.MODEL_FINGERPRINT,
-    names.MODEL_VERSION_CONFLICT,
+    semconv.MODEL_NAME,
+    semconv.MODEL_VERSION,
+    semconv.MODEL_FINGERPRINT,
+    semconv.MODEL_VERSION_CONFLICT,
 )
 """What the span metrics connector has to count by, for the alert on silent retrains."""

@@ -11,7 +11,7 @@ from typing import Final
 from opentelemetry.trace import Link, SpanContext, SpanKind, Status, StatusCode
 from opentelemetry.util.types import AttributeValue
 
-from keras_otel import semconv as names
+from keras_otel import semconv
 from keras_otel._forks import run_in_child
 from keras_otel._guard import guarded
 from keras_otel.feedback.notes import say_once
@@ -108,7 +108,7 @@ def _make_span(entry: Entry, subject: Subject, outlets: Outlets) -> None:
         subject.context,
         SpanKind.INTERNAL,
         {**entry.attributes, **entry.own, **(entry.more({}) if entry.more else {})},
-        links=[Link(linked, {names.LINK_TYPE: kind}) for linked, kind in entry.links],
+        links=[Link(linked, {semconv.LINK_TYPE: kind}) for linked, kind in entry.links],
     )
     if entry.failure is not None:
         span.set_status(Status(StatusCode.ERROR, entry.failure))

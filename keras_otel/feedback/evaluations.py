@@ -9,7 +9,7 @@ from typing import SupportsFloat
 from opentelemetry.trace import SpanContext, format_span_id
 from opentelemetry.util.types import AttributeValue
 
-from keras_otel import semconv as names
+from keras_otel import semconv
 from keras_otel._guard import guarded
 from keras_otel._unicode import message_of
 from keras_otel.feedback.entries import Entry, record
@@ -97,11 +97,11 @@ def _record(
     stamps = out.options.propagate != "none"
     predictions = guarded("upstream of an evaluation", _upstream, subject, stamps=stamps) or ()
     entry = Entry(
-        event=names.EVALUATION_EVENT.name,
+        event=semconv.EVALUATION_EVENT.name,
         # Where the SDK's limit leaves no room for all, it drops the oldest.
         attributes={**upstream_attributes(predictions), **evaluation_attributes(evaluation)},
-        span_name=names.evaluation_span_name(evaluation.name),
-        links=((subject.span_context, names.LINK_EVALUATED),),
+        span_name=semconv.evaluation_span_name(evaluation.name),
+        links=((subject.span_context, semconv.LINK_EVALUATED),),
         more=(lambda present: _in_forms(evaluation, forms, present)) if forms else None,
         own=_on_a_span_of_its_own(subject, forms),
         failure=None if evaluation.error_type is None else message or evaluation.error_type,
@@ -127,9 +127,9 @@ def _in_forms(
 ) -> Mapping[str, AttributeValue]:
     attributes: dict[str, AttributeValue] = {}
     if "openinference" in forms:
-        name_of = names.openinference_evaluation_key
+        name_of = semconv.openinference_evaluation_key
         index = 0
-        while name_of(index, names.EVALUATION_NAME) in present:
+        while name_of(index, semconv.EVALUATION_NAME) in present:
             index += 1
         attributes.update(openinference_attributes(evaluation, index))
     if "futureagi" in forms:
@@ -140,9 +140,9 @@ def _in_forms(
 def _on_a_span_of_its_own(subject: Subject, forms: frozenset[Form]) -> Mapping[str, AttributeValue]:
     own: dict[str, AttributeValue] = {}
     if "openinference" in forms:
-        own[names.OPENINFERENCE_SPAN_KIND] = "EVALUATOR"
+        own[semconv.OPENINFERENCE_SPAN_KIND] = "EVALUATOR"
     if "futureagi" in forms:
-        own[names.FUTUREAGI_TARGET] = format_span_id(subject.span_context.span_id)
+        own[semconv.FUTUREAGI_TARGET] = format_span_id(subject.span_context.span_id)
     return own
 
 

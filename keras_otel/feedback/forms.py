@@ -6,7 +6,7 @@ from typing import Final, Literal, get_args
 
 from opentelemetry.util.types import AttributeValue
 
-from keras_otel import semconv as names
+from keras_otel import semconv
 from keras_otel.errors import FeedbackError
 from keras_otel.records import Evaluation
 
@@ -33,8 +33,8 @@ def evaluation_attributes(evaluation: Evaluation) -> dict[str, AttributeValue]:
     return _said(
         {
             **_conventions(evaluation),
-            names.EVALUATION_PASSED: evaluation.passed,
-            names.ERROR_TYPE: evaluation.error_type,
+            semconv.EVALUATION_PASSED: evaluation.passed,
+            semconv.ERROR_TYPE: evaluation.error_type,
         }
     )
 
@@ -53,7 +53,7 @@ def openinference_attributes(evaluation: Evaluation, index: int) -> dict[str, At
     said = _said(_conventions(evaluation))
     if len(said) == 1:
         return {}
-    return {names.openinference_evaluation_key(index, key): value for key, value in said.items()}
+    return {semconv.openinference_evaluation_key(index, key): value for key, value in said.items()}
 
 
 def futureagi_attributes(evaluation: Evaluation) -> dict[str, AttributeValue]:
@@ -61,16 +61,16 @@ def futureagi_attributes(evaluation: Evaluation) -> dict[str, AttributeValue]:
 
     A span has room for one `gen_ai.evaluation.*`, the newest; `eval.<name>` stays for each name.
     """
-    scored = names.futureagi_score_key(evaluation.name)
+    scored = semconv.futureagi_score_key(evaluation.name)
     return _said({**_conventions(evaluation), scored: evaluation.score})
 
 
 def _conventions(evaluation: Evaluation) -> dict[str, AttributeValue | None]:
     return {
-        names.EVALUATION_NAME: evaluation.name,
-        names.EVALUATION_SCORE: evaluation.score,
-        names.EVALUATION_LABEL: evaluation.label,
-        names.EVALUATION_EXPLANATION: evaluation.explanation,
+        semconv.EVALUATION_NAME: evaluation.name,
+        semconv.EVALUATION_SCORE: evaluation.score,
+        semconv.EVALUATION_LABEL: evaluation.label,
+        semconv.EVALUATION_EXPLANATION: evaluation.explanation,
     }
 
 

@@ -9,7 +9,7 @@ from numbers import Integral
 from opentelemetry.trace import SpanContext, TraceFlags
 from opentelemetry.util.types import AttributeValue
 
-from keras_otel import semconv as names
+from keras_otel import semconv
 from keras_otel._guard import guarded
 from keras_otel._unicode import name_of
 from keras_otel.errors import FeedbackError
@@ -66,13 +66,13 @@ def _record(outcome: object, model: str | None, given: HasSpanContext | SpanCont
     subject = subject_of(given)
     meant = guarded("prediction of an outcome", _meant, subject, model)
     name = meant.model if meant is not None else model
-    attributes: dict[str, AttributeValue] = {names.OUTCOME_CLASS: true_class}
+    attributes: dict[str, AttributeValue] = {semconv.OUTCOME_CLASS: true_class}
     if name is not None:
-        attributes[names.MODEL_NAME] = name_of(name)
+        attributes[semconv.MODEL_NAME] = name_of(name)
     if meant is not None and meant.class_name is not None:
-        attributes[names.PREDICTION_CLASS] = meant.class_name
+        attributes[semconv.PREDICTION_CLASS] = meant.class_name
     entry = Entry(
-        event=names.OUTCOME_EVENT.name,
+        event=semconv.OUTCOME_EVENT.name,
         attributes=attributes,
         span_name="outcome" if name is None else f"outcome {name_of(name)}",
         links=_links(meant),
@@ -92,8 +92,8 @@ def _meant(subject: Subject, model: str | None) -> UpstreamPrediction | None:
     """The prediction that the outcome belongs to; None where that is not knowable."""
     candidates = _candidates(subject)
     if model is not None:
-        wanted = names.key_segment(model)
-        candidates = tuple(c for c in candidates if names.key_segment(c.model) == wanted)
+        wanted = semconv.key_segment(model)
+        candidates = tuple(c for c in candidates if semconv.key_segment(c.model) == wanted)
     if len(candidates) == 1:
         meant = candidates[0]
         # Read from a key, a name is only a segment: the caller knows how it is written.
@@ -124,7 +124,7 @@ def _candidates(subject: Subject) -> tuple[UpstreamPrediction, ...]:
 
 def _prediction_on(subject: Subject) -> UpstreamPrediction:
     name, class_name = (
-        subject.attributes.get(key) for key in (names.MODEL_NAME, names.PREDICTION_CLASS)
+        subject.attributes.get(key) for key in (semconv.MODEL_NAME, semconv.PREDICTION_CLASS)
     )
     return UpstreamPrediction(
         model=str(name),
@@ -140,4 +140,4 @@ def _links(meant: UpstreamPrediction | None) -> tuple[tuple[SpanContext, str], .
     inference = SpanContext(
         meant.trace_id, meant.span_id, is_remote=False, trace_flags=TraceFlags(1)
     )
-    return ((inference, names.LINK_PREDICTION),)
+    return ((inference, semconv.LINK_PREDICTION),)

@@ -7,8 +7,7 @@ from typing import Final
 
 from opentelemetry import _logs, trace
 
-from keras_otel import _active
-from keras_otel import semconv as names
+from keras_otel import _active, semconv
 from keras_otel.metrics import Instruments, instruments_of
 from keras_otel.options import Options
 from keras_otel.version import __version__
@@ -40,10 +39,10 @@ def outlets() -> Outlets:
     made = Outlets(
         options=options,
         tracer=trace.get_tracer(
-            names.SCOPE_NAME, __version__, tracer_provider=options.tracer_provider
+            semconv.SCOPE_NAME, __version__, tracer_provider=options.tracer_provider
         ),
         logger=_logs.get_logger(
-            names.SCOPE_NAME, __version__, logger_provider=options.logger_provider
+            semconv.SCOPE_NAME, __version__, logger_provider=options.logger_provider
         ),
         instruments=instruments_of(options.meter_provider) if options.metrics else None,
     )

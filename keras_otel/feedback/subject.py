@@ -21,7 +21,7 @@ from opentelemetry.trace import (
 )
 from opentelemetry.util.types import AttributeValue
 
-from keras_otel import semconv as names
+from keras_otel import semconv
 from keras_otel.errors import FeedbackError
 
 
@@ -71,7 +71,7 @@ class Subject:
     @property
     def is_inference(self) -> bool:
         """True if it can be read and is an inference span of ours."""
-        return self.scope == names.SCOPE_NAME and names.OPERATION_NAME in self.attributes
+        return self.scope == semconv.SCOPE_NAME and semconv.OPERATION_NAME in self.attributes
 
 
 def reference(span: object) -> HasSpanContext | SpanContext | None:

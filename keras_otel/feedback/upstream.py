@@ -8,7 +8,7 @@ from typing import Any
 
 from opentelemetry.util.types import AttributeValue
 
-from keras_otel import semconv as names
+from keras_otel import semconv
 from keras_otel.feedback.subject import Subject
 from keras_otel.propagation.reading import carried_by, stamped_on
 from keras_otel.propagation.stamps import plain
@@ -25,7 +25,7 @@ def carried_predictions(subject: Subject) -> tuple[UpstreamPrediction, ...]:
     if not read:
         return ()
     known = {
-        names.key_segment(prediction.model): prediction
+        semconv.key_segment(prediction.model): prediction
         for prediction in stamped_on(subject.span_context) or ()
     }
     return tuple([known.get(model) or _prediction(model, read[model]) for model in read])
@@ -50,10 +50,10 @@ def _parts_of_each(attributes: Mapping[str, AttributeValue]) -> dict[str, dict[s
 
 @lru_cache(maxsize=1024)
 def _model_and_part(key: str) -> tuple[str, str]:
-    prefix = f"{names.UPSTREAM_PREFIX}."
+    prefix = f"{semconv.UPSTREAM_PREFIX}."
     if key.startswith(prefix):
         model, _, part = key.removeprefix(prefix).rpartition(".")
-        if part in names.UPSTREAM_ATTRIBUTES:
+        if part in semconv.UPSTREAM_ATTRIBUTES:
             return model, part
     return "", ""
 
@@ -61,16 +61,16 @@ def _model_and_part(key: str) -> tuple[str, str]:
 def _prediction(model: str, parts: Mapping[str, Any]) -> UpstreamPrediction:
     return UpstreamPrediction(
         model=model,
-        version=parts.get(names.UPSTREAM_VERSION),
-        class_name=parts.get(names.UPSTREAM_CLASS),
-        confidence=parts.get(names.UPSTREAM_CONFIDENCE),
-        value=parts.get(names.UPSTREAM_VALUE),
-        labels=parts.get(names.UPSTREAM_LABELS),
+        version=parts.get(semconv.UPSTREAM_VERSION),
+        class_name=parts.get(semconv.UPSTREAM_CLASS),
+        confidence=parts.get(semconv.UPSTREAM_CONFIDENCE),
+        value=parts.get(semconv.UPSTREAM_VALUE),
+        labels=parts.get(semconv.UPSTREAM_LABELS),
     )
 
 
 def _first_of_each(predictions: Iterable[UpstreamPrediction]) -> tuple[UpstreamPrediction, ...]:
     first: dict[str, UpstreamPrediction] = {}
     for prediction in predictions:
-        first.setdefault(names.key_segment(prediction.model), prediction)
-    return tuple(first.values())[: names.MAX_UPSTREAM_MODELS]
+        first.setdefault(semconv.key_segment(prediction.model), prediction)
+    return tuple(first.values())[: semconv.MAX_UPSTREAM_MODELS]

@@ -17,7 +17,7 @@ from opentelemetry.propagators.textmap import (
 )
 from opentelemetry.trace import get_current_span
 
-from keras_otel import semconv as names
+from keras_otel import semconv
 from keras_otel._guard import guarded
 from keras_otel.errors import OptionError
 from keras_otel.options import accepted_models
@@ -54,7 +54,7 @@ class KerasPropagator(TextMapPropagator):
                 f"write accept=[{accept!r}]"
             )
         accepted = accepted_models() if accept is None else accept
-        self._accepted = None if accepted is None else frozenset(map(names.key_segment, accepted))
+        self._accepted = None if accepted is None else frozenset(map(semconv.key_segment, accepted))
 
     def inject(
         self,

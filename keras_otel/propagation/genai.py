@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from typing import Any, Final
 
-from keras_otel import semconv as names
+from keras_otel import semconv
 
 PREFIXES: Final = (
     "gen_ai.",
@@ -33,8 +33,8 @@ PREFIXES: Final = (
 
 _AMBIENT: Final = (
     "braintrust.parent",
-    names.GENAI_AGENT,
-    names.GENAI_CONVERSATION,
+    semconv.GENAI_AGENT,
+    semconv.GENAI_CONVERSATION,
     "langfuse.environment",
     "langfuse.experiment.",
     "langfuse.internal.",
@@ -151,12 +151,12 @@ _AROUND: Final = frozenset(
 """Kinds of spans around a whole turn, from the prediction to the answer."""
 
 _LOOK_UPS: Final[Mapping[str, frozenset[str]]] = {
-    names.GENAI_OPERATION: frozenset(
+    semconv.GENAI_OPERATION: frozenset(
         {"embeddings", "execute_tool", "rerank", "retrieval", "vectordb", "vector_db_retrieve"}
     ),
-    names.GENAI_SPAN_KIND: _KINDS,
-    names.OPENINFERENCE_SPAN_KIND: _KINDS,
-    names.FI_SPAN_KIND: _KINDS,
+    semconv.GENAI_SPAN_KIND: _KINDS,
+    semconv.OPENINFERENCE_SPAN_KIND: _KINDS,
+    semconv.FI_SPAN_KIND: _KINDS,
     "agentops.span.kind": _KINDS,
     "langfuse.observation.type": _KINDS,
     "langsmith.span.kind": _KINDS,

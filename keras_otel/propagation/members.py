@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any, Final
 from urllib.parse import quote, unquote
 
-from keras_otel import semconv as names
+from keras_otel import semconv
 from keras_otel.records import UpstreamPrediction
 
 MAX_MEMBERS: Final = 64
@@ -24,13 +24,13 @@ MAX_BYTES: Final = 8192
 MAX_TEXT: Final = 256
 """Characters of a model's name, a class or a version; what is longer does not travel."""
 
-_TEXTS: Final = {names.UPSTREAM_CLASS: "class_name", names.UPSTREAM_VERSION: "version"}
-_NUMBERS: Final = {names.UPSTREAM_CONFIDENCE: "confidence", names.UPSTREAM_VALUE: "value"}
+_TEXTS: Final = {semconv.UPSTREAM_CLASS: "class_name", semconv.UPSTREAM_VERSION: "version"}
+_NUMBERS: Final = {semconv.UPSTREAM_CONFIDENCE: "confidence", semconv.UPSTREAM_VALUE: "value"}
 _FIELDS: Final = {**_TEXTS, **_NUMBERS}
 """The parts of a prediction that may travel, and nothing else, with their fields."""
 
 _SPACE: Final = " \t"
-_PREFIX: Final = f"{names.UPSTREAM_PREFIX}."
+_PREFIX: Final = f"{semconv.UPSTREAM_PREFIX}."
 _KEY: Final = re.compile(
     rf"{re.escape(_PREFIX)}([a-z0-9_-]{{1,{MAX_TEXT}}})\.({'|'.join(_FIELDS)})"
 )
@@ -72,7 +72,7 @@ def predictions_in(header: str) -> tuple[UpstreamPrediction, ...]:
         if match is None:
             continue
         model, part = match.groups()
-        if model not in models and len(models) == names.MAX_UPSTREAM_MODELS:
+        if model not in models and len(models) == semconv.MAX_UPSTREAM_MODELS:
             continue
         fields, field = models.setdefault(model, {}), _FIELDS[part]
         value = rest.partition(";")[0].strip(_SPACE)
@@ -95,12 +95,12 @@ def _groups(predictions: Iterable[UpstreamPrediction]) -> Iterator[list[str]]:
     seen: set[str] = set()
     sent = 0
     for prediction in predictions:
-        segment = names.key_segment(prediction.model)
+        segment = semconv.key_segment(prediction.model)
         # A model whose newest prediction cannot be sent is not sent: an older one would be wrong.
-        if segment not in seen and _is_sound(prediction) and sent < names.MAX_UPSTREAM_MODELS:
+        if segment not in seen and _is_sound(prediction) and sent < semconv.MAX_UPSTREAM_MODELS:
             sent += 1
             yield [
-                f"{names.upstream_key(prediction.model, part)}={_encoded(part, value)}"
+                f"{semconv.upstream_key(prediction.model, part)}={_encoded(part, value)}"
                 for part, field in _FIELDS.items()
                 if (value := getattr(prediction, field)) is not None
             ]

@@ -12,8 +12,7 @@ from opentelemetry.sdk.trace import ReadableSpan, Span, SpanProcessor
 from opentelemetry.trace import SpanKind, get_current_span
 from opentelemetry.util.types import AttributeValue
 
-from keras_otel import _active
-from keras_otel import semconv as names
+from keras_otel import _active, semconv
 from keras_otel._guard import guarded
 from keras_otel.options import Propagate, resolve
 from keras_otel.propagation import recent
@@ -109,7 +108,7 @@ class KerasSpanProcessor(SpanProcessor):
     def _started(self, span: Span, parent_context: Context | None) -> None:
         scope = span.instrumentation_scope
         scope_name = "" if scope is None else scope.name
-        if scope_name == names.SCOPE_NAME or not self._mode.is_enabled:
+        if scope_name == semconv.SCOPE_NAME or not self._mode.is_enabled:
             return
         context = get_current() if parent_context is None else parent_context
         parent = get_current_span(context)
@@ -242,7 +241,7 @@ class KerasLogRecordProcessor(LogRecordProcessor):
         mode = self._mode.now()
         scope = log_record.instrumentation_scope
         scope_name = "" if scope is None else scope.name
-        if mode == "none" or scope_name == names.SCOPE_NAME or not self._mode.is_enabled:
+        if mode == "none" or scope_name == semconv.SCOPE_NAME or not self._mode.is_enabled:
             return
         record = log_record.log_record
         attributes = record.attributes

@@ -19,7 +19,7 @@ from typing import NamedTuple
 from opentelemetry.context import Context
 from opentelemetry.trace import Span, SpanContext, get_current_span
 
-from keras_otel import semconv as names
+from keras_otel import semconv
 from keras_otel.propagation import recent
 from keras_otel.propagation.explicit import given_predictions
 from keras_otel.propagation.flow import Flow
@@ -251,14 +251,14 @@ def _newest_first(publication: Publication) -> int:
 def _without(
     published: Iterable[Publication], given: Iterable[UpstreamPrediction]
 ) -> Iterator[Publication]:
-    known = {names.key_segment(prediction.model) for prediction in given}
-    return (p for p in published if names.key_segment(p.model) not in known)
+    known = {semconv.key_segment(prediction.model) for prediction in given}
+    return (p for p in published if semconv.key_segment(p.model) not in known)
 
 
 def _first_of_each(given: Iterable[UpstreamPrediction]) -> Iterator[UpstreamPrediction]:
     known: set[str] = set()
     for prediction in given:
-        segment = names.key_segment(prediction.model)
+        segment = semconv.key_segment(prediction.model)
         if segment not in known:
             known.add(segment)
             yield prediction
@@ -271,6 +271,6 @@ def _unknown_to(
 ) -> Iterator[UpstreamPrediction]:
     # Also where this process cannot say which prediction is right: the other service's is older.
     here = () if position is None else tuple(position.root.slots or ())
-    known = {names.key_segment(p.model) for p in given}
-    known |= {names.key_segment(model) for model in here}
-    return (p for p in remote if names.key_segment(p.model) not in known)
+    known = {semconv.key_segment(p.model) for p in given}
+    known |= {semconv.key_segment(model) for model in here}
+    return (p for p in remote if semconv.key_segment(p.model) not in known)

@@ -11,7 +11,7 @@ from opentelemetry.attributes import BoundedAttributes
 from opentelemetry.trace import Span
 from opentelemetry.util.types import AttributeValue
 
-from keras_otel import semconv as names
+from keras_otel import semconv
 from keras_otel.records import UpstreamPrediction
 
 
@@ -23,10 +23,10 @@ def upstream_attributes(predictions: Iterable[UpstreamPrediction]) -> dict[str, 
     attributes: dict[str, AttributeValue] = {}
     stamped: list[str] = []
     for prediction in predictions:
-        segment = names.key_segment(prediction.model)
+        segment = semconv.key_segment(prediction.model)
         if segment in stamped:
             continue
-        if len(stamped) == names.MAX_UPSTREAM_MODELS:
+        if len(stamped) == semconv.MAX_UPSTREAM_MODELS:
             break
         stamped.append(segment)
         attributes.update(attributes_of(prediction))
@@ -127,9 +127,9 @@ class _Keys(NamedTuple):
 @lru_cache(maxsize=1024)
 def _keys(model: str) -> _Keys:
     return _Keys(
-        class_name=names.upstream_key(model, names.UPSTREAM_CLASS),
-        confidence=names.upstream_key(model, names.UPSTREAM_CONFIDENCE),
-        version=names.upstream_key(model, names.UPSTREAM_VERSION),
-        value=names.upstream_key(model, names.UPSTREAM_VALUE),
-        labels=names.upstream_key(model, names.UPSTREAM_LABELS),
+        class_name=semconv.upstream_key(model, semconv.UPSTREAM_CLASS),
+        confidence=semconv.upstream_key(model, semconv.UPSTREAM_CONFIDENCE),
+        version=semconv.upstream_key(model, semconv.UPSTREAM_VERSION),
+        value=semconv.upstream_key(model, semconv.UPSTREAM_VALUE),
+        labels=semconv.upstream_key(model, semconv.UPSTREAM_LABELS),
     )

@@ -14,7 +14,7 @@ import pytest
 from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
-from keras_otel import semconv as names
+from keras_otel import semconv
 from keras_otel.analysis.bins import CONFIDENCE_BINS
 from keras_otel.analysis.cuts import QUANTILES, _short, near_quantiles
 from keras_otel.analysis.features import MISSING, OTHER, column_of, features_of
@@ -179,9 +179,9 @@ def test_confidences(name, much):
     feature, _ = feature_of(table, name=name)
 
     assert feature.values == CONFIDENCE_BINS
-    assert feature.bounds == tuple(pairwise(names.CONFIDENCE_EDGES))
+    assert feature.bounds == tuple(pairwise(semconv.CONFIDENCE_EDGES))
     found = in_bins(table, feature)
-    assert [value for _, value in found] == [names.confidence_bin(own) for own, _ in found]
+    assert [value for _, value in found] == [semconv.confidence_bin(own) for own, _ in found]
 
 
 def test_confidences_that_are_none():

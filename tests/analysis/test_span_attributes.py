@@ -6,7 +6,7 @@ import random
 
 import pytest
 
-from keras_otel import semconv as names
+from keras_otel import semconv
 from keras_otel.analysis.sources.reading import open_sources
 from keras_otel.analysis.tables import FEATURES, Question, build_rows
 from keras_otel.errors import SourceError
@@ -120,7 +120,7 @@ def test_what_may_say_something(built):
     assert rows.asked == ()
     assert set(rows.features) == {
         *FEATURES,
-        names.MODEL_PRECISION,
+        semconv.MODEL_PRECISION,
         "app.plan",
         "cache.hit",
         "gen_ai.request.model",
@@ -129,7 +129,7 @@ def test_what_may_say_something(built):
     assert {row["app.plan"] for row in found} == {"free", "paid"}
     assert {row["cache.hit"] for row in found} == {"true", None}
     assert len({row["gen_ai.request.max_tokens"] for row in found}) > 100
-    assert {row[names.MODEL_PRECISION] for row in found} == {"int8", "float32"}
+    assert {row[semconv.MODEL_PRECISION] for row in found} == {"int8", "float32"}
 
 
 def test_a_part_of_the_spans(built, monkeypatch):
@@ -142,7 +142,7 @@ def test_a_part_of_the_spans(built, monkeypatch):
 
     assert rows.features == (
         *FEATURES,
-        names.MODEL_PRECISION,
+        semconv.MODEL_PRECISION,
         "gen_ai.request.max_tokens",
         "gen_ai.request.model",
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from keras_otel import semconv as names
+from keras_otel import semconv
 from keras_otel.analysis.fail_rules import FailRule
 from keras_otel.analysis.sources.intake import Window
 from keras_otel.analysis.sources.reading import open_sources
@@ -49,13 +49,13 @@ def test_a_row_has_what_was_predicted(rows):
     }
     assert (row["latency_s"], row["confidence"]) == (0.002, 0.93)
     assert {key: row[key] for key in built.features} == {
-        names.MODEL_VERSION: "v1",
-        names.PREDICTION_CLASS: "refund",
-        names.CONFIDENCE_BIN: "[0.9,0.95)",
-        names.BACKEND_NAME: "jax",
-        names.RUNTIME_NAME: "keras",
-        names.INFERENCE_COLD: "false",
-        names.DURATION_BIN: "[0.001,0.0025)",
+        semconv.MODEL_VERSION: "v1",
+        semconv.PREDICTION_CLASS: "refund",
+        semconv.CONFIDENCE_BIN: "[0.9,0.95)",
+        semconv.BACKEND_NAME: "jax",
+        semconv.RUNTIME_NAME: "keras",
+        semconv.INFERENCE_COLD: "false",
+        semconv.DURATION_BIN: "[0.001,0.0025)",
     }
 
 
@@ -141,21 +141,21 @@ def test_the_nearest_prediction_before_the_answer(rows):
 
     (row,), built = rows(request)
 
-    assert row[names.PREDICTION_CLASS] == "second"
+    assert row[semconv.PREDICTION_CLASS] == "second"
     assert built.accounting.rows.several == 1
 
 
 def test_the_span_of_an_outcome_is_no_inference(rows):
     """It names a model and a class too, and yet nothing was predicted there."""
     outcome = {
-        names.MODEL_NAME: "intent",
-        names.PREDICTION_CLASS: "refund",
-        names.OUTCOME_CLASS: "order",
+        semconv.MODEL_NAME: "intent",
+        semconv.PREDICTION_CLASS: "refund",
+        semconv.OUTCOME_CLASS: "order",
     }
 
     (row,), built = rows(Request(verdicts=[Verdict(passed=True)], outcome=outcome))
 
-    assert row[names.PREDICTION_CLASS] == "refund"
+    assert row[semconv.PREDICTION_CLASS] == "refund"
     assert built.accounting.predictions.spans == 1
     assert built.accounting.rows.several == 0
 
@@ -173,7 +173,7 @@ def test_the_stamp_decides(rows):
 
     (row,), _ = rows(request)
 
-    assert (row[names.PREDICTION_CLASS], row[names.BACKEND_NAME]) == ("mine", "jax")
+    assert (row[semconv.PREDICTION_CLASS], row[semconv.BACKEND_NAME]) == ("mine", "jax")
 
 
 def test_a_stamp_without_its_span(rows):
@@ -185,8 +185,8 @@ def test_a_stamp_without_its_span(rows):
     (row,), built = rows(request)
 
     assert (row["model"], row["failed"], row["confidence"]) == ("intent", True, 0.97)
-    assert (row[names.PREDICTION_CLASS], row[names.MODEL_VERSION]) == ("refund", "v9")
-    assert row[names.BACKEND_NAME] is None
+    assert (row[semconv.PREDICTION_CLASS], row[semconv.MODEL_VERSION]) == ("refund", "v9")
+    assert row[semconv.BACKEND_NAME] is None
     assert built.accounting.rows.from_keys == 1
 
 
@@ -196,8 +196,8 @@ def test_a_stamp_that_no_span_agrees_with(rows):
 
     (row,), built = rows(request)
 
-    assert (row[names.PREDICTION_CLASS], row["confidence"]) == ("other", 0.6)
-    assert (row[names.RUNTIME_NAME], row["latency_s"]) == (None, None)
+    assert (row[semconv.PREDICTION_CLASS], row["confidence"]) == ("other", 0.6)
+    assert (row[semconv.RUNTIME_NAME], row["latency_s"]) == (None, None)
     assert built.accounting.rows.from_keys == 1
 
 
@@ -228,8 +228,8 @@ def test_an_evaluation_of_the_whole_trace(rows, tmp_path):
 
 def test_a_batch_is_left_out(rows):
     """Which row of a batch belongs to which request is not known; an item's own span is."""
-    batch = Inference(class_name=None, confidence=None, more={names.BATCH_SIZE: 8})
-    item = Inference(more={names.BATCH_SIZE: 8})
+    batch = Inference(class_name=None, confidence=None, more={semconv.BATCH_SIZE: 8})
+    item = Inference(more={semconv.BATCH_SIZE: 8})
 
     found, built = rows(
         Request(inferences=[batch], verdicts=[Verdict(passed=True)]),
@@ -244,15 +244,15 @@ def test_a_batch_is_left_out(rows):
 def test_one_row_for_each_output(rows):
     """A model with several outputs is one upstream model for each of them."""
     more = {
-        names.output_key("topic", names.PREDICTION_CLASS): "billing",
-        names.output_key("topic", names.PREDICTION_CONFIDENCE): 0.7,
-        names.output_key("mood", names.PREDICTION_CLASS): "angry",
+        semconv.output_key("topic", semconv.PREDICTION_CLASS): "billing",
+        semconv.output_key("topic", semconv.PREDICTION_CONFIDENCE): 0.7,
+        semconv.output_key("mood", semconv.PREDICTION_CLASS): "angry",
     }
     inference = Inference(class_name=None, confidence=None, more=more)
 
     found, _ = rows(Request(inferences=[inference], verdicts=[Verdict(passed=True)]))
 
-    assert [(row["model"], row[names.PREDICTION_CLASS], row["confidence"]) for row in found] == [
+    assert [(row["model"], row[semconv.PREDICTION_CLASS], row["confidence"]) for row in found] == [
         ("intent.mood", "angry", None),
         ("intent.topic", "billing", 0.7),
     ]
@@ -387,7 +387,7 @@ def test_a_silent_retrain_is_a_warning(rows):
         Request(
             inferences=[
                 Inference(
-                    more={names.MODEL_FINGERPRINT: f"sha256:{text}", names.BACKEND_NAME: text}
+                    more={semconv.MODEL_FINGERPRINT: f"sha256:{text}", semconv.BACKEND_NAME: text}
                 )
             ],
             verdicts=[Verdict(passed=True)],

@@ -9,13 +9,13 @@ from dataclasses import dataclass
 
 from received import Span, Telemetry
 
-from keras_otel import semconv as names
+from keras_otel import semconv
 
 SERVICE = "service"
 """Scope of the spans that stand for requests."""
 
 LABELS = ("order", "refund", "other")
-CLASS_KEY = names.upstream_key("intent", names.UPSTREAM_CLASS)
+CLASS_KEY = semconv.upstream_key("intent", semconv.UPSTREAM_CLASS)
 _MODEL = re.compile(r"\banswer-([a-z]+)")
 
 
@@ -69,7 +69,7 @@ def _answered(span: Span) -> str | None:
     # LiteLLM writes about its call on the span of the request too. Logfire sends a copy of a span
     # that takes long, as it was at its start.
     is_copy = span.value("logfire.span_type") == "pending_span"
-    if span.scope in (SERVICE, names.SCOPE_NAME) or is_copy:
+    if span.scope in (SERVICE, semconv.SCOPE_NAME) or is_copy:
         return None
     return next(_intents(span), None)
 

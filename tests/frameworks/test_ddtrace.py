@@ -13,7 +13,7 @@ from chat_completions import ChatCompletions
 from conftest import ALONE, APPS, Program
 from programs import Programs
 
-from keras_otel import semconv as names
+from keras_otel import semconv
 
 PROGRAM = Program(app="ddtrace_provider.py", environment=".venv-traceai")
 
@@ -38,9 +38,9 @@ def ran(server: ChatCompletions, tmp_path_factory: pytest.TempPathFactory) -> Ra
 
 def test_inference_spans_arrive_whole(ran: Ran) -> None:
     """Each inference is a span of ddtrace with its class and its duration."""
-    tags = [span["tags"] for span in ran.spans if names.MODEL_NAME in span["tags"]]
-    assert [each[names.PREDICTION_CLASS] for each in tags] == [*LABELS, *LABELS]
-    assert all(each[names.INFERENCE_DURATION] > 0 for each in tags)
+    tags = [span["tags"] for span in ran.spans if semconv.MODEL_NAME in span["tags"]]
+    assert [each[semconv.PREDICTION_CLASS] for each in tags] == [*LABELS, *LABELS]
+    assert all(each[semconv.INFERENCE_DURATION] > 0 for each in tags)
 
 
 def test_llm_spans_carry_nothing_and_one_line_says_why(ran: Ran) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from received import Point, Span, Telemetry, Typed
 
-from keras_otel import semconv as names
+from keras_otel import semconv
 
 Attributes = dict[str, Typed]
 
@@ -23,33 +23,33 @@ def _near(value: float) -> Any:
 
 def _prediction(name: str, class_id: int, confidence: float, margin: float) -> Attributes:
     return {
-        names.PREDICTION_CLASS: ("string", name),
-        names.PREDICTION_CLASS_ID: ("int", class_id),
-        names.PREDICTION_CONFIDENCE: ("double", _near(confidence)),
-        names.PREDICTION_MARGIN: ("double", _near(margin)),
+        semconv.PREDICTION_CLASS: ("string", name),
+        semconv.PREDICTION_CLASS_ID: ("int", class_id),
+        semconv.PREDICTION_CONFIDENCE: ("double", _near(confidence)),
+        semconv.PREDICTION_MARGIN: ("double", _near(margin)),
     }
 
 
 _BATCH: Attributes = {
-    names.BATCH_CONFIDENCE_MEAN: ("double", _near(0.7)),
-    names.BATCH_CONFIDENCE_MIN: ("double", _near(0.7)),
+    semconv.BATCH_CONFIDENCE_MEAN: ("double", _near(0.7)),
+    semconv.BATCH_CONFIDENCE_MIN: ("double", _near(0.7)),
 }
 _THREE_ROWS: Attributes = {
-    names.PREDICTION_CLASSES: ("string[]", ["refund", "refund", "refund"]),
-    names.PREDICTION_CONFIDENCES: ("double[]", [_near(0.7)] * 3),
+    semconv.PREDICTION_CLASSES: ("string[]", ["refund", "refund", "refund"]),
+    semconv.PREDICTION_CONFIDENCES: ("double[]", [_near(0.7)] * 3),
 }
 _SPAM: Attributes = {
-    names.PREDICTION_CLASS: ("string", "1"),
-    names.PREDICTION_CLASS_ID: ("int", 1),
-    names.PREDICTION_CONFIDENCE: ("double", _near(0.9)),
+    semconv.PREDICTION_CLASS: ("string", "1"),
+    semconv.PREDICTION_CLASS_ID: ("int", 1),
+    semconv.PREDICTION_CONFIDENCE: ("double", _near(0.9)),
 }
 _ENCODED: Attributes = {
-    names.EMBEDDING_DIMENSION: ("int", 2),
-    names.EMBEDDING_NORM: ("double", _near(5.0)),
+    semconv.EMBEDDING_DIMENSION: ("int", 2),
+    semconv.EMBEDDING_NORM: ("double", _near(5.0)),
 }
 _TOPICS: Attributes = {
-    names.MODEL_CLASS: ("string", "Functional"),
-    names.PREDICTION_OPAQUE_REASON: ("string", "several outputs: see keras.output.*"),
+    semconv.MODEL_CLASS: ("string", "Functional"),
+    semconv.PREDICTION_OPAQUE_REASON: ("string", "several outputs: see keras.output.*"),
     "keras.output.topic.task": ("string", "multiclass"),
     "keras.output.topic.class": ("string", "hardware"),
     "keras.output.topic.class_id": ("int", 0),
@@ -59,11 +59,11 @@ _TOPICS: Attributes = {
     "keras.output.urgency.value": ("double", _near(0.0)),
 }
 _BROKEN: Attributes = {
-    names.MODEL_CLASS: ("string", "Broken"),
-    names.ERROR_TYPE: ("string", "ValueError"),
+    semconv.MODEL_CLASS: ("string", "Broken"),
+    semconv.ERROR_TYPE: ("string", "ValueError"),
 }
 _RETRAINED = {
-    names.MODEL_VERSION_CONFLICT: ("boolean", True),
+    semconv.MODEL_VERSION_CONFLICT: ("boolean", True),
     **_prediction("other", 2, 0.6, 0.3),
 }
 
@@ -89,9 +89,9 @@ SPANS: list[tuple[str, str, str, str, int, bool, Attributes]] = [
         "multilabel",
         1,
         True,
-        {names.PREDICTION_LABELS: ("string[]", ["toxic", "insult"])},
+        {semconv.PREDICTION_LABELS: ("string[]", ["toxic", "insult"])},
     ),
-    ("call", "price", "7", "regression", 1, True, {names.PREDICTION_VALUE: ("double", 17.25)}),
+    ("call", "price", "7", "regression", 1, True, {semconv.PREDICTION_VALUE: ("double", 17.25)}),
     ("call", "encoder", "7", "embedding", 1, True, _ENCODED),
     (
         "call",
@@ -100,7 +100,7 @@ SPANS: list[tuple[str, str, str, str, int, bool, Attributes]] = [
         "opaque",
         1,
         True,
-        {names.PREDICTION_OPAQUE_REASON: ("string", "no head known")},
+        {semconv.PREDICTION_OPAQUE_REASON: ("string", "no head known")},
     ),
     ("call", "topics", "7", "opaque", 1, True, _TOPICS),
     ("call", "Broken", "7", "regression", 1, True, _BROKEN),
@@ -157,7 +157,7 @@ def is_complete(telemetry: Telemetry) -> bool:
     return (
         len(telemetry.keras_spans()) >= len(SPANS)
         and bool(telemetry.logs)
-        and len(telemetry.last_points(names.PREDICTIONS.name)) >= len(PREDICTIONS)
+        and len(telemetry.last_points(semconv.PREDICTIONS.name)) >= len(PREDICTIONS)
     )
 
 
@@ -179,32 +179,32 @@ def _check_span(
 ) -> None:
     operation, model, version, task, rows, cold, more = row
     arrived = dict(span.attributes)
-    kind, duration = arrived.pop(names.INFERENCE_DURATION)
+    kind, duration = arrived.pop(semconv.INFERENCE_DURATION)
     assert kind == "double"
     assert span.end_ns - span.start_ns == pytest.approx(duration * 1e9, abs=1)
-    kind, fingerprint = arrived.pop(names.MODEL_FINGERPRINT)
+    kind, fingerprint = arrived.pop(semconv.MODEL_FINGERPRINT)
     assert kind == "string"
     assert _FINGERPRINT.fullmatch(fingerprint)
     expected: Attributes = {
-        names.OPERATION_NAME: ("string", operation),
-        names.MODEL_NAME: ("string", model),
-        names.MODEL_VERSION: ("string", fingerprint if model == "mystery" else version),
-        names.MODEL_CLASS: ("string", "Sequential"),
-        names.MODEL_PRECISION: ("string", "float32"),
-        names.MODEL_TASK: ("string", task),
-        names.BACKEND_NAME: ("string", backend),
-        names.RUNTIME_NAME: ("string", "keras"),
-        names.KERAS_VERSION: ("string", metadata.version("keras")),
-        names.BATCH_SIZE: ("int", rows),
-        names.INFERENCE_COLD: ("boolean", cold),
+        semconv.OPERATION_NAME: ("string", operation),
+        semconv.MODEL_NAME: ("string", model),
+        semconv.MODEL_VERSION: ("string", fingerprint if model == "mystery" else version),
+        semconv.MODEL_CLASS: ("string", "Sequential"),
+        semconv.MODEL_PRECISION: ("string", "float32"),
+        semconv.MODEL_TASK: ("string", task),
+        semconv.BACKEND_NAME: ("string", backend),
+        semconv.RUNTIME_NAME: ("string", "keras"),
+        semconv.KERAS_VERSION: ("string", metadata.version("keras")),
+        semconv.BATCH_SIZE: ("int", rows),
+        semconv.INFERENCE_COLD: ("boolean", cold),
         **more,
     }
     if model == "Broken":
-        del expected[names.MODEL_PRECISION]  # it has no weights
+        del expected[semconv.MODEL_PRECISION]  # it has no weights
     assert arrived == expected
     for key, (kind, _) in span.attributes.items():
-        if not key.startswith(names.OUTPUT_PREFIX):
-            assert kind == names.ATTRIBUTES[key].type, key
+        if not key.startswith(semconv.OUTPUT_PREFIX):
+            assert kind == semconv.ATTRIBUTES[key].type, key
     assert (span.kind, span.trace_id, span.parent_id) == (
         _INTERNAL,
         request.trace_id,
@@ -223,11 +223,11 @@ def _check_error(span: Span) -> None:
 
 
 def _check_metrics(telemetry: Telemetry, trace_id: str) -> None:
-    durations = telemetry.last_points(names.DURATION.name)
+    durations = telemetry.last_points(semconv.DURATION.name)
     assert {_key(p, *_BY_CALL): p.count for p in durations} == DURATIONS
-    confidences = telemetry.last_points(names.CONFIDENCE.name)
+    confidences = telemetry.last_points(semconv.CONFIDENCE.name)
     assert {_key(p, *_BY_CLASS) for p in confidences} == CONFIDENT
-    predictions = telemetry.last_points(names.PREDICTIONS.name)
+    predictions = telemetry.last_points(semconv.PREDICTIONS.name)
     assert {_key(p, *_BY_CLASS): p.value for p in predictions} == {
         key: ("int", rows) for key, rows in PREDICTIONS.items()
     }
@@ -238,8 +238,8 @@ def _check_metrics(telemetry: Telemetry, trace_id: str) -> None:
         _check_shape(point)
 
 
-_BY_CALL = (names.OPERATION_NAME, names.MODEL_NAME, names.ERROR_TYPE)
-_BY_CLASS = (names.MODEL_NAME, names.PREDICTION_CLASS)
+_BY_CALL = (semconv.OPERATION_NAME, semconv.MODEL_NAME, semconv.ERROR_TYPE)
+_BY_CLASS = (semconv.MODEL_NAME, semconv.PREDICTION_CLASS)
 
 
 def _key(point: Point, *keys: str) -> Any:
@@ -247,13 +247,13 @@ def _key(point: Point, *keys: str) -> Any:
 
 
 def _check_shape(point: Point) -> None:
-    metric = names.METRICS[point.metric]
+    metric = semconv.METRICS[point.metric]
     assert point.kind == ("sum" if metric.kind == "counter" else "histogram")
     assert (point.unit, point.bounds) == (metric.unit, metric.boundaries)
     assert point.temporality == _CUMULATIVE
     assert set(point.attributes) <= set(metric.attributes)
     for key, (kind, _) in point.attributes.items():
-        assert kind == names.ATTRIBUTES[key].type, key
+        assert kind == semconv.ATTRIBUTES[key].type, key
     assert point.resource["service.name"] == ("string", "integration")
 
 

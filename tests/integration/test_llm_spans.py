@@ -15,7 +15,7 @@ from chat_completions import ChatCompletions
 from programs import Programs
 from received import Span, Telemetry, Typed, read_json_lines
 
-from keras_otel import semconv as names
+from keras_otel import semconv
 from tests.parts import missing_part
 
 CALLS = [
@@ -23,9 +23,9 @@ CALLS = [
 ]
 UNPREDICTED = "nothing predicted"
 STAMPS = {
-    names.upstream_key("intent", names.UPSTREAM_CLASS): names.PREDICTION_CLASS,
-    names.upstream_key("intent", names.UPSTREAM_CONFIDENCE): names.PREDICTION_CONFIDENCE,
-    names.upstream_key("intent", names.UPSTREAM_VERSION): names.MODEL_VERSION,
+    semconv.upstream_key("intent", semconv.UPSTREAM_CLASS): semconv.PREDICTION_CLASS,
+    semconv.upstream_key("intent", semconv.UPSTREAM_CONFIDENCE): semconv.PREDICTION_CONFIDENCE,
+    semconv.upstream_key("intent", semconv.UPSTREAM_VERSION): semconv.MODEL_VERSION,
 }
 
 # It requires an older wrapt than the other tests run with.
@@ -133,7 +133,7 @@ def test_llm_spans_carry_the_prediction_of_their_request(runs: Runs, call: str) 
 def test_each_request_carries_its_own_prediction(runs: Runs) -> None:
     """No two requests of a program predict with one confidence, so none got another's stamp."""
     confidences = {
-        span.value(names.upstream_key("intent", names.UPSTREAM_CONFIDENCE))
+        span.value(semconv.upstream_key("intent", semconv.UPSTREAM_CONFIDENCE))
         for call in CALLS
         for span in spans_of(runs, runs.stamped, call)[1]
     }
@@ -165,9 +165,10 @@ def spans_of(runs: Runs, telemetry: Telemetry, call: str) -> tuple[Any, list[Spa
     """The inference span of a request, None where there is none, and the LLM spans by start."""
     (root,) = (span for span in telemetry.spans if span.name == call)
     inside = [span for span in telemetry.spans if span.trace_id == root.trace_id and span != root]
-    inferences = [span for span in inside if span.scope == names.SCOPE_NAME]
+    inferences = [span for span in inside if span.scope == semconv.SCOPE_NAME]
     llm_spans = sorted(
-        (span for span in inside if span.scope != names.SCOPE_NAME), key=lambda span: span.start_ns
+        (span for span in inside if span.scope != semconv.SCOPE_NAME),
+        key=lambda span: span.start_ns,
     )
     assert len(inferences) == (call != UNPREDICTED)
     assert [span.scope for span in llm_spans] == (

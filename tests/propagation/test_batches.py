@@ -16,7 +16,7 @@ from opentelemetry import context as otel_context
 from opentelemetry.context import Context
 
 import keras_otel
-from keras_otel import semconv as names
+from keras_otel import semconv
 from keras_otel._worker import Worker
 from tests.propagation.conftest import CLASSES, Label, Service, label_of
 
@@ -52,17 +52,17 @@ def test_each_request_has_its_row(service, telemetry):
     labels = call(service, [mine, None, theirs], 0, 1, 2)
     shared, *spans = telemetry.spans()
 
-    assert shared.attributes[names.BATCH_SIZE] == 3
+    assert shared.attributes[semconv.BATCH_SIZE] == 3
     for span, request, label in zip(spans, (first, second), (labels[0], labels[2]), strict=True):
         assert span.parent.span_id == request.get_span_context().span_id
         assert span.context.trace_id == request.get_span_context().trace_id
         (link,) = span.links
         assert link.context == shared.context
-        assert link.attributes == {names.LINK_TYPE: names.LINK_SHARED_CALL}
+        assert link.attributes == {semconv.LINK_TYPE: semconv.LINK_SHARED_CALL}
         attributes = span.attributes
-        found = attributes[names.PREDICTION_CLASS], attributes[names.PREDICTION_CONFIDENCE]
+        found = attributes[semconv.PREDICTION_CLASS], attributes[semconv.PREDICTION_CONFIDENCE]
         assert found == label
-        assert attributes[names.BATCH_SIZE] == 1
+        assert attributes[semconv.BATCH_SIZE] == 1
         assert (span.start_time, span.end_time) == (shared.start_time, shared.end_time)
 
 

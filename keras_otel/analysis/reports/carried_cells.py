@@ -9,7 +9,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from keras_otel import semconv as names
+from keras_otel import semconv
 from keras_otel.analysis.cells import Cells, Codes, Floats, totals
 from keras_otel.analysis.features import MISSING, OTHER, Feature
 from keras_otel.analysis.reports import wording
@@ -19,12 +19,12 @@ ALPHABET: Final = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz012345678
 """A letter stands for the place of a value where there are no more values than letters."""
 
 _FIRST: Final = (
-    names.PREDICTION_CLASS,
-    names.MODEL_VERSION,
-    names.CONFIDENCE_BIN,
-    names.DURATION_BIN,
+    semconv.PREDICTION_CLASS,
+    semconv.MODEL_VERSION,
+    semconv.CONFIDENCE_BIN,
+    semconv.DURATION_BIN,
 )
-_SPREADS: Final = (names.CONFIDENCE_BIN, names.DURATION_BIN)
+_SPREADS: Final = (semconv.CONFIDENCE_BIN, semconv.DURATION_BIN)
 _PLAIN_BYTES: Final = 7  # of a cell's rows and failures, about
 _WEIGHTED_BYTES: Final = 52
 _DIGITS: Final = 12
@@ -68,8 +68,8 @@ def carried(family: EvalResult, findings: Sequence[Slice], budget: int) -> dict[
         "design": _design_effect(kept),
         "isClustered": kept.clusters is not None,
         "leftOut": [wording.noun(column.feature.name) for column in columns[fitting:]],
-        "class": places.get(names.PREDICTION_CLASS),
-        "version": places.get(names.MODEL_VERSION),
+        "class": places.get(semconv.PREDICTION_CLASS),
+        "version": places.get(semconv.MODEL_VERSION),
         "spreads": [places[name] for name in _SPREADS if name in places],
         "findings": [_selection(each.predicates, shown) for each in findings],
     }

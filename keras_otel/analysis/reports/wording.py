@@ -7,7 +7,7 @@ import unicodedata
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
-from keras_otel import semconv as names
+from keras_otel import semconv
 from keras_otel.analysis.features import MISSING, OTHER
 from keras_otel.analysis.reports.quantities import duration
 from keras_otel.analysis.reports.ranges import Scale, range_ends, range_text
@@ -16,18 +16,18 @@ Quoted = Callable[[str], str]
 """How an output sets off a text that a user chose."""
 
 _NOUNS: Final[Mapping[str, str]] = {
-    names.MODEL_VERSION: "version",
-    names.PREDICTION_CLASS: "class",
-    names.CONFIDENCE_BIN: "confidence",
-    names.BACKEND_NAME: "backend",
-    names.RUNTIME_NAME: "runtime",
-    names.INFERENCE_COLD: "first call",
-    names.DURATION_BIN: "latency",
-    names.MODEL_NAME: "model",
+    semconv.MODEL_VERSION: "version",
+    semconv.PREDICTION_CLASS: "class",
+    semconv.CONFIDENCE_BIN: "confidence",
+    semconv.BACKEND_NAME: "backend",
+    semconv.RUNTIME_NAME: "runtime",
+    semconv.INFERENCE_COLD: "first call",
+    semconv.DURATION_BIN: "latency",
+    semconv.MODEL_NAME: "model",
 }
 _SCALES: Final[Mapping[str, Scale]] = {
-    names.CONFIDENCE_BIN: Scale(least=0, most=1),
-    names.DURATION_BIN: Scale(least=0, written=lambda text: duration(float(text))),
+    semconv.CONFIDENCE_BIN: Scale(least=0, most=1),
+    semconv.DURATION_BIN: Scale(least=0, written=lambda text: duration(float(text))),
 }
 _SPEAKS_FOR_ITSELF: Final = re.compile(r"v\d[\w.+-]*")
 _LONGEST: Final = 80
@@ -58,7 +58,7 @@ def value_text(attribute: str, value: str, quoted: Quoted = str) -> str:
 
 def predicate_text(attribute: str, value: str, quoted: Quoted = str) -> str:
     """One predicate, such as "class refund", "confidence below 0.9" or "user.tier = pro"."""
-    if attribute == names.INFERENCE_COLD and value in ("true", "false"):
+    if attribute == semconv.INFERENCE_COLD and value in ("true", "false"):
         return "first call" if value == "true" else "not the first call"
     word = noun(attribute, quoted)
     if value == OTHER:
@@ -68,7 +68,7 @@ def predicate_text(attribute: str, value: str, quoted: Quoted = str) -> str:
     if (span := range_text(value, _SCALES.get(attribute), in_sentence=True)) is not None:
         return f"{word} {span}"
     text = value_text(attribute, value, quoted)
-    if attribute == names.MODEL_VERSION and _SPEAKS_FOR_ITSELF.fullmatch(value):
+    if attribute == semconv.MODEL_VERSION and _SPEAKS_FOR_ITSELF.fullmatch(value):
         return text
     return f"{word} {text}" if attribute in _NOUNS else f"{word} = {text}"
 

@@ -14,7 +14,7 @@ import ibis
 import ibis.expr.datatypes as dt
 import ibis.expr.types as ir
 
-from keras_otel import semconv as names
+from keras_otel import semconv
 from keras_otel.analysis.sources.evaluation_tables import (
     delivered,
     of_attributes,
@@ -146,7 +146,7 @@ def spans(traces: ir.Table, window: Window) -> ir.Table:
         attributes=attributes,
         resource=traces.ResourceAttributes,
     )
-    is_prediction = table["attributes"].get(names.MODEL_NAME, "") != ""
+    is_prediction = table["attributes"].get(semconv.MODEL_NAME, "") != ""
     if window.since_ns is not None:
         table = table.filter(table.start_ns >= window.since_ns)
     if window.until_ns is not None:
@@ -203,7 +203,7 @@ def _of_events(traces: ir.Table) -> ir.Table:
         told=event.f3,
         event_name=event.f2,
     )
-    return delivered(told.filter(told.event_name == names.EVALUATION_EVENT.name))
+    return delivered(told.filter(told.event_name == semconv.EVALUATION_EVENT.name))
 
 
 def _of_logs(logs: ir.Table) -> ir.Table:
@@ -221,7 +221,7 @@ def _of_logs(logs: ir.Table) -> ir.Table:
         event_name=event_name,
     )
     return delivered(
-        told.filter((told.event_name == names.EVALUATION_EVENT.name) & (told.trace_id != ""))
+        told.filter((told.event_name == semconv.EVALUATION_EVENT.name) & (told.trace_id != ""))
     )
 
 
@@ -230,8 +230,8 @@ def _links(traces: ir.Table) -> ir.Table | None:
     if not set(_LINKS) <= set(traces.columns):
         return None
     trace_ids, span_ids, attributes = (traces[column] for column in _LINKS)
-    kind = traces.SpanAttributes.get(names.OPENINFERENCE_SPAN_KIND, "")
-    is_evaluator = (kind == EVALUATOR) | (_text(traces, "ScopeName") == names.SCOPE_NAME)
+    kind = traces.SpanAttributes.get(semconv.OPENINFERENCE_SPAN_KIND, "")
+    is_evaluator = (kind == EVALUATOR) | (_text(traces, "ScopeName") == semconv.SCOPE_NAME)
     spread = traces.filter(trace_ids.length() > 0).select(
         trace_id=traces.TraceId.lower(),
         span_id=traces.SpanId.lower(),
@@ -245,6 +245,6 @@ def _links(traces: ir.Table) -> ir.Table | None:
         "is_only",
         target_trace=link.f1.lower(),
         target_span=link.f2.lower(),
-        link_type=link.f3.get(names.LINK_TYPE, ""),
+        link_type=link.f3.get(semconv.LINK_TYPE, ""),
     )
-    return told.filter((told.link_type == names.LINK_EVALUATED) | told.is_only)
+    return told.filter((told.link_type == semconv.LINK_EVALUATED) | told.is_only)

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import pyarrow as pa
 
-from keras_otel import semconv as names
+from keras_otel import semconv
 from keras_otel.analysis.sources.schema import (
     EVALUATIONS,
     LONGEST_EXPLANATION,
@@ -19,8 +19,8 @@ from keras_otel.analysis.sources.schema import (
 from keras_otel.analysis.sources.telemetry import Attributes, Evaluation, Span
 from keras_otel.analysis.sources.text import number
 
-_UPSTREAM: Final = f"{names.UPSTREAM_PREFIX}."
-_OUTPUT: Final = f"{names.OUTPUT_PREFIX}."
+_UPSTREAM: Final = f"{semconv.UPSTREAM_PREFIX}."
+_OUTPUT: Final = f"{semconv.OUTPUT_PREFIX}."
 _NESTED: Final = (_UPSTREAM, _OUTPUT)
 _INT64: Final = 2**63
 _PLAIN: Final = 10  # columns of SPANS before the promoted ones
@@ -94,7 +94,7 @@ class SpanColumns:
         """Take one span."""
         attributes = span.attributes
         self._rows.append(span[:_PLAIN])
-        if names.MODEL_NAME in attributes:
+        if semconv.MODEL_NAME in attributes:
             self._promoted.append(
                 tuple(
                     None if (text := attributes.get(key)) is None else read(text)
@@ -113,7 +113,7 @@ class SpanColumns:
 
     def _sort(self, attributes: Attributes) -> None:
         """Each attribute that is no column of its own goes into its map."""
-        is_prediction = names.MODEL_NAME in attributes
+        is_prediction = semconv.MODEL_NAME in attributes
         own = self._attributes
         for key, text in attributes.items():
             if key.startswith(_NESTED):

@@ -10,29 +10,27 @@ from typing import Any, Final
 import ibis
 import ibis.expr.types as ir
 
-from keras_otel import semconv as names
+from keras_otel import semconv
 from keras_otel.analysis.sources.evaluations import NO_METRICS, NOT_A_NUMBER
 from keras_otel.analysis.sources.schema import EVALUATIONS, UPSTREAM
 
 _TYPES: Final = dict(ibis.Schema.from_pyarrow(EVALUATIONS).items())
 # ClickHouse has no nullable maps; where there is nothing it is empty.
 _MAP: Final = "!map<!string, !string>"
-_NUMBERED: Final = (
-    rf"^(?:{names.TRACE_EVALUATIONS}|{names.OPENINFERENCE_EVALUATIONS})\.[0-9]+\.evaluation\.name$"
-)
+_NUMBERED: Final = rf"^(?:{semconv.TRACE_EVALUATIONS}|{semconv.OPENINFERENCE_EVALUATIONS})\.[0-9]+\.evaluation\.name$"
 _FUTURE_AGI: Final = r"^eval\.[^.]+$"
 _NAME: Final = "name"
 
 
 def delivered(table: ir.Table) -> ir.Table:
     """Events and log records `gen_ai.evaluation.result`."""
-    return _evaluations(table, _get(table, names.FUTUREAGI_TARGET), table.span_id)
+    return _evaluations(table, _get(table, semconv.FUTUREAGI_TARGET), table.span_id)
 
 
 def of_attributes(table: ir.Table, links: ir.Table | None) -> ir.Table:
     """The attributes `gen_ai.evaluation.*` of spans."""
-    told = _beside_links(table.filter(_get(table, names.EVALUATION_NAME).notnull()), links)
-    target = _get(told, names.FUTUREAGI_TARGET)
+    told = _beside_links(table.filter(_get(table, semconv.EVALUATION_NAME).notnull()), links)
+    target = _get(told, semconv.FUTUREAGI_TARGET)
     return _evaluations(
         told.mutate(trace_id=ibis.coalesce(told.target_trace, told.trace_id)),
         target,
@@ -62,8 +60,10 @@ def of_numbered_attributes(table: ir.Table, links: ir.Table | None) -> ir.Table:
     found = told.select(
         trace_id=ibis.coalesce(told.target_trace, told.trace_id),
         span_id=ibis.cases(
-            (told.key.startswith(names.TRACE_EVALUATIONS), missing),
-            else_=ibis.coalesce(_get(told, names.FUTUREAGI_TARGET), told.target_span, told.span_id),
+            (told.key.startswith(semconv.TRACE_EVALUATIONS), missing),
+            else_=ibis.coalesce(
+                _get(told, semconv.FUTUREAGI_TARGET), told.target_span, told.span_id
+            ),
         ),
         name=ibis.cases(
             (numbered, told.told.get(told.key, missing)), else_=told.key.substr(len("eval."))
@@ -76,7 +76,7 @@ def of_numbered_attributes(table: ir.Table, links: ir.Table | None) -> ir.Table:
         explanation=explanation,
         upstream=told.told,
         is_numbered=numbered,
-        dual=_get(told, names.EVALUATION_NAME),
+        dual=_get(told, semconv.EVALUATION_NAME),
     )
     said_otherwise = ~found.is_numbered & (
         found.score.isnull() | ibis.coalesce(found.dual == found.name, False)
@@ -100,10 +100,10 @@ def _beside_links(table: ir.Table, links: ir.Table | None) -> ir.Table:
 def _evaluations(
     table: ir.Table, target: ir.Value, own_span: ir.Value, own: Any = None
 ) -> ir.Table:
-    label, given = _get(table, names.EVALUATION_LABEL), _get(table, names.EVALUATION_SCORE)
-    word = _get(table, names.EVALUATION_PASSED).lower()
+    label, given = _get(table, semconv.EVALUATION_LABEL), _get(table, semconv.EVALUATION_SCORE)
+    word = _get(table, semconv.EVALUATION_PASSED).lower()
     passed = ibis.cases((word == "true", True), (word == "false", False))
-    error = _get(table, names.ERROR_TYPE)
+    error = _get(table, semconv.ERROR_TYPE)
     only_nan = (given == "NaN") & passed.isnull() & label.isnull()
     error = ibis.cases((only_nan, ibis.coalesce(error, NOT_A_NUMBER)), else_=error)
     score = _number(given)
@@ -116,7 +116,7 @@ def _evaluations(
         table.select(
             trace_id=table.trace_id,
             span_id=ibis.coalesce(target, own_span),
-            name=_get(table, names.EVALUATION_NAME),
+            name=_get(table, semconv.EVALUATION_NAME),
             score=score,
             label=label,
             passed=passed,
@@ -133,9 +133,9 @@ def _get(table: ir.Table, key: str) -> ir.Value:
 
 
 def _explanation(table: ir.Table) -> ir.Value:
-    metric = ibis.literal("eval.").concat(table.told.get(names.EVALUATION_NAME, ""), ".reason")
+    metric = ibis.literal("eval.").concat(table.told.get(semconv.EVALUATION_NAME, ""), ".reason")
     of_metric = table.told.get(metric, ibis.null("string")).nullif("")
-    return ibis.coalesce(_get(table, names.EVALUATION_EXPLANATION), of_metric)
+    return ibis.coalesce(_get(table, semconv.EVALUATION_EXPLANATION), of_metric)
 
 
 def _number(text: ir.Value) -> ir.Value:

@@ -19,15 +19,15 @@ import re
 from collections.abc import Iterator
 from typing import Final
 
-from keras_otel import semconv as names
+from keras_otel import semconv
 from keras_otel.analysis.sources.telemetry import Attributes, Evaluation, Event, Span
 from keras_otel.analysis.sources.text import number, span_id
 
-_UPSTREAM: Final = f"{names.UPSTREAM_PREFIX}."
+_UPSTREAM: Final = f"{semconv.UPSTREAM_PREFIX}."
 EVALUATOR: Final = "EVALUATOR"
 
 _OPENINFERENCE = re.compile(
-    rf"({names.OPENINFERENCE_EVALUATIONS}|{names.TRACE_EVALUATIONS})\.(\d+)\.evaluation\.name"
+    rf"({semconv.OPENINFERENCE_EVALUATIONS}|{semconv.TRACE_EVALUATIONS})\.(\d+)\.evaluation\.name"
 )
 _FUTURE_AGI = re.compile(r"eval\.([^.]+)")
 NOT_A_NUMBER: Final = "score is NaN"
@@ -37,7 +37,7 @@ NOT_A_NUMBER: Final = "score is NaN"
 NO_METRICS: Final = frozenset(
     {"evaluated_at", "evaluator_version", "id", "model", "name", "sample_rate", "type", "version"}
 )
-HINTS: Final = ("eval.", "evaluations.", "trace.evaluations.", names.EVALUATION_NAME)
+HINTS: Final = ("eval.", "evaluations.", "trace.evaluations.", semconv.EVALUATION_NAME)
 """What the attributes of an evaluated span, or of an evaluation's own, start with."""
 
 
@@ -51,18 +51,23 @@ def of_span(span: Span) -> Iterator[Evaluation]:
 
 def of_event(event: Event, trace_id: str, span_id_: str | None) -> Iterator[Evaluation]:
     """The evaluation that an event or a log record is; nothing if it is another one."""
-    name = event.attributes.get(names.EVALUATION_NAME)
-    if name and event.name == names.EVALUATION_EVENT.name:
-        target = span_id(event.attributes.get(names.FUTUREAGI_TARGET)) or span_id_
+    name = event.attributes.get(semconv.EVALUATION_NAME)
+    if name and event.name == semconv.EVALUATION_EVENT.name:
+        target = span_id(event.attributes.get(semconv.FUTUREAGI_TARGET)) or span_id_
         yield _evaluation(name, event.attributes, trace_id, target, event.time_ns)
 
 
 def _evaluation(
     name: str, attributes: Attributes, trace_id: str, span_id_: str | None, time_ns: int | None
 ) -> Evaluation:
-    passed = {"true": True, "false": False}.get(attributes.get(names.EVALUATION_PASSED, "").lower())
-    label, given = attributes.get(names.EVALUATION_LABEL), attributes.get(names.EVALUATION_SCORE)
-    error = attributes.get(names.ERROR_TYPE)
+    passed = {"true": True, "false": False}.get(
+        attributes.get(semconv.EVALUATION_PASSED, "").lower()
+    )
+    label, given = (
+        attributes.get(semconv.EVALUATION_LABEL),
+        attributes.get(semconv.EVALUATION_SCORE),
+    )
+    error = attributes.get(semconv.ERROR_TYPE)
     if given == "NaN" and passed is None and label is None:
         error = error or NOT_A_NUMBER
     return Evaluation(
@@ -74,7 +79,7 @@ def _evaluation(
         passed=passed,
         error=error,
         time_ns=time_ns,
-        explanation=attributes.get(names.EVALUATION_EXPLANATION) or None,
+        explanation=attributes.get(semconv.EVALUATION_EXPLANATION) or None,
         upstream=upstream(attributes),
     )
 
@@ -89,7 +94,7 @@ def _of_attributes(span: Span) -> Iterator[Evaluation]:
     trace, target = _evaluated(span)
     end_ns = span.start_ns + span.duration_ns
     attributes = span.attributes
-    name = attributes.get(names.EVALUATION_NAME)
+    name = attributes.get(semconv.EVALUATION_NAME)
     if name:
         found = _evaluation(name, attributes, trace, target, end_ns)
         says_something = (found.score, found.label, found.passed) != (None, None, None)
@@ -99,7 +104,7 @@ def _of_attributes(span: Span) -> Iterator[Evaluation]:
         yield found._replace(error=None if is_own else found.error, explanation=why)
     for key, text in attributes.items():
         if match := _OPENINFERENCE.fullmatch(key):
-            of_trace = match[1] == names.TRACE_EVALUATIONS
+            of_trace = match[1] == semconv.TRACE_EVALUATIONS
             prefix = key.removesuffix("name")
             yield Evaluation(
                 trace_id=trace,
@@ -125,20 +130,20 @@ def _of_attributes(span: Span) -> Iterator[Evaluation]:
 
 def _evaluated(span: Span) -> tuple[str, str]:
     """Trace and span that the evaluations among a span's attributes are about."""
-    if target := span_id(span.attributes.get(names.FUTUREAGI_TARGET)):
+    if target := span_id(span.attributes.get(semconv.FUTUREAGI_TARGET)):
         return span.trace_id, target
     for link in span.links:
-        if link.attributes.get(names.LINK_TYPE) == names.LINK_EVALUATED:
+        if link.attributes.get(semconv.LINK_TYPE) == semconv.LINK_EVALUATED:
             return link.trace_id, link.span_id
     # A backend that drops the attributes of links still tells our own spans by their scope.
     is_evaluator = (
-        span.scope == names.SCOPE_NAME
-        or span.attributes.get(names.OPENINFERENCE_SPAN_KIND) == EVALUATOR
+        span.scope == semconv.SCOPE_NAME
+        or span.attributes.get(semconv.OPENINFERENCE_SPAN_KIND) == EVALUATOR
     )
     if is_evaluator and len(span.links) == 1:
         return span.links[0].trace_id, span.links[0].span_id
     # Phoenix drops links, and the scope too.
-    name = names.evaluation_span_name(span.attributes.get(names.EVALUATION_NAME, ""))
+    name = semconv.evaluation_span_name(span.attributes.get(semconv.EVALUATION_NAME, ""))
     if span.name == name and not span.links and span.parent_span_id is not None:
         return span.trace_id, span.parent_span_id
     return span.trace_id, span.span_id

@@ -12,7 +12,7 @@ from typing import Final, Self
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from keras_otel import semconv as names
+from keras_otel import semconv
 from keras_otel.analysis.sources.columns import EvaluationColumns, SpanColumns
 from keras_otel.analysis.sources.evaluations import of_span
 from keras_otel.analysis.sources.schema import EVALUATIONS, SPANS
@@ -39,7 +39,7 @@ class Window:
         if self.since_ns is not None and span.start_ns < self.since_ns:
             return True
         is_late = self.until_ns is not None and span.start_ns >= self.until_ns
-        return is_late and names.MODEL_NAME in span.attributes
+        return is_late and semconv.MODEL_NAME in span.attributes
 
 
 class Intake:

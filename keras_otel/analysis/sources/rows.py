@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
-from keras_otel import semconv as names
+from keras_otel import semconv
 from keras_otel.analysis.sources.evaluations import NOT_A_NUMBER, of_span, upstream
 from keras_otel.analysis.sources.intake import Intake
 from keras_otel.analysis.sources.row_forms import (
@@ -51,7 +51,7 @@ _EXPLANATION: Final = (
 )
 _NESTED: Final = ("feedback", "result", "subject", "context")
 _SUBJECTS: Final = {"trace": TRACE[0], "observation": SPAN[0]}
-_UPSTREAM: Final = f"{names.UPSTREAM_PREFIX}."
+_UPSTREAM: Final = f"{semconv.UPSTREAM_PREFIX}."
 _END: Final = ("endtime",)
 _NO_SCORE: Final = frozenset({"none", "n/a", "-"})
 

@@ -17,7 +17,7 @@ from typing import Final
 
 import pyarrow as pa
 
-from keras_otel import semconv as names
+from keras_otel import semconv
 
 LONGEST_VALUE: Final = 256
 LONGEST_EXPLANATION: Final = 500
@@ -26,20 +26,20 @@ LONGEST_EXPLANATION: Final = 500
 TEXT_MAP: Final = pa.map_(pa.string(), pa.string())
 
 PROMOTED: Final[dict[str, pa.DataType]] = {
-    names.MODEL_NAME: pa.string(),
-    names.MODEL_VERSION: pa.string(),
-    names.MODEL_FINGERPRINT: pa.string(),
-    names.KERAS_VERSION: pa.string(),
-    names.BACKEND_NAME: pa.string(),
-    names.RUNTIME_NAME: pa.string(),
-    names.BATCH_SIZE: pa.int64(),
-    names.INFERENCE_DURATION: pa.float64(),
-    names.INFERENCE_COLD: pa.bool_(),
-    names.PREDICTION_CLASS: pa.string(),
-    names.PREDICTION_CONFIDENCE: pa.float64(),
-    names.PREDICTION_VALUE: pa.float64(),
-    names.PREDICTION_LABELS: pa.string(),
-    names.EMBEDDING_NORM: pa.float64(),
+    semconv.MODEL_NAME: pa.string(),
+    semconv.MODEL_VERSION: pa.string(),
+    semconv.MODEL_FINGERPRINT: pa.string(),
+    semconv.KERAS_VERSION: pa.string(),
+    semconv.BACKEND_NAME: pa.string(),
+    semconv.RUNTIME_NAME: pa.string(),
+    semconv.BATCH_SIZE: pa.int64(),
+    semconv.INFERENCE_DURATION: pa.float64(),
+    semconv.INFERENCE_COLD: pa.bool_(),
+    semconv.PREDICTION_CLASS: pa.string(),
+    semconv.PREDICTION_CONFIDENCE: pa.float64(),
+    semconv.PREDICTION_VALUE: pa.float64(),
+    semconv.PREDICTION_LABELS: pa.string(),
+    semconv.EMBEDDING_NORM: pa.float64(),
 }
 """Attributes that are columns of their own."""
 

@@ -9,7 +9,7 @@ import sys
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
-from keras_otel import semconv as names
+from keras_otel import semconv
 from keras_otel.cli.checks.findings import Findings
 from keras_otel.cli.checks.packages import Runtime
 from keras_otel.cli.checks.propagators import VARIABLE
@@ -87,9 +87,9 @@ def _counts(counts: Mapping[str, int]) -> str:
 def _recorded(span: Mapping[str, Any]) -> str:
     attributes = span["attributes"]
     known = (
-        ("class", names.PREDICTION_CLASS),
-        ("confidence", names.PREDICTION_CONFIDENCE),
-        ("version", names.MODEL_VERSION),
+        ("class", semconv.PREDICTION_CLASS),
+        ("confidence", semconv.PREDICTION_CONFIDENCE),
+        ("version", semconv.MODEL_VERSION),
     )
     parts = [f"{word} {_brief(attributes[key])}" for word, key in known if key in attributes]
     return f"{span['name']}: {', '.join(parts)} ({len(attributes)} attributes)"

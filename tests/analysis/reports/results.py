@@ -7,7 +7,7 @@ from functools import cache
 import numpy as np
 import pandas as pd
 
-from keras_otel import semconv as names
+from keras_otel import semconv
 from keras_otel.analysis import slice_failures
 from keras_otel.analysis.accounting import Accounting, RowCounts
 from keras_otel.analysis.bins import CONFIDENCE_BINS, DURATION_BINS
@@ -98,18 +98,18 @@ def family(counts=COUNTS, slices=(), **changes):
     rows, failed = everything(counts)
     cohorts = [
         cohort(attribute, value, *pair)
-        for place, attribute in ((1, names.PREDICTION_CLASS), (0, names.MODEL_VERSION))
+        for place, attribute in ((1, semconv.PREDICTION_CLASS), (0, semconv.MODEL_VERSION))
         for value, pair in by(place, counts).items()
     ]
     cells = [
         VersionCell(
-            version=version, attribute=names.PREDICTION_CLASS, value=value, n=n, failed=failed_
+            version=version, attribute=semconv.PREDICTION_CLASS, value=value, n=n, failed=failed_
         )
         for (version, value), (n, failed_) in counts.items()
     ]
     for attribute, bins in (
-        (names.CONFIDENCE_BIN, CONFIDENCE_BINS),
-        (names.DURATION_BIN, DURATION_BINS[1:7]),
+        (semconv.CONFIDENCE_BIN, CONFIDENCE_BINS),
+        (semconv.DURATION_BIN, DURATION_BINS[1:7]),
     ):
         cells += [
             VersionCell(
@@ -161,15 +161,15 @@ def normal():
     total = everything(COUNTS)
     found = [
         a_slice(
-            [(names.MODEL_VERSION, "v2"), (names.PREDICTION_CLASS, "refund")],
+            [(semconv.MODEL_VERSION, "v2"), (semconv.PREDICTION_CLASS, "refund")],
             COUNTS["v2", "refund"],
             total,
         ),
         a_slice(
-            [(names.CONFIDENCE_BIN, "[0.5,0.6)")],
+            [(semconv.CONFIDENCE_BIN, "[0.5,0.6)")],
             (600, 150),
             total,
-            confounded_by=(names.MODEL_VERSION,),
+            confounded_by=(semconv.MODEL_VERSION,),
         ),
     ]
     return result(
@@ -207,7 +207,7 @@ def with_value(value):
     """The normal result with one class renamed, also in its slice, eval, model and warning."""
     counts = {(version, value if c == "refund" else c): n for (version, c), n in COUNTS.items()}
     found = a_slice(
-        [(names.PREDICTION_CLASS, value), (value, value)],
+        [(semconv.PREDICTION_CLASS, value), (value, value)],
         by(1, counts)[value],
         everything(counts),
         confounded_by=(value,),
@@ -221,7 +221,7 @@ def many_slices(number=30):
     counts = {("v1", f"class-{each:02}"): (100 + each, 10 + each % 7) for each in range(number)}
     total = everything(counts)
     found = [
-        a_slice([(names.PREDICTION_CLASS, value)], pair, total)
+        a_slice([(semconv.PREDICTION_CLASS, value)], pair, total)
         for (_, value), pair in counts.items()
     ]
     return result(family(counts, found))
@@ -241,10 +241,10 @@ def answers(rows=3000):
     return pd.DataFrame(
         {
             "wrong": random.random(rows) < rate,
-            names.PREDICTION_CLASS: classes,
-            names.MODEL_VERSION: versions,
-            names.CONFIDENCE_BIN: confidences,
-            names.DURATION_BIN: random.choice(DURATION_BINS[:5], rows),
+            semconv.PREDICTION_CLASS: classes,
+            semconv.MODEL_VERSION: versions,
+            semconv.CONFIDENCE_BIN: confidences,
+            semconv.DURATION_BIN: random.choice(DURATION_BINS[:5], rows),
             "tier": random.choice(["pro", "free", None], rows),
             "letter": random.choice(list("abcdefghijklmnopqrst"), rows),
         }

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from keras_otel import semconv as names
+from keras_otel import semconv
 from keras_otel.analysis import slice_failures
 from keras_otel.analysis.reports import render_html
 from keras_otel.analysis.reports.carried_cells import ALPHABET, carried
@@ -64,21 +64,21 @@ def test_a_finding_that_is_not_carried_cannot_be_selected():
     place = [feature["name"] for feature in carried(result, (), PLENTY)["features"]]
     letter = Predicate(attribute="letter", value="a")
     low = Predicate(
-        attribute=names.CONFIDENCE_BIN, value="[0,0.6)", values=("[0,0.5)", "[0.5,0.6)")
+        attribute=semconv.CONFIDENCE_BIN, value="[0,0.6)", values=("[0,0.5)", "[0.5,0.6)")
     )
-    refund = Predicate(attribute=names.PREDICTION_CLASS, value="refund")
+    refund = Predicate(attribute=semconv.PREDICTION_CLASS, value="refund")
     unknown = Predicate(attribute="x", value="y")
     one = result.slices[0]
     findings = [replace(one, predicates=each) for each in ((letter,), (low, refund), (unknown,))]
     carried_cells = carried(result, findings, PLENTY)
     found = carried_cells["findings"]
 
-    assert place[0] == names.PREDICTION_CLASS
+    assert place[0] == semconv.PREDICTION_CLASS
     places = [each["name"] for each in carried_cells["features"]]
     assert found[0] is not None
     assert found[1] == [
-        (places.index(names.CONFIDENCE_BIN), [0, 1]),
-        (places.index(names.PREDICTION_CLASS), [0]),
+        (places.index(semconv.CONFIDENCE_BIN), [0, 1]),
+        (places.index(semconv.PREDICTION_CLASS), [0]),
     ]
     assert found[2] is None
 
@@ -87,10 +87,10 @@ def test_ranges_are_in_order_and_others_by_their_rows():
     """Values travel in the order that they are shown in, what is not set last."""
     features = {each["name"]: each for each in carried(sliced().evals[0], (), PLENTY)["features"]}
 
-    confidence = features[names.CONFIDENCE_BIN]
+    confidence = features[semconv.CONFIDENCE_BIN]
     assert confidence["labels"][:2] == ["below 0.5", "0.5 to 0.6"]
     assert confidence["ends"][0] == (None, "0.5")
-    assert features[names.PREDICTION_CLASS]["values"][0] == "refund"
+    assert features[semconv.PREDICTION_CLASS]["values"][0] == "refund"
     assert features["tier"]["values"][-1] == "__missing__"
 
 

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from keras_otel import semconv as names
+from keras_otel import semconv
 from keras_otel.analysis import slice_failures
 from keras_otel.analysis.comparison import compared
 from keras_otel.analysis.intervals import Z, wilson
@@ -19,7 +19,7 @@ from keras_otel.analysis.reports.mix_and_rate import mix_and_rate
 from keras_otel.analysis.sums import Summing
 from tests.analysis.reports.results import answers, many_slices, sliced
 
-CLASS, VERSION, CONFIDENCE = names.PREDICTION_CLASS, names.MODEL_VERSION, names.CONFIDENCE_BIN
+CLASS, VERSION, CONFIDENCE = semconv.PREDICTION_CLASS, semconv.MODEL_VERSION, semconv.CONFIDENCE_BIN
 LOW = ("[0,0.5)", "[0.5,0.6)")
 
 

@@ -9,19 +9,19 @@ from dataclasses import replace
 import pytest
 from rich.console import Console
 
-from keras_otel import semconv as names
+from keras_otel import semconv
 from keras_otel.analysis.reports import render_html, render_markdown, render_table
 from keras_otel.analysis.reports.contents import contents
 from keras_otel.analysis.reports.slice_lines import slice_line
 from keras_otel.analysis.result import Adjustment, Example, Predicate
 from tests.analysis.reports.results import COUNTS, a_slice, everything, family, result
 
-CLASS = Predicate(attribute=names.PREDICTION_CLASS, value="refund")
-LOW = Predicate(attribute=names.CONFIDENCE_BIN, value="[0,0.9)", lower=0, upper=0.9)
+CLASS = Predicate(attribute=semconv.PREDICTION_CLASS, value="refund")
+LOW = Predicate(attribute=semconv.CONFIDENCE_BIN, value="[0,0.9)", lower=0, upper=0.9)
 
 
 def refund(**changes):
-    return a_slice([(names.PREDICTION_CLASS, "refund")], (100, 12), everything(COUNTS), **changes)
+    return a_slice([(semconv.PREDICTION_CLASS, "refund")], (100, 12), everything(COUNTS), **changes)
 
 
 def test_one_excess_failure():
@@ -121,7 +121,7 @@ def test_only_a_terminal_gets_links():
 
 def test_better_slices_have_their_own_place():
     """Slices that fail less often come after the findings, under a heading."""
-    rare = a_slice([(names.PREDICTION_CLASS, "cancel")], (1050, 10), everything(COUNTS))
+    rare = a_slice([(semconv.PREDICTION_CLASS, "cancel")], (1050, 10), everything(COUNTS))
     shown_result = result(family(better=(rare,)))
     written = io.StringIO()
     render_table(shown_result, Console(file=written, width=400))

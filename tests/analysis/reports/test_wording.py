@@ -4,25 +4,25 @@ from __future__ import annotations
 
 import pytest
 
-from keras_otel import semconv as names
+from keras_otel import semconv
 from keras_otel.analysis.reports import wording
 
 
 @pytest.mark.parametrize(
     ("attribute", "value", "text"),
     [
-        (names.MODEL_VERSION, "v2", "v2"),
-        (names.MODEL_VERSION, "2026-11-01", "version 2026-11-01"),
-        (names.PREDICTION_CLASS, "refund", "class refund"),
-        (names.CONFIDENCE_BIN, "[0.5,0.6)", "confidence 0.5 to 0.6"),
-        (names.CONFIDENCE_BIN, "[0,0.9)", "confidence below 0.9"),
-        (names.CONFIDENCE_BIN, "[0.99,1]", "confidence at least 0.99"),
-        (names.CONFIDENCE_BIN, "[0,1]", "confidence of any value"),
-        (names.CONFIDENCE_BIN, "high", "confidence high"),
-        (names.DURATION_BIN, "[0.01,0.025)", "latency 10 ms to 25 ms"),
-        (names.DURATION_BIN, "[0,0.0005)", "latency below 500 µs"),
-        (names.DURATION_BIN, "[0.5,2.5)", "latency 500 ms to 2.5 s"),
-        (names.DURATION_BIN, "[10,inf)", "latency at least 10 s"),
+        (semconv.MODEL_VERSION, "v2", "v2"),
+        (semconv.MODEL_VERSION, "2026-11-01", "version 2026-11-01"),
+        (semconv.PREDICTION_CLASS, "refund", "class refund"),
+        (semconv.CONFIDENCE_BIN, "[0.5,0.6)", "confidence 0.5 to 0.6"),
+        (semconv.CONFIDENCE_BIN, "[0,0.9)", "confidence below 0.9"),
+        (semconv.CONFIDENCE_BIN, "[0.99,1]", "confidence at least 0.99"),
+        (semconv.CONFIDENCE_BIN, "[0,1]", "confidence of any value"),
+        (semconv.CONFIDENCE_BIN, "high", "confidence high"),
+        (semconv.DURATION_BIN, "[0.01,0.025)", "latency 10 ms to 25 ms"),
+        (semconv.DURATION_BIN, "[0,0.0005)", "latency below 500 µs"),
+        (semconv.DURATION_BIN, "[0.5,2.5)", "latency 500 ms to 2.5 s"),
+        (semconv.DURATION_BIN, "[10,inf)", "latency at least 10 s"),
         ("age", "[25,45)", "age from 25 up to 45"),
         ("age", "[25,45]", "age from 25 to 45"),
         ("age", "(25, 45]", "age above 25 to 45"),
@@ -32,10 +32,10 @@ from keras_otel.analysis.reports import wording
         ("age", "(45,inf]", "age above 45"),
         ("balance", "[-1e+06,0)", "balance from -1e+06 up to 0"),
         ("age", "[a,b)", "age = [a,b)"),
-        (names.INFERENCE_COLD, "true", "first call"),
-        (names.INFERENCE_COLD, "false", "not the first call"),
-        (names.PREDICTION_CLASS, "__other__", "any other class"),
-        (names.MODEL_VERSION, "__missing__", "version not set"),
+        (semconv.INFERENCE_COLD, "true", "first call"),
+        (semconv.INFERENCE_COLD, "false", "not the first call"),
+        (semconv.PREDICTION_CLASS, "__other__", "any other class"),
+        (semconv.MODEL_VERSION, "__missing__", "version not set"),
         ("user.tier", "pro", "user.tier = pro"),
         ("user.tier", "", 'user.tier = ""'),
     ],
@@ -48,8 +48,8 @@ def test_predicates(attribute, value, text):
 @pytest.mark.parametrize(
     ("attribute", "value", "text"),
     [
-        (names.CONFIDENCE_BIN, "[0,0.9)", "below 0.9"),
-        (names.DURATION_BIN, "[0.01,0.025)", "10 ms to 25 ms"),
+        (semconv.CONFIDENCE_BIN, "[0,0.9)", "below 0.9"),
+        (semconv.DURATION_BIN, "[0.01,0.025)", "10 ms to 25 ms"),
         ("age", "[25,45)", "25 up to 45"),
         ("age", "[45,inf)", "at least 45"),
         ("age", "__missing__", "not set"),
@@ -63,7 +63,7 @@ def test_values_in_tables(attribute, value, text):
 
 def test_a_heading_has_the_key_too():
     """What `--by` wants can be read off; an attribute without a word is its key."""
-    assert wording.heading(names.MODEL_VERSION) == "Version (keras.model.version)"
+    assert wording.heading(semconv.MODEL_VERSION) == "Version (keras.model.version)"
     assert wording.heading("user.tier") == "user.tier"
 
 
@@ -88,6 +88,6 @@ def test_long_values_keep_both_ends():
 
 def test_values_from_right_to_left_are_isolated():
     """The numbers behind such a value stay where they are."""
-    text = wording.predicate_text(names.PREDICTION_CLASS, "\u0643\u0644\u0645\u0629")
+    text = wording.predicate_text(semconv.PREDICTION_CLASS, "\u0643\u0644\u0645\u0629")
 
     assert text == "class \u2068\u0643\u0644\u0645\u0629\u2069"

@@ -20,7 +20,7 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.id_generator import IdGenerator
 from opentelemetry.trace import NonRecordingSpan, SpanContext, TraceFlags, TraceState
 
-from keras_otel import semconv as names
+from keras_otel import semconv
 from keras_otel.semconv import upstream_key
 
 START_NS = 1_780_000_000_000_000_000
@@ -54,18 +54,18 @@ class Inference:
 
     def attributes(self) -> dict[str, Any]:
         told = {
-            names.OPERATION_NAME: "predict",
-            names.MODEL_NAME: self.model,
-            names.MODEL_VERSION: self.version,
-            names.MODEL_FINGERPRINT: f"sha256:{self.version}",
-            names.KERAS_VERSION: "3.15.1",
-            names.BACKEND_NAME: "jax",
-            names.RUNTIME_NAME: "keras",
-            names.BATCH_SIZE: 1,
-            names.INFERENCE_DURATION: self.lasts / 1000,
-            names.INFERENCE_COLD: False,
-            names.PREDICTION_CLASS: self.class_name,
-            names.PREDICTION_CONFIDENCE: self.confidence,
+            semconv.OPERATION_NAME: "predict",
+            semconv.MODEL_NAME: self.model,
+            semconv.MODEL_VERSION: self.version,
+            semconv.MODEL_FINGERPRINT: f"sha256:{self.version}",
+            semconv.KERAS_VERSION: "3.15.1",
+            semconv.BACKEND_NAME: "jax",
+            semconv.RUNTIME_NAME: "keras",
+            semconv.BATCH_SIZE: 1,
+            semconv.INFERENCE_DURATION: self.lasts / 1000,
+            semconv.INFERENCE_COLD: False,
+            semconv.PREDICTION_CLASS: self.class_name,
+            semconv.PREDICTION_CONFIDENCE: self.confidence,
         }
         return {key: value for key, value in {**told, **self.more}.items() if value is not None}
 
@@ -85,12 +85,12 @@ class Verdict:
 
     def attributes(self) -> dict[str, Any]:
         told = {
-            names.EVALUATION_NAME: self.name,
-            names.EVALUATION_PASSED: self.passed,
-            names.EVALUATION_SCORE: self.score,
-            names.EVALUATION_LABEL: self.label,
-            names.EVALUATION_EXPLANATION: self.explanation,
-            names.ERROR_TYPE: self.error,
+            semconv.EVALUATION_NAME: self.name,
+            semconv.EVALUATION_PASSED: self.passed,
+            semconv.EVALUATION_SCORE: self.score,
+            semconv.EVALUATION_LABEL: self.label,
+            semconv.EVALUATION_EXPLANATION: self.explanation,
+            semconv.ERROR_TYPE: self.error,
         }
         return {key: value for key, value in told.items() if value is not None}
 
@@ -135,9 +135,9 @@ def write(path: Path, requests: Sequence[Request]) -> list[str]:
 class _Writer:
     def __init__(self, tracers: TracerProvider, loggers: LoggerProvider) -> None:
         self._app = tracers.get_tracer("app")
-        self._keras = tracers.get_tracer(names.SCOPE_NAME)
+        self._keras = tracers.get_tracer(semconv.SCOPE_NAME)
         self._llm = tracers.get_tracer("llm")
-        self._logger = loggers.get_logger(names.SCOPE_NAME)
+        self._logger = loggers.get_logger(semconv.SCOPE_NAME)
 
     def write(self, number: int, request: Request) -> str:
         start = START_NS + number * 1000 * MS
@@ -186,7 +186,7 @@ class _Writer:
     def _evaluate(self, verdict: Verdict, llm: Any, at: int) -> None:
         attributes = verdict.attributes()
         if "event" in verdict.by:
-            llm.add_event(names.EVALUATION_EVENT.name, attributes, at)
+            llm.add_event(semconv.EVALUATION_EVENT.name, attributes, at)
         if "attributes" in verdict.by:
             llm.set_attributes(attributes)
         if "log" in verdict.by:
@@ -195,12 +195,12 @@ class _Writer:
                     timestamp=at,
                     context=trace.set_span_in_context(llm),
                     severity_number=SeverityNumber.INFO,
-                    event_name=names.EVALUATION_EVENT.name,
+                    event_name=semconv.EVALUATION_EVENT.name,
                     attributes=attributes,
                 )
             )
         if "span" in verdict.by:
-            link = trace.Link(llm.get_span_context(), {names.LINK_TYPE: names.LINK_EVALUATED})
+            link = trace.Link(llm.get_span_context(), {semconv.LINK_TYPE: semconv.LINK_EVALUATED})
             span = self._keras.start_span(
                 f"evaluate {verdict.name}",
                 context=trace.set_span_in_context(llm),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final
 
-from keras_otel import semconv as names
+from keras_otel import semconv
 from keras_otel.analysis.reports import wording
 from keras_otel.analysis.reports.mix_and_rate import Cell, Part, mix_and_rate
 from keras_otel.analysis.reports.plots.decomposition import decomposition_plot
@@ -35,7 +35,7 @@ def comparison(cells: Cells, prefix: str) -> Iterator[Plot]:
         return
     mix, rate = sum(part.mix for part in parts), sum(part.rate for part in parts)
     parts.sort(key=lambda part: (-max(abs(part.mix), abs(part.rate)), part.value))
-    name = wording.predicate_text(names.MODEL_VERSION, worst)
+    name = wording.predicate_text(semconv.MODEL_VERSION, worst)
     yield Plot(
         title=f"Why {name} differs from the other versions",
         detail=f"Its failure rate differs by {points(mix + rate)}: {points(mix)} by the mix of "
@@ -46,7 +46,7 @@ def comparison(cells: Cells, prefix: str) -> Iterator[Plot]:
             f"What each class adds to the difference between {name} and the other versions",
             [
                 Part(
-                    value=wording.value_text(names.PREDICTION_CLASS, part.value),
+                    value=wording.value_text(semconv.PREDICTION_CLASS, part.value),
                     mix=part.mix,
                     rate=part.rate,
                 )

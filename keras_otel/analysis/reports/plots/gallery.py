@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Final
 
-from keras_otel import semconv as names
+from keras_otel import semconv
 from keras_otel.analysis.bins import CONFIDENCE_BINS, DURATION_BINS
 from keras_otel.analysis.reports import wording
 from keras_otel.analysis.reports.plots.comparison import comparison
@@ -32,7 +32,7 @@ def plots(family: EvalResult, prefix: str) -> list[Plot]:
         *_rates(family, prefix),
         *_heat_map(family, prefix),
         *_spreads(family, prefix),
-        *comparison(crossed(family, names.PREDICTION_CLASS), prefix),
+        *comparison(crossed(family, semconv.PREDICTION_CLASS), prefix),
     ]
 
 
@@ -53,7 +53,7 @@ def _rates(family: EvalResult, prefix: str) -> Iterator[Plot]:
 
 
 def _heat_map(family: EvalResult, prefix: str) -> Iterator[Plot]:
-    cells = crossed(family, names.PREDICTION_CLASS)
+    cells = crossed(family, semconv.PREDICTION_CLASS)
     classes, versions = largest(cells, 1), largest(cells, 0)
     if not classes or not versions:
         return
@@ -66,8 +66,8 @@ def _heat_map(family: EvalResult, prefix: str) -> Iterator[Plot]:
         svg=heat_map_plot(
             f"{prefix}-heat",
             "Failure rate of each class (lines) under each version (columns)",
-            [wording.value_text(names.PREDICTION_CLASS, row) for row in rows],
-            [wording.value_text(names.MODEL_VERSION, column) for column in columns],
+            [wording.value_text(semconv.PREDICTION_CLASS, row) for row in rows],
+            [wording.value_text(semconv.MODEL_VERSION, column) for column in columns],
             [[cells.get((column, row), (0, 0)) for column in columns] for row in rows],
         ),
     )
@@ -76,12 +76,12 @@ def _heat_map(family: EvalResult, prefix: str) -> Iterator[Plot]:
 def _spreads(family: EvalResult, prefix: str) -> Iterator[Plot]:
     for attribute, word, axis, known in (
         (
-            names.CONFIDENCE_BIN,
+            semconv.CONFIDENCE_BIN,
             "Confidence",
             "Confidence (probability of the predicted class)",
             CONFIDENCE_BINS,
         ),
-        (names.DURATION_BIN, "Latency", "Latency of the inference", DURATION_BINS),
+        (semconv.DURATION_BIN, "Latency", "Latency of the inference", DURATION_BINS),
     ):
         cells = {key: cell for key, cell in crossed(family, attribute).items() if key[1] in known}
         versions, bins = largest(cells, 0), _between(known, {value for _, value in cells})
@@ -98,7 +98,7 @@ def _spreads(family: EvalResult, prefix: str) -> Iterator[Plot]:
                 [wording.value_text(attribute, each) for each in bins],
                 [
                     (
-                        wording.value_text(names.MODEL_VERSION, version),
+                        wording.value_text(semconv.MODEL_VERSION, version),
                         [cells.get((version, each), (0, 0))[0] for each in bins],
                     )
                     for version in shown
