@@ -13,8 +13,8 @@ from keras_otel.runtimes.traced import traced
 from keras_otel.version import __version__
 
 if TYPE_CHECKING:
+    from keras_otel.export.flushing import flush, shutdown
     from keras_otel.feedback import record_evaluation, record_outcome
-    from keras_otel.flushing import flush, shutdown
     from keras_otel.instrumentor import KerasInstrumentor, instrument, uninstrument
     from keras_otel.propagation.batches import batch
     from keras_otel.propagation.explicit import prediction_context

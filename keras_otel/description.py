@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from typing import Any, TypeVar
 
-from keras_otel import _active
-from keras_otel._hashing import compute_fingerprint
-from keras_otel._models import models
-from keras_otel.cards import Card, card_path, write_card
 from keras_otel.errors import CardError
-from keras_otel.identity import checked_description
+from keras_otel.identity.cards import Card, card_path, write_card
+from keras_otel.identity.identity import checked_description
+from keras_otel.inference import active
+from keras_otel.introspection.hashing import compute_fingerprint
+from keras_otel.introspection.output_heads import check_description
+from keras_otel.introspection.registry import models
 from keras_otel.options import Options
-from keras_otel.runtimes.heads import check_description
-from keras_otel.runtimes.packages import adapter_of, owning_adapter
+from keras_otel.runtimes.discovery import adapter_of, owning_adapter
 
 Model = TypeVar("Model")
 
@@ -105,7 +105,7 @@ def save_card(model: Any, path: Any, *, lineage: dict[str, Any] | None = None) -
 
 
 def _options() -> Options:
-    return _active.observer.options if _active.observer is not None else Options()
+    return active.observer.options if active.observer is not None else Options()
 
 
 def _no_parts(_model: Any) -> frozenset[int]:

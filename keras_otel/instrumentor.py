@@ -13,12 +13,12 @@ from opentelemetry.instrumentation.instrumentor import (  # type: ignore[attr-de
     BaseInstrumentor,  # the module opts out of type checking
 )
 
-from keras_otel import _active
 from keras_otel._guard import guarded
 from keras_otel._patching import PatchSet
+from keras_otel.inference import active
+from keras_otel.introspection.adapter import installed
 from keras_otel.options import resolve
-from keras_otel.runtimes import packages
-from keras_otel.runtimes.adapter import installed
+from keras_otel.runtimes import discovery
 
 _log = logging.getLogger("keras_otel")
 
@@ -59,21 +59,21 @@ class KerasInstrumentor(BaseInstrumentor):  # type: ignore[misc]  # untyped upst
 
     def _instrument(self, **kwargs: Any) -> None:
         # numpy is imported where Keras has it, or soon will: not by `import keras_otel`.
-        from keras_otel._observer import Observer
+        from keras_otel.inference.observer import Observer
 
         options = resolve(kwargs)
         with _state.lock:
             if options.export is not None:
                 # The SDK is imported only where it is asked for.
-                from keras_otel.export import fill_providers
+                from keras_otel.export.providers import fill_providers
 
                 fill_providers(options.export)
-            _active.observer = Observer(options)
+            active.observer = Observer(options)
             _watch_imports()
 
     def _uninstrument(self, **_kwargs: Any) -> None:
         with _state.lock:
-            observer, _active.observer = _active.observer, None
+            observer, active.observer = active.observer, None
             installed.clear()
             _state.ignored.clear()
             while _state.patches:
@@ -94,7 +94,7 @@ def instrument(**options: Any) -> None:
     instrumentor = KerasInstrumentor()
     if instrumentor.is_instrumented_by_opentelemetry:
         resolved = resolve(options)
-        observer = _active.observer
+        observer = active.observer
         if options and observer is not None and resolved != observer.options:
             _state.ignored.append(tuple(sorted(options)))
             _log.warning(
@@ -128,10 +128,10 @@ def _watch_imports() -> None:
     if not _state.watches_imports:
         # wrapt's hooks cannot be taken out again: set once, they ask whether to patch.
         _state.watches_imports = True
-        for name in packages.PACKAGES:
+        for name in discovery.PACKAGES:
             wrapt.register_post_import_hook(_imported, name)
         return
-    for module in packages.imported():
+    for module in discovery.imported():
         _imported(module)
 
 
@@ -141,9 +141,9 @@ def _imported(module: Any) -> None:
 
 def _patch(module: Any) -> None:
     with _state.lock:
-        if _active.observer is None:
+        if active.observer is None:
             return
-        adapter = packages.adapter_for(module)
+        adapter = discovery.adapter_for(module)
         patches = PatchSet()
         try:
             adapter.install(patches)

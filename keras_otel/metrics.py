@@ -23,9 +23,9 @@ from opentelemetry.util.types import AttributeValue
 
 from keras_otel import semconv
 from keras_otel._guard import SiteCounts, failure_counts
-from keras_otel.counting import RowCounts
-from keras_otel.emission import CallFacts, error_type
+from keras_otel.inference.span import CallFacts, error_type
 from keras_otel.records import Evaluation, Inference, UpstreamPrediction
+from keras_otel.row_counts import RowCounts
 from keras_otel.version import __version__
 
 _dropped = SiteCounts()

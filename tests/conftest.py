@@ -109,8 +109,8 @@ def accelerator(monkeypatch: pytest.MonkeyPatch) -> None:
     """Arrays of a device, played by the CPU's own: the framework's real arrays, never waited for."""
     import keras
 
-    from keras_otel.runtimes import arrays
-    from keras_otel.runtimes.arrays import Place
+    from keras_otel.introspection import arrays
+    from keras_otel.introspection.arrays import Place
 
     backend = keras.backend.backend()
     if backend not in ("tensorflow", "jax", "torch"):

@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from keras_otel.cards import Card, card_path, find_card, read_card, write_card
 from keras_otel.errors import CardError
-from keras_otel.identity import Description, checked_description
+from keras_otel.identity.cards import Card, card_path, find_card, read_card, write_card
+from keras_otel.identity.identity import Description, checked_description
 from keras_otel.records import TASKS
 
 SCHEMA = json.loads((Path(__file__).parents[1] / "docs" / "card.schema.json").read_text())

@@ -16,11 +16,11 @@ from opentelemetry.sdk.trace.export import SpanExportResult
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
 import keras_otel
-from keras_otel import flushing
-from keras_otel._child_exits import ChildExits
 from keras_otel._guard import failure_counts
-from keras_otel._stop_signal import StopSignal
-from keras_otel.delivery import Endpoint, Tally
+from keras_otel.export.child_exits import ChildExits
+from keras_otel.export.delivery import Endpoint, Tally
+from keras_otel.export.providers import flushing
+from keras_otel.export.stop_signal import StopSignal
 
 
 class BrokenError(Exception):

@@ -12,7 +12,7 @@ import textwrap
 import pytest
 
 from keras_otel.errors import OptionError
-from keras_otel.export import fill_providers
+from keras_otel.export.providers import fill_providers
 
 SIGNALS = {"resourceSpans", "resourceMetrics", "resourceLogs"}
 
@@ -23,7 +23,7 @@ from opentelemetry import _logs, metrics, trace
 from opentelemetry.sdk._logs import LoggerProvider
 from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.trace import TracerProvider
-from keras_otel.export import fill_providers
+from keras_otel.export.providers import fill_providers
 target = sys.argv[1]
 """
 

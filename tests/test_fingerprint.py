@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from keras_otel.fingerprint import LENGTH, Weight, fingerprint, is_made_up, snake_case
+from keras_otel.identity.fingerprint import LENGTH, Weight, fingerprint, is_made_up, snake_case
 
 ARRAY = np.arange(6, dtype=np.float32).reshape(2, 3)
 ARCHITECTURE = {

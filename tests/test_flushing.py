@@ -20,9 +20,9 @@ from opentelemetry.sdk.trace.export import BatchSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
 import keras_otel
-from keras_otel import _active
-from keras_otel._observer import Observer
-from keras_otel._worker import Worker
+from keras_otel.inference import active
+from keras_otel.inference.observer import Observer
+from keras_otel.inference.worker import Worker
 from keras_otel.options import Options
 
 
@@ -55,7 +55,7 @@ def observed(monkeypatch):
     """Make these options the ones that the process is instrumented with."""
 
     def observe(options: Options) -> None:
-        monkeypatch.setattr(_active, "observer", Observer(options))
+        monkeypatch.setattr(active, "observer", Observer(options))
 
     return observe
 

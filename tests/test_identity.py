@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from keras_otel.errors import DescriptionError
-from keras_otel.identity import (
+from keras_otel.identity.identity import (
     Description,
     VersionLedger,
     checked_description,

@@ -14,7 +14,7 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
 import keras_otel
-from keras_otel.limits import within_limit
+from keras_otel._span_limits import within_limit
 
 NAMES = ("keras.operation.name", "keras.model.name", "keras.model.version")
 PREDICTION = ("keras.prediction.class", "keras.prediction.confidence")

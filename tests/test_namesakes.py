@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from keras_otel.namesakes import Bearer, NameUse, NameUses
+from keras_otel.identity.namesakes import Bearer, NameUse, NameUses
 
 
 class Model:

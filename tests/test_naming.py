@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from keras_otel.naming import name_from_path, says_something, version_from_path
+from keras_otel.identity.naming import name_from_path, says_something, version_from_path
 
 SHA = "9f2c01ab34de56789f2c01ab34de56789f2c01ab"
 RUN = "0123456789abcdef0123456789abcdef"

@@ -11,7 +11,7 @@ import pytest
 
 from keras_otel.analysis.sources.lines import Range
 from keras_otel.analysis.sources.shares import shares_of
-from keras_otel.export import file_path
+from keras_otel.export.providers import file_path
 
 WITHOUT_FORKS = """
 import os, signal, sys

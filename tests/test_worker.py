@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 
 from keras_otel._guard import failure_counts
-from keras_otel._worker import Worker
-from keras_otel.runtimes.arrays import pending
+from keras_otel.inference.worker import Worker
+from keras_otel.introspection.arrays import pending
 
 LONG_S = 60.0
 
@@ -143,7 +143,7 @@ def test_many_threads_share_one_worker():
 FORK = """
 import os
 import threading
-from keras_otel._worker import Worker
+from keras_otel.inference.worker import Worker
 
 worker = Worker(capacity=3)
 running, go_on = threading.Event(), threading.Event()
@@ -177,7 +177,7 @@ def test_a_forked_child_starts_over():
 
 EXIT = """
 import sys
-from keras_otel._worker import Worker
+from keras_otel.inference.worker import Worker
 
 worker = Worker(capacity=10)
 for number in range(5):

@@ -18,7 +18,7 @@ from typing import assert_never
 
 import numpy as np
 
-from keras_otel.decoding.batches import NOT_FINITE, Array, Keep, opaque
+from keras_otel.decoding.classification import NOT_FINITE, Array, Keep, opaque
 from keras_otel.decoding.heads import (
     Binary,
     Embedding,

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from keras_otel.decoding.batches import (
+from keras_otel.decoding.classification import (
     NOT_FINITE,
     Array,
     Keep,

@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 
-from keras_otel.decoding.batches import (
+from keras_otel.decoding.classification import (
     NOT_FINITE,
     Array,
     Keep,

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from keras_otel.decoding.batches import Array, Keep, opaque
+from keras_otel.decoding.classification import Array, Keep, opaque
 from keras_otel.decoding.heads import Binary, Multiclass, Multilabel, Sequence
 from keras_otel.decoding.independent import read_binary, read_multilabel
 from keras_otel.decoding.multiclass import read_multiclass

@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 
-from keras_otel.decoding.batches import NOT_FINITE, Array, as_matrix, opaque
+from keras_otel.decoding.classification import NOT_FINITE, Array, as_matrix, opaque
 from keras_otel.records import Decoded
 
 

@@ -7,7 +7,8 @@ from typing import Final
 
 from opentelemetry import _logs, trace
 
-from keras_otel import _active, semconv
+from keras_otel import semconv
+from keras_otel.inference import active
 from keras_otel.metrics import Instruments, instruments_of
 from keras_otel.options import Options
 from keras_otel.version import __version__
@@ -31,7 +32,7 @@ _latest: list[Outlets] = []
 
 def outlets() -> Outlets:
     """The outlets of the options in force; kept, because the SDK takes long to look them up."""
-    observer = _active.observer
+    observer = active.observer
     options = _DEFAULTS if observer is None else observer.options
     for known in _latest:
         if known.options is options:

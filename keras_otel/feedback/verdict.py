@@ -8,9 +8,9 @@ from decimal import Decimal
 from numbers import Real
 
 from keras_otel._unicode import message_of, name_of
-from keras_otel.emission import error_type
 from keras_otel.errors import FeedbackError
 from keras_otel.feedback.notes import say_once
+from keras_otel.inference.span import error_type
 from keras_otel.records import Evaluation
 
 _PASS, _FAIL = "pass", "fail"

@@ -12,8 +12,9 @@ from opentelemetry.sdk.trace import ReadableSpan, Span, SpanProcessor
 from opentelemetry.trace import SpanKind, get_current_span
 from opentelemetry.util.types import AttributeValue
 
-from keras_otel import _active, semconv
+from keras_otel import semconv
 from keras_otel._guard import guarded
+from keras_otel.inference import active
 from keras_otel.options import Propagate, resolve
 from keras_otel.propagation import recent
 from keras_otel.propagation.flow_events import note_ended, note_root, note_started
@@ -57,7 +58,7 @@ class _Mode:
         """The processor's own mode, else that of the instrumented process, else the default."""
         if self._propagate is not None:
             return self._propagate
-        observer = _active.observer
+        observer = active.observer
         return "genai" if observer is None else observer.options.propagate
 
 

@@ -12,11 +12,11 @@ import sys
 from collections.abc import Callable
 from typing import Any, Final
 
-from keras_otel import _active
 from keras_otel._guard import guarded
 from keras_otel._patching import PatchSet, Wrap
-from keras_otel._scope import Scope, current
-from keras_otel.runtimes.assignments import assignments
+from keras_otel.inference import active
+from keras_otel.introspection.assignments import assignments
+from keras_otel.introspection.scope import Scope, current
 
 Function = Callable[..., Any]
 IsTracing = Callable[[], bool]
@@ -78,7 +78,7 @@ def keras_assignment(is_tracing: IsTracing | None = None) -> Wrap:
         def wrapper(self: Any, value: Any) -> Any:
             if is_tracing is not None and is_tracing():
                 return original(self, value)
-            if _active.observer is None:
+            if active.observer is None:
                 return original(self, value)
             is_first = getattr(self, "_value", None) is None
             is_change = guarded(_SITE, assignments.begin, id(self), is_first=is_first)
@@ -152,7 +152,7 @@ def _tensorflow_assignment(executing_eagerly: Callable[[], bool]) -> Wrap:
     def wrap(original: Function) -> Function:
         @functools.wraps(original)
         def wrapper(self: Any, /, *args: Any, **kwargs: Any) -> Any:
-            if _active.observer is None:
+            if active.observer is None:
                 return original(self, *args, **kwargs)
             key = guarded(_SITE, begin, self)
             try:
@@ -174,7 +174,7 @@ def _tensorflow_restore(original: Function) -> Function:
 
     @functools.wraps(original)
     def wrapper(handle: Any, *args: Any, **kwargs: Any) -> Any:
-        if _active.observer is None:
+        if active.observer is None:
             return original(handle, *args, **kwargs)
         is_change = guarded(_SITE, assignments.begin, id(handle))
         try:

@@ -13,12 +13,12 @@ from typing import Any, ClassVar, NamedTuple
 
 import wrapt
 
-from keras_otel import _active
 from keras_otel._guard import guarded
-from keras_otel._own_outputs import note_shapes
 from keras_otel._patching import leave
-from keras_otel._scope import current
-from keras_otel._seen import traced_calls
+from keras_otel.inference import active
+from keras_otel.inference.own_outputs import note_shapes
+from keras_otel.inference.seen import traced_calls
+from keras_otel.introspection.scope import current
 
 Function = Callable[..., Any]
 
@@ -56,7 +56,7 @@ def graph_tracing(tensorflow: Any, model: Any = None) -> Tracing:
         def in_graph(*args: Any, **kwargs: Any) -> Any:
             scope = current.get()
             called = args[0] if model is None else model
-            if _active.observer is not None and (scope is None or not scope.is_open):
+            if active.observer is not None and (scope is None or not scope.is_open):
                 guarded("note a traced call", traced_calls.note, called, kwargs)
             try:
                 result = converted_as_its_caller(tensorflow, original)(*args, **kwargs)

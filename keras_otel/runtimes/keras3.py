@@ -9,13 +9,14 @@ from typing import Any
 
 from keras_otel._forks import run_in_child
 from keras_otel._patching import PatchSet, Wrap
-from keras_otel.fingerprint import Weight
-from keras_otel.runtimes import arrays, assigning, keras_models, overrides
-from keras_otel.runtimes.arrays import Place
-from keras_otel.runtimes.assignments import assignments
+from keras_otel.identity.fingerprint import Weight
+from keras_otel.introspection import arrays
+from keras_otel.introspection.arrays import Place
+from keras_otel.introspection.assignments import assignments
+from keras_otel.introspection.variables import BY_ASSIGNMENT, OF_BACKEND
+from keras_otel.runtimes import assigning, keras_models, overrides
 from keras_otel.runtimes.autograph import Tracing, graph_tracing
-from keras_otel.runtimes.calls import changing_weights, inference, loading, outside
-from keras_otel.runtimes.variables import BY_ASSIGNMENT, OF_BACKEND
+from keras_otel.runtimes.wrappers import changing_weights, inference, loading, outside
 
 
 class _TensorFlowIfLoaded:

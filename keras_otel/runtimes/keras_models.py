@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from keras_otel.fingerprint import is_made_up
+from keras_otel.identity.fingerprint import is_made_up
 
 DtypeName = Callable[[Any], str]
 """Turns a variable's dtype into its standard name, such as `float32`."""

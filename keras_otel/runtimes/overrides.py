@@ -11,9 +11,9 @@ import types
 from collections.abc import Callable, Iterator
 from typing import Any, Final
 
-from keras_otel import _active
 from keras_otel._guard import guarded
 from keras_otel._patching import PatchSet, Wrap
+from keras_otel.inference import active
 
 INFERENCE_METHODS: Final = {
     "predict": "predict",
@@ -37,7 +37,7 @@ def install(patches: PatchSet, model: Any, wrap_of: Callable[[str], Wrap]) -> No
             inherited.__func__(cls, **kwargs)
         else:
             super(model, cls).__init_subclass__(**kwargs)
-        if _active.observer is not None:
+        if active.observer is not None:
             guarded("wrap overrides", wrap_overrides, cls)
 
     hook: Any = classmethod(subclassed)

@@ -17,12 +17,12 @@ from collections.abc import AsyncGenerator, Callable, Coroutine, Generator
 from concurrent.futures import Future
 from typing import Any, Final
 
-from keras_otel import _active
-from keras_otel._call import Call
 from keras_otel._guard import guarded
-from keras_otel._scope import current
-from keras_otel.runtimes import structures
-from keras_otel.runtimes.arrays import Place
+from keras_otel.inference import active
+from keras_otel.inference.call import Call
+from keras_otel.introspection import structures
+from keras_otel.introspection.arrays import Place
+from keras_otel.introspection.scope import current
 
 Function = Callable[..., Any]
 
@@ -70,7 +70,7 @@ def observed_steps(begin: Begin, made: Any) -> Any:
 
 def finish(call: Call, result: Any) -> None:
     """Record a call that returned, unless what it returned is still to be computed."""
-    observer = _active.observer
+    observer = active.observer
     if observer is None or (not call.inner and is_promise(result)):
         return
     guarded("observe", observer.finished, call, result)
@@ -215,7 +215,7 @@ def _step(call: Call, advance: Callable[[], Any]) -> Any:
 def _failed(call: Call, error: BaseException) -> None:
     """Record a step that ended in an exception; the end of a generator is no failure."""
     call.stop_clock()
-    observer = _active.observer
+    observer = active.observer
     if observer is None or isinstance(error, GeneratorExit):
         return
     if isinstance(error, StopIteration | StopAsyncIteration):

@@ -7,11 +7,11 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from keras_otel._patching import PatchSet, Wrap
-from keras_otel.fingerprint import Weight
+from keras_otel.identity.fingerprint import Weight
+from keras_otel.introspection.variables import TENSORFLOW
 from keras_otel.runtimes import assigning, keras_models, overrides
 from keras_otel.runtimes.autograph import graph_tracing
-from keras_otel.runtimes.calls import changing_weights, inference, loading, outside
-from keras_otel.runtimes.variables import TENSORFLOW
+from keras_otel.runtimes.wrappers import changing_weights, inference, loading, outside
 
 
 class _NoContext:

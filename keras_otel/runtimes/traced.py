@@ -6,13 +6,13 @@ import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
-from keras_otel import _active
 from keras_otel._guard import guarded
-from keras_otel._scope import current
-from keras_otel.runtimes.packages import owning_adapter
+from keras_otel.inference import active
+from keras_otel.introspection.scope import current
+from keras_otel.runtimes.discovery import owning_adapter
 
 if TYPE_CHECKING:
-    from keras_otel._call import Call
+    from keras_otel.inference.call import Call
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -39,11 +39,11 @@ def traced(fn: F, model: Any) -> F:
             "pass the compiled function first, its model second"
         )
     # Neither numpy nor wrapt is loaded by `import keras_otel`.
-    from keras_otel._call import Origin
-    from keras_otel._own_outputs import selection
+    from keras_otel.inference.call import Origin
+    from keras_otel.inference.own_outputs import selection
     from keras_otel.runtimes.autograph import SilentProxy, graph_tracing
-    from keras_otel.runtimes.calls import observed
     from keras_otel.runtimes.steps import is_made_in_steps, observed_steps
+    from keras_otel.runtimes.wrappers import observed
 
     adapter = owning_adapter(model, "traced(fn, model)")
     inner = _plain(fn)
@@ -57,7 +57,7 @@ def traced(fn: F, model: Any) -> F:
 
     def begin(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Call | None:
         nonlocal is_first
-        observer = _active.observer
+        observer = active.observer
         scope = current.get()
         if observer is None or (scope is not None and scope.is_open):
             return None
@@ -71,7 +71,7 @@ def traced(fn: F, model: Any) -> F:
         nonlocal is_first
         if tracing is not None and tracing.follow is not None and tracing.is_on():
             return tracing.follow(wrapped)(*args, **kwargs)
-        observer = _active.observer
+        observer = active.observer
         call = begin(args, kwargs)
         if observer is None or call is None:
             return wrapped(*args, **kwargs)

@@ -6,8 +6,8 @@ import sys
 
 import keras
 
-from keras_otel._hashing import compute_fingerprint
-from keras_otel.runtimes.packages import adapter_of
+from keras_otel.introspection.hashing import compute_fingerprint
+from keras_otel.runtimes.discovery import adapter_of
 
 model = keras.models.load_model(sys.argv[1])
 adapter = adapter_of(model)

@@ -12,7 +12,7 @@ import pytest
 
 import keras_otel
 from keras_otel._guard import failure_counts
-from keras_otel._seen import TracedCalls
+from keras_otel.inference.seen import TracedCalls
 from tests.backends.models import WIDTH, rows
 
 if keras.backend.backend() != "tensorflow":

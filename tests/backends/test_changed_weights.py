@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 
 import keras_otel
-from keras_otel import _hashing, _weights
-from keras_otel._models import models
-from keras_otel.runtimes.assignments import assignments
+from keras_otel.introspection import hashing, weights
+from keras_otel.introspection.assignments import assignments
+from keras_otel.introspection.registry import models
 from tests.backends.models import IS_EAGER, TRAINS, WIDTH, Subclassed, classifier, rows, sequential
 
 BACKEND = keras.backend.backend()
@@ -47,21 +47,21 @@ def dense(model) -> keras.layers.Layer:
 def hashed(monkeypatch) -> list[object]:
     """The models whose fingerprint was computed, one entry for each time."""
     seen: list[object] = []
-    compute = _hashing.compute_fingerprint
+    compute = hashing.compute_fingerprint
 
     def counted(model, adapter):
         seen.append(model)
         return compute(model, adapter)
 
-    monkeypatch.setattr(_hashing, "compute_fingerprint", counted)
+    monkeypatch.setattr(hashing, "compute_fingerprint", counted)
     return seen
 
 
 @pytest.fixture
 def unseen_until_looked(monkeypatch) -> None:
     """A sample of the numbers is taken at every inference."""
-    monkeypatch.setattr(_weights, "LOOK_EVERY_S", 0.0)
-    monkeypatch.setattr(_weights, "_LOOK_SHARE", float("inf"))
+    monkeypatch.setattr(weights, "LOOK_EVERY_S", 0.0)
+    monkeypatch.setattr(weights, "_LOOK_SHARE", float("inf"))
 
 
 # -- by Keras ----------------------------------------------------------------------------------
@@ -479,8 +479,8 @@ def test_a_hot_loop_asks_for_no_list_of_variables(telemetry, monkeypatch):
 
 def test_a_model_that_never_keeps_still_is_not_hashed_each_time(telemetry, hashed, monkeypatch):
     """Beyond the time that hashing may take spans have no version, rather than an old one."""
-    monkeypatch.setattr(_weights, "_HASH_AT_ONCE_S", 1e-9)
-    monkeypatch.setattr(_weights, "_HASH_SHARE", 1e-9)
+    monkeypatch.setattr(weights, "_HASH_AT_ONCE_S", 1e-9)
+    monkeypatch.setattr(weights, "_HASH_SHARE", 1e-9)
     model = classifier()
     versions = []
     for number in range(5):
@@ -490,14 +490,14 @@ def test_a_model_that_never_keeps_still_is_not_hashed_each_time(telemetry, hashe
     assert versions[0] is not None
     assert versions[1:] == [None] * 4
     assert len(hashed) == 1
-    monkeypatch.setattr(_weights, "_HASH_SHARE", 1e9)
+    monkeypatch.setattr(weights, "_HASH_SHARE", 1e9)
     assert version_of(telemetry, model) not in (None, versions[0])
 
 
 def test_a_label_stays_while_the_fingerprint_is_unknown(telemetry, monkeypatch):
     """A model that learns while it serves keeps the version that it was given."""
-    monkeypatch.setattr(_weights, "_HASH_AT_ONCE_S", 1e-9)
-    monkeypatch.setattr(_weights, "_HASH_SHARE", 1e-9)
+    monkeypatch.setattr(weights, "_HASH_AT_ONCE_S", 1e-9)
+    monkeypatch.setattr(weights, "_HASH_SHARE", 1e-9)
     model = keras_otel.describe(classifier(), name="learning", version="online")
     version_of(telemetry, model)
     model.weights[0].assign(numbers(model)[0])

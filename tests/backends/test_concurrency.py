@@ -13,7 +13,8 @@ import numpy as np
 import pytest
 
 import keras_otel
-from keras_otel import _active, _models
+from keras_otel.inference import active
+from keras_otel.introspection import registry
 from keras_otel.metrics import dropped_counts
 from tests.backends.models import IS_EAGER, classifier, rows
 
@@ -103,7 +104,7 @@ def test_a_thread_started_inside_a_call_is_free_again_after_it(telemetry):
 
 def test_models_are_forgotten_with_their_last_reference(telemetry):
     """Nothing of ours keeps a model alive."""
-    before = len(_models.models)
+    before = len(registry.models)
     references = []
     for _ in range(5):
         model = keras_otel.describe(classifier(), labels=["a", "b", "c"])
@@ -112,7 +113,7 @@ def test_models_are_forgotten_with_their_last_reference(telemetry):
     del model
     for _ in range(3):
         gc.collect()
-    assert len(_models.models) <= before + sum(ref() is not None for ref in references)
+    assert len(registry.models) <= before + sum(ref() is not None for ref in references)
     if BACKEND == "numpy":  # the other backends' own caches may hold a model for a while
         assert [ref() for ref in references] == [None] * 5
 
@@ -127,7 +128,7 @@ class TestAccelerators:
         tracer = telemetry.tracer_provider.get_tracer("app")
         with tracer.start_as_current_span("request") as request:
             result = model(rows())
-        assert _active.observer.flush(10)
+        assert active.observer.flush(10)
 
         span = telemetry.span()
         assert span.parent.span_id == request.get_span_context().span_id
@@ -140,21 +141,21 @@ class TestAccelerators:
         model = classifier()
         telemetry.instrument(on_prediction=lambda span, inference: model(rows()))
         model(rows())
-        assert _active.observer.flush(10)
+        assert active.observer.flush(10)
         assert len(telemetry.spans()) == 1
 
     def test_a_full_queue_is_counted(self, telemetry, monkeypatch):
         """When the worker is behind, inferences go without a span and are counted."""
         release = threading.Event()
         telemetry.instrument(on_prediction=lambda span, inference: release.wait(10))
-        monkeypatch.setattr("keras_otel._observer.PENDING_CAPACITY", 2)
+        monkeypatch.setattr("keras_otel.inference.observer.PENDING_CAPACITY", 2)
         telemetry.instrument(on_prediction=lambda span, inference: release.wait(10))
         model = classifier()
         before = dropped_counts().get("accelerator queue", 0)
         for _ in range(12):
             model(rows())
         release.set()
-        assert _active.observer.flush(10)
+        assert active.observer.flush(10)
         made = len(telemetry.spans())
         dropped = dropped_counts()["accelerator queue"] - before
         assert dropped > 0
@@ -173,6 +174,6 @@ class TestAccelerators:
             wanted = int(second.argmax())
             second.neg_()
         release.set()
-        assert _active.observer.flush(10)
+        assert active.observer.flush(10)
         assert first is not None
         assert telemetry.spans()[1].attributes["keras.prediction.class_id"] == wanted

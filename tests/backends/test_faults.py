@@ -12,52 +12,45 @@ import numpy as np
 import pytest
 
 import keras_otel
-from keras_otel import (
-    _guard,
-    _hashing,
-    _models,
-    _observer,
-    _outputs,
-    _own_outputs,
-    description,
-    emission,
-)
-from keras_otel._weights import Weights
+from keras_otel import _guard, description
+from keras_otel.inference import observer, outputs, own_outputs, span
+from keras_otel.introspection import arrays, hashing, output_heads, registry, structures
+from keras_otel.introspection.assignments import Assignments
+from keras_otel.introspection.weights import Weights
 from keras_otel.metrics import Instruments
-from keras_otel.runtimes import arrays, heads, overrides, structures
-from keras_otel.runtimes.assignments import Assignments
+from keras_otel.runtimes import overrides
 from keras_otel.runtimes.keras3 import Keras3
 from tests.backends.models import IS_EAGER, TRAINS, LabelTexts, Sharpened, classifier, rows
 
 # What is made to raise, and the site whose guard must catch it.
 FAULTS = [
-    (_observer.Observer, "begin", "begin"),
-    (_observer, "Call", "begin"),
+    (observer.Observer, "begin", "begin"),
+    (observer, "Call", "begin"),
     (Keras3, "is_inference", "begin"),
     (Keras3, "is_cold", "begin"),
-    (_observer.Observer, "finished", "observe"),
-    (_observer.Observer, "failed", "observe a failure"),
+    (observer.Observer, "finished", "observe"),
+    (observer.Observer, "failed", "observe a failure"),
     (structures, "named_leaves", "observe"),
     (arrays, "place", "observe"),
     (arrays, "to_numpy", "read the output"),
-    (_outputs, "decode", "decode"),
-    (_own_outputs, "note_shapes", "note shapes"),
-    (_own_outputs, "agreement", "compare outputs"),
-    (_outputs, "head_of", "observe"),
-    (heads, "inspect_head", "inspect the model"),
-    (_observer, "call_facts", "observe"),
-    (_observer, "emit", "observe"),
-    (emission, "_attributes", "observe"),
+    (outputs, "decode", "decode"),
+    (own_outputs, "note_shapes", "note shapes"),
+    (own_outputs, "agreement", "compare outputs"),
+    (outputs, "head_of", "observe"),
+    (output_heads, "inspect_head", "inspect the model"),
+    (observer, "call_facts", "observe"),
+    (observer, "emit", "observe"),
+    (span, "_attributes", "observe"),
     (Instruments, "record", "observe"),
-    (_models.KnownModels, "of", "observe"),
-    (_models.KnownModel, "identify", "observe"),
-    (_models, "identify", "observe"),
-    (_models.KnownModel, "look", "watch the weights"),
-    (_models.KnownModel, "take_turn", "look for namesakes"),
+    (registry.KnownModels, "of", "observe"),
+    (registry.KnownModel, "identify", "observe"),
+    (registry, "identify", "observe"),
+    (registry.KnownModel, "look", "watch the weights"),
+    (registry.KnownModel, "take_turn", "look for namesakes"),
     (Keras3, "variables", "watch the weights"),
     (Weights, "_take_sample", "look at the weights"),
     (Assignments, "note", "note an assignment"),
-    (_hashing, "compute_fingerprint", "fingerprint"),
+    (hashing, "compute_fingerprint", "fingerprint"),
     (Keras3, "architecture", "fingerprint"),
     (Keras3, "weights", "fingerprint"),
     (Keras3, "weight_bytes", "weight size"),
@@ -135,7 +128,7 @@ def test_a_fault_changes_nothing_for_the_user(providers, tmp_path, monkeypatch, 
 def test_a_fault_while_decoding_is_a_marked_span(providers, monkeypatch):
     """An output that cannot be decoded is an opaque span, not a missing one."""
     providers.instrument()
-    monkeypatch.setattr(_outputs, "decode", broken)
+    monkeypatch.setattr(outputs, "decode", broken)
     classifier().predict_on_batch(rows(2))
     keras_otel.uninstrument()
     attributes = providers.span().attributes
@@ -178,8 +171,8 @@ def test_a_fault_around_weights_and_loading(providers, tmp_path, monkeypatch):
     path = tmp_path / "m.keras"
     classifier().save(path)
     providers.instrument()
-    monkeypatch.setattr(_models.KnownModels, "note_loaded", broken)
-    monkeypatch.setattr(_models.KnownModels, "forget_weights_of", broken)
+    monkeypatch.setattr(registry.KnownModels, "note_loaded", broken)
+    monkeypatch.setattr(registry.KnownModels, "forget_weights_of", broken)
 
     model = keras.models.load_model(path)
     model.set_weights(model.get_weights())

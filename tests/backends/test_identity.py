@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 
 import keras_otel
-from keras_otel import _hashing, _models
+from keras_otel.introspection import hashing, registry
 from tests.backends.models import TRAINS, Subclassed, classifier, rows, sequential, two_outputs
 
 trains = pytest.mark.skipif(not TRAINS, reason="this backend only infers")
@@ -164,7 +164,7 @@ def test_refresh_hashes_the_model_again(telemetry, monkeypatch):
     """`refresh` asks anew although nothing was seen to change, and gives the model back."""
     model = classifier()
     fingerprint_of(telemetry, model)
-    monkeypatch.setattr(_hashing, "compute_fingerprint", lambda *_: "sha256:0123456789ab")
+    monkeypatch.setattr(hashing, "compute_fingerprint", lambda *_: "sha256:0123456789ab")
     assert fingerprint_of(telemetry, model) != "sha256:0123456789ab"
     assert keras_otel.refresh(model) is model
     assert fingerprint_of(telemetry, model) == "sha256:0123456789ab"
@@ -183,15 +183,15 @@ def version_in_the_end(telemetry, model):
 
 def test_a_large_model_is_hashed_in_the_background(telemetry, monkeypatch):
     """Above the limit the first spans go without a version and later ones have it."""
-    monkeypatch.setattr(_hashing, "INLINE_FINGERPRINT_BYTES", 8)
+    monkeypatch.setattr(hashing, "INLINE_FINGERPRINT_BYTES", 8)
     model = classifier()
     assert version_in_the_end(telemetry, model).startswith("sha256:")
 
 
 def test_weights_that_cannot_be_read_for_a_while(telemetry, monkeypatch):
     """Hashing in the background is tried again, as on JAX, where `predict` has the weights meanwhile."""
-    monkeypatch.setattr(_hashing, "INLINE_FINGERPRINT_BYTES", 8)
-    compute, tries = _hashing.compute_fingerprint, []
+    monkeypatch.setattr(hashing, "INLINE_FINGERPRINT_BYTES", 8)
+    compute, tries = hashing.compute_fingerprint, []
 
     def unreadable_at_first(model, adapter):
         tries.append(model)
@@ -199,7 +199,7 @@ def test_weights_that_cannot_be_read_for_a_while(telemetry, monkeypatch):
             raise RuntimeError("Array has been deleted")
         return compute(model, adapter)
 
-    monkeypatch.setattr(_hashing, "compute_fingerprint", unreadable_at_first)
+    monkeypatch.setattr(hashing, "compute_fingerprint", unreadable_at_first)
     model = classifier()
     assert version_in_the_end(telemetry, model).startswith("sha256:")
     assert len(tries) >= 4
@@ -246,11 +246,11 @@ def test_every_model_has_a_number_of_its_own():
     """Two models of one process never share a number, and a model keeps its own."""
     first, second = classifier(name="twin"), classifier(name="twin")
 
-    numbers = [_models.models.of(model).number for model in (first, second, first)]
+    numbers = [registry.models.of(model).number for model in (first, second, first)]
 
     assert numbers[0] == numbers[2] != numbers[1]
     del first
-    assert _models.models.of(classifier(name="twin")).number not in numbers
+    assert registry.models.of(classifier(name="twin")).number not in numbers
 
 
 @pytest.mark.parametrize(
@@ -474,7 +474,7 @@ model.predict_on_batch(np.ones((1, 5), "float32"))
 keras_otel.instrument()
 before = "tensorflow" in sys.modules
 model.predict_on_batch(np.ones((1, 5), "float32"))
-first = _models.models.of(model).identity.fingerprint
+first = registry.models.of(model).identity.fingerprint
 print(before == ("tensorflow" in sys.modules))
 try:
     import tensorflow
@@ -482,7 +482,7 @@ except ImportError:
     pass
 keras_otel.refresh(model)
 model.predict_on_batch(np.ones((1, 5), "float32"))
-print(first == _models.models.of(model).identity.fingerprint and first is not None)
+print(first == registry.models.of(model).identity.fingerprint and first is not None)
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.split() == ["True", "True"]

@@ -9,7 +9,7 @@ from opentelemetry.instrumentation.utils import suppress_instrumentation
 from opentelemetry.trace import SpanKind, StatusCode
 
 import keras_otel
-from keras_otel import _observer
+from keras_otel.inference import observer
 from tests.backends.models import (
     IS_EAGER,
     TRAINS,
@@ -405,7 +405,7 @@ def test_an_interrupt_in_telemetry_does_not_silence_what_follows(telemetry, monk
 
     model = classifier()
     with monkeypatch.context() as patch:
-        patch.setattr(_observer.Observer, "finished", interrupted)
+        patch.setattr(observer.Observer, "finished", interrupted)
         with pytest.raises(KeyboardInterrupt):
             model.predict_on_batch(rows())
     model.predict_on_batch(rows())

@@ -12,7 +12,7 @@ import keras
 import numpy as np
 import pytest
 
-from keras_otel.runtimes.structures import named_leaves, row_count
+from keras_otel.introspection.structures import named_leaves, row_count
 from tests.backends.models import rows
 
 ARRAY = np.array([[0.25, 0.75]], "float32")

@@ -18,7 +18,7 @@ import pytest
 
 import keras_otel
 from keras_otel._guard import failure_counts
-from keras_otel._scope import current
+from keras_otel.introspection.scope import current
 from keras_otel.runtimes import steps
 from tests.backends.models import IS_EAGER, WIDTH, rows
 

@@ -17,7 +17,7 @@ from opentelemetry.context import Context
 
 import keras_otel
 from keras_otel import semconv
-from keras_otel._worker import Worker
+from keras_otel.inference.worker import Worker
 from tests.propagation.conftest import CLASSES, Label, Service, label_of
 
 
@@ -322,7 +322,7 @@ def test_rows_that_are_still_computed(service, accelerator, held):
         with service.tracer.start_as_current_span("chat", attributes=attributes) as span:
             assert label_of(span) is None
             held.set()
-            assert keras_otel._active.observer.flush(10)
+            assert keras_otel.inference.active.observer.flush(10)
             assert label_of(span)[0] == "refund"
 
 
@@ -333,7 +333,7 @@ def test_an_older_label_while_rows_are_computed(service, accelerator, held):
         held.set()
         with keras_otel.batch([context]):
             service.model(rows(0))
-        assert keras_otel._active.observer.flush(10)
+        assert keras_otel.inference.active.observer.flush(10)
         assert service.llm()[0] == "order"
         held.clear()
         with keras_otel.batch([context]):
@@ -342,7 +342,7 @@ def test_an_older_label_while_rows_are_computed(service, accelerator, held):
         with service.tracer.start_as_current_span("chat", attributes=attributes) as span:
             assert label_of(span) is None
             held.set()
-            assert keras_otel._active.observer.flush(10)
+            assert keras_otel.inference.active.observer.flush(10)
             assert label_of(span) in (None, ("refund", pytest.approx(0.9647, abs=1e-3)))
 
 
@@ -352,7 +352,7 @@ def test_rows_that_turn_out_not_to_fit(service, accelerator):
         context = otel_context.get_current()
         with keras_otel.batch([context, context]):
             service.model(rows(0, 1, 2))
-        assert keras_otel._active.observer.flush(10)
+        assert keras_otel.inference.active.observer.flush(10)
         assert service.llm() is None
 
 

@@ -10,8 +10,9 @@ import pytest
 from opentelemetry import context as otel_context
 
 import keras_otel
-from keras_otel import _guard, _observer
-from keras_otel._observer import Observer
+from keras_otel import _guard
+from keras_otel.inference import observer
+from keras_otel.inference.observer import Observer
 from keras_otel.propagation import attachment, processors, publishing, reading, waiting
 from keras_otel.propagation.tree import tree
 from tests.propagation.conftest import Service
@@ -28,7 +29,7 @@ def broken(*args: Any, **kwargs: Any) -> Any:
 @pytest.mark.parametrize(
     ("owner", "name", "site"),
     [
-        (_observer, "publish", "publish"),
+        (observer, "publish", "publish"),
         (publishing, "note_published", "publish"),
         (publishing, "Publication", "publish"),
         (tree, "node_for", "publish"),
@@ -86,7 +87,7 @@ def test_a_fault_while_publishing_a_failed_call(providers, monkeypatch):
     """The caller gets the model's own exception."""
     providers.instrument()
     service = Service(providers.tracer_provider.get_tracer("service"))
-    monkeypatch.setattr(_observer, "publish", broken)
+    monkeypatch.setattr(observer, "publish", broken)
     with service.span(), pytest.raises(Exception) as caught:
         service.model.predict_on_batch("no numbers")
     monkeypatch.undo()
@@ -182,7 +183,7 @@ def test_a_fault_on_an_accelerator(providers, accelerator, monkeypatch):
     providers.instrument()
     service = Service(providers.tracer_provider.get_tracer("service"))
     before = _guard.failure_counts().get("publish", 0)
-    monkeypatch.setattr(_observer, "announce", broken)
+    monkeypatch.setattr(observer, "announce", broken)
     with service.span():
         service.model(np.eye(3, dtype="float32")[:1])
     keras_otel.uninstrument()

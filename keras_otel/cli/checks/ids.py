@@ -15,5 +15,5 @@ def check_ids(findings: Findings, tracers: Any) -> None:
         findings.note(
             "Ids of spans are drawn from Python's global random generator, and Keras draws its "
             "seeds from the same one: a seeded program gets other weights. Make the provider with "
-            "TracerProvider(id_generator=keras_otel.ids.IndependentIdGenerator())"
+            "TracerProvider(id_generator=keras_otel.export.ids.IndependentIdGenerator())"
         )

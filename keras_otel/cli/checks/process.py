@@ -10,7 +10,6 @@ from urllib.parse import urlsplit
 
 from opentelemetry import _logs, metrics, trace
 
-from keras_otel import _active
 from keras_otel._guard import failure_counts
 from keras_otel._secrets import redacted
 from keras_otel.cli.checks.calls import check_calls
@@ -19,7 +18,8 @@ from keras_otel.cli.checks.ids import check_ids
 from keras_otel.cli.checks.propagators import check_process_propagators
 from keras_otel.cli.checks.targets import Target
 from keras_otel.cli.checks.trial import check_counts, grouped
-from keras_otel.export import file_path
+from keras_otel.export.providers import file_path
+from keras_otel.inference import active
 from keras_otel.instrumentor import ignored_options, patched
 from keras_otel.metrics import dropped_counts
 from keras_otel.options import Options
@@ -33,7 +33,7 @@ _API_ONLY = ("ProxyTracerProvider", "NoOpTracerProvider")
 
 def check_process(findings: Findings) -> None:
     """Whether this process is instrumented, with what, and where its spans go."""
-    observer = _active.observer
+    observer = active.observer
     options = observer.options if observer is not None else Options()
     imported = [name for name in _KERAS if hasattr(sys.modules.get(name), "Model")]
     findings.fact(
@@ -83,7 +83,7 @@ def _goes_to(tracers: Any, target: str) -> bool:
 def is_set_up() -> bool:
     """Whether this process is instrumented or has an SDK."""
     provider = type(trace.get_tracer_provider()).__name__
-    return _active.observer is not None or provider not in _API_ONLY
+    return active.observer is not None or provider not in _API_ONLY
 
 
 def process_target() -> Target | None:

@@ -6,7 +6,7 @@ import json
 import sys
 from dataclasses import fields
 
-from keras_otel import _active
+from keras_otel.inference import active
 from keras_otel.options import Options
 
 
@@ -16,7 +16,7 @@ def annotate(span: object, inference: object) -> None:
 
 
 if __name__ == "__main__":
-    observer = _active.observer
+    observer = active.observer
     options = observer.options
     said = {field.name: getattr(options, field.name) for field in fields(Options)}
     json.dump(said, sys.stdout, default=lambda hook: f"{hook.__module__}:{hook.__qualname__}")

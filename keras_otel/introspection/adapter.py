@@ -6,10 +6,10 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
 from keras_otel._patching import PatchSet
-from keras_otel.fingerprint import Weight
+from keras_otel.identity.fingerprint import Weight
 
 if TYPE_CHECKING:
-    from keras_otel.runtimes.variables import Means
+    from keras_otel.introspection.variables import Means
 
 
 class Adapter(Protocol):

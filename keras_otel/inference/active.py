@@ -9,6 +9,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from keras_otel._observer import Observer
+    from keras_otel.inference.observer import Observer
 
 observer: Observer | None = None

@@ -22,8 +22,8 @@ from opentelemetry.util.types import AttributeValue
 
 from keras_otel import semconv
 from keras_otel._guard import guarded
+from keras_otel._span_limits import limit_of, within_limit
 from keras_otel._unicode import message_of, name_of, traceback_of
-from keras_otel.limits import limit_of, within_limit
 from keras_otel.options import Options
 from keras_otel.records import Decoded, Inference, ModelIdentity
 

@@ -18,10 +18,9 @@ from opentelemetry.sdk.metrics.export import MetricExportResult
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SpanExportResult
 
-from keras_otel._exits import watch_exits
-from keras_otel._fit_batches import fit_log_records, fit_resource, fit_spans
 from keras_otel._own_random import isolate_sdk
-from keras_otel.delivery import (
+from keras_otel.errors import OptionError
+from keras_otel.export.delivery import (
     CountedLogRecordProcessor,
     CountedSpanProcessor,
     Endpoint,
@@ -30,8 +29,9 @@ from keras_otel.delivery import (
     Tally,
     pipelines,
 )
-from keras_otel.errors import OptionError
-from keras_otel.ids import IndependentIdGenerator
+from keras_otel.export.exits import watch_exits
+from keras_otel.export.fit_batches import fit_log_records, fit_resource, fit_spans
+from keras_otel.export.ids import IndependentIdGenerator
 from keras_otel.options import export_timeouts
 
 _log = logging.getLogger("keras_otel")

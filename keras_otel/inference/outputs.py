@@ -6,19 +6,19 @@ from typing import Any
 
 import numpy as np
 
-from keras_otel._call import Call
 from keras_otel._guard import guarded
-from keras_otel._models import KnownModel
-from keras_otel._own_outputs import has_own_step
 from keras_otel.decoding.decode import decode
 from keras_otel.decoding.heads import Head, Opaque
+from keras_otel.inference.call import Call
+from keras_otel.inference.own_outputs import has_own_step
+from keras_otel.introspection import arrays, structures
+from keras_otel.introspection.arrays import Array, Place
+from keras_otel.introspection.graph import is_graph
+from keras_otel.introspection.inspection import Output, own_shapes
+from keras_otel.introspection.output_heads import head_of, outputs_by_shape, task_of
+from keras_otel.introspection.registry import KnownModel
 from keras_otel.options import Options
 from keras_otel.records import Decoded
-from keras_otel.runtimes import arrays, structures
-from keras_otel.runtimes.arrays import Array, Place
-from keras_otel.runtimes.graph import is_graph
-from keras_otel.runtimes.heads import head_of, outputs_by_shape, task_of
-from keras_otel.runtimes.inspection import Output, own_shapes
 
 
 def as_numpy(leaf: Any) -> Array | None:

@@ -10,10 +10,10 @@ from collections.abc import Set as AbstractSet
 from typing import Any
 
 from keras_otel._guard import guarded, guarded_retry
-from keras_otel._weights import Allowance, Weights
-from keras_otel.fingerprint import fingerprint
-from keras_otel.runtimes.adapter import Adapter
-from keras_otel.runtimes.assignments import assignments
+from keras_otel.identity.fingerprint import fingerprint
+from keras_otel.introspection.adapter import Adapter
+from keras_otel.introspection.assignments import assignments
+from keras_otel.introspection.weights import Allowance, Weights
 
 INLINE_FINGERPRINT_BYTES = 64 * 1024 * 1024
 """Weights up to this size are hashed at the first inference, larger ones in the background."""

@@ -10,7 +10,7 @@ import inspect
 import types
 from typing import Any, NamedTuple
 
-from keras_otel.runtimes.activations import (
+from keras_otel.introspection.activations import (
     activation_of,
     activation_of_function,
     is_of_keras,
@@ -19,8 +19,8 @@ from keras_otel.runtimes.activations import (
     reshuffling_code,
     reshuffling_name,
 )
-from keras_otel.runtimes.call_source import LastStep, last_step, plain_function
-from keras_otel.runtimes.graph import TRANSPARENT, is_graph, outputs_of, producer
+from keras_otel.introspection.call_source import LastStep, last_step, plain_function
+from keras_otel.introspection.graph import TRANSPARENT, is_graph, outputs_of, producer
 
 _DEPTH = 5
 

@@ -15,22 +15,22 @@ from typing import Any
 
 from keras_otel._forks import run_in_child
 from keras_otel._guard import guarded
-from keras_otel._hashing import CurrentFingerprint
-from keras_otel.cards import Card, find_card, read_card
 from keras_otel.decoding.heads import Head
-from keras_otel.emission import CallFacts
 from keras_otel.errors import CardError
-from keras_otel.identity import (
+from keras_otel.identity.cards import Card, find_card, read_card
+from keras_otel.identity.identity import (
     Description,
     identify,
     ledger,
 )
-from keras_otel.namesakes import Bearer, NameUse, name_uses
-from keras_otel.naming import name_from_path, says_something, version_from_path
+from keras_otel.identity.namesakes import Bearer, NameUse, name_uses
+from keras_otel.identity.naming import name_from_path, says_something, version_from_path
+from keras_otel.inference.span import CallFacts
+from keras_otel.introspection.adapter import Adapter
+from keras_otel.introspection.hashing import CurrentFingerprint
+from keras_otel.introspection.inspection import Shape
 from keras_otel.options import Options
 from keras_otel.records import ModelIdentity
-from keras_otel.runtimes.adapter import Adapter
-from keras_otel.runtimes.inspection import Shape
 
 _log = logging.getLogger("keras_otel")
 

@@ -14,16 +14,20 @@ from opentelemetry.context import (  # what OpenTelemetry's own instrumentations
 )
 
 from keras_otel import semconv
-from keras_otel._call import Call, RowOfCall
 from keras_otel._guard import guarded
-from keras_otel._models import KnownModel, models
-from keras_otel._outputs import OutputReader, as_numpy, undecoded
-from keras_otel._own_outputs import leaves_of
-from keras_otel._scope import Scope, current
-from keras_otel._seen import inferences, traced_calls
-from keras_otel._worker import Worker
-from keras_otel.emission import CallFacts, call_facts, emit
-from keras_otel.identity import ledger, without_fingerprint
+from keras_otel.identity.identity import ledger, without_fingerprint
+from keras_otel.inference.call import Call, RowOfCall
+from keras_otel.inference.outputs import OutputReader, as_numpy, undecoded
+from keras_otel.inference.own_outputs import leaves_of
+from keras_otel.inference.seen import inferences, traced_calls
+from keras_otel.inference.span import CallFacts, call_facts, emit
+from keras_otel.inference.worker import Worker
+from keras_otel.introspection import arrays, structures
+from keras_otel.introspection.adapter import Adapter
+from keras_otel.introspection.arrays import Array, Place
+from keras_otel.introspection.registry import KnownModel, models
+from keras_otel.introspection.scope import Scope, current
+from keras_otel.introspection.structures import Leaf
 from keras_otel.metrics import count_dropped, instruments_of
 from keras_otel.options import Options
 from keras_otel.propagation.attachment import Attachment, detach
@@ -31,10 +35,6 @@ from keras_otel.propagation.batches import current_batch
 from keras_otel.propagation.publishing import Announced, announce, is_in_request, publish
 from keras_otel.propagation.rows import Row, Rows
 from keras_otel.records import Decoded, Inference, ModelIdentity
-from keras_otel.runtimes import arrays, structures
-from keras_otel.runtimes.adapter import Adapter
-from keras_otel.runtimes.arrays import Array, Place
-from keras_otel.runtimes.structures import Leaf
 from keras_otel.version import __version__
 
 _log = logging.getLogger("keras_otel")

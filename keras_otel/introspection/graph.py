@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
-from keras_otel.runtimes.activations import activation_of, is_of_keras, operation_name
-from keras_otel.runtimes.containers import named
+from keras_otel.introspection.activations import activation_of, is_of_keras, operation_name
+from keras_otel.introspection.containers import named
 
 # These pass on numbers unchanged, so that the activation is that of the layer before.
 TRANSPARENT: Final = frozenset(

@@ -28,9 +28,9 @@ from keras_otel.decoding.heads import (
     Undetermined,
 )
 from keras_otel.errors import DescriptionError
-from keras_otel.identity import Description
+from keras_otel.identity.identity import Description
+from keras_otel.introspection.inspection import Output, Shape, inspect_head, last_scale, own_shapes
 from keras_otel.records import Task
-from keras_otel.runtimes.inspection import Output, Shape, inspect_head, last_scale, own_shapes
 
 _log = logging.getLogger("keras_otel")
 

@@ -12,16 +12,16 @@ import inspect
 from typing import Any, Final
 from weakref import WeakKeyDictionary
 
-from keras_otel._call import Call, Origin
 from keras_otel._guard import guarded
-from keras_otel._models import models
 from keras_otel.decoding.agreement import Agreement, agreement
 from keras_otel.decoding.heads import DEFAULT_THRESHOLD
-from keras_otel.runtimes import arrays, structures
-from keras_otel.runtimes.activations import reshuffling_code
-from keras_otel.runtimes.arrays import Place
-from keras_otel.runtimes.inspection import Shape
-from keras_otel.runtimes.structures import Leaf
+from keras_otel.inference.call import Call, Origin
+from keras_otel.introspection import arrays, structures
+from keras_otel.introspection.activations import reshuffling_code
+from keras_otel.introspection.arrays import Place
+from keras_otel.introspection.inspection import Shape
+from keras_otel.introspection.registry import models
+from keras_otel.introspection.structures import Leaf
 
 _STEPS: Final = ("predict_step", "make_predict_function")
 _KERAS: Final = ("keras", "tf_keras")

@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from keras_otel.errors import CardError, DescriptionError
-from keras_otel.identity import Description, checked_description
-from keras_otel.naming import version_from_path
+from keras_otel.identity.identity import Description, checked_description
+from keras_otel.identity.naming import version_from_path
 
 SCHEMA_VERSION = 1
 SUFFIX = ".card.json"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from typing import Any, Final
 
-from keras_otel.runtimes.adapter import Adapter, installed
+from keras_otel.introspection.adapter import Adapter, installed
 
 PACKAGES: Final = {"keras": "keras", "tf_keras": "tf-keras"}
 """Distribution of each importable package that an adapter knows."""

@@ -10,15 +10,15 @@ import functools
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from keras_otel import _active
-from keras_otel._call import Call
 from keras_otel._guard import guarded
-from keras_otel._models import models
-from keras_otel._observer import Observer
-from keras_otel._own_outputs import has_own_step, note_shapes
 from keras_otel._patching import Wrap, leave
-from keras_otel._scope import Scope, current
-from keras_otel.runtimes.adapter import Adapter
+from keras_otel.inference import active
+from keras_otel.inference.call import Call
+from keras_otel.inference.observer import Observer
+from keras_otel.inference.own_outputs import has_own_step, note_shapes
+from keras_otel.introspection.adapter import Adapter
+from keras_otel.introspection.registry import models
+from keras_otel.introspection.scope import Scope, current
 from keras_otel.runtimes.autograph import Tracing, not_converted
 from keras_otel.runtimes.steps import (
     finish,
@@ -105,7 +105,7 @@ class _Method(NamedTuple):
 
     def begin_step(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Call | None:
         """The same where the call runs in steps; None inside another call too."""
-        observer = _active.observer
+        observer = active.observer
         scope = current.get()
         if observer is None or (scope is not None and scope.is_open):
             return None
@@ -125,7 +125,7 @@ def _wrapped(method: _Method, original: Function, tracing: Tracing | None) -> Fu
         try:
             if is_in_graph is not None and is_in_graph():
                 return in_graph(self, *args, **kwargs)
-            observer = _active.observer
+            observer = active.observer
             if observer is None:
                 return original(self, *args, **kwargs)
             scope = current.get()
@@ -174,7 +174,7 @@ def outside(original: Function) -> Function:
 
     @functools.wraps(original)
     def wrapper(self: Any, /, *args: Any, **kwargs: Any) -> Any:
-        if _active.observer is None:
+        if active.observer is None:
             return original(self, *args, **kwargs)
         scope = Scope()
         token = current.set(scope)
@@ -204,7 +204,7 @@ def changing_weights(parts: Callable[[Any], frozenset[int]]) -> Wrap:
                 leave(error)
                 raise
             finally:
-                if _active.observer is not None:
+                if active.observer is not None:
                     guarded("forget weights", models.forget_weights_of, self, parts)
 
         return not_converted(wrapper)
@@ -217,7 +217,7 @@ def loading(load: Function) -> Function:
 
     @functools.wraps(load)
     def wrapper(filepath: Any, *args: Any, **kwargs: Any) -> Any:
-        if _active.observer is None:
+        if active.observer is None:
             return load(filepath, *args, **kwargs)
         scope = Scope()
         token = current.set(scope)

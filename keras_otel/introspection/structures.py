@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from keras_otel.runtimes import arrays
-from keras_otel.runtimes.arrays import Place
-from keras_otel.runtimes.containers import container_of, named, walk
+from keras_otel.introspection import arrays
+from keras_otel.introspection.arrays import Place
+from keras_otel.introspection.containers import container_of, named, walk
 
 
 class Leaf(NamedTuple):

@@ -14,10 +14,10 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 from keras_otel._guard import guarded
-from keras_otel.runtimes.assignments import assignments
+from keras_otel.introspection.assignments import assignments
 
 if TYPE_CHECKING:
-    from keras_otel.runtimes.variables import Means
+    from keras_otel.introspection.variables import Means
 
 LOOK_EVERY_S: Final = 1.0
 LOOK_EVERY_ON_ACCELERATOR_S: Final = 10.0

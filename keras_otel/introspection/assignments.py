@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from typing import Protocol
 
 from keras_otel._forks import run_in_child
-from keras_otel._scope import current
+from keras_otel.introspection.scope import current
 
 
 class Holder(Protocol):

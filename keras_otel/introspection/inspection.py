@@ -19,9 +19,9 @@ from keras_otel.decoding.heads import (
     Scale,
     Undetermined,
 )
-from keras_otel.runtimes import losses
-from keras_otel.runtimes.activations import activation_of, is_of_keras, reshuffling
-from keras_otel.runtimes.graph import (
+from keras_otel.introspection import losses
+from keras_otel.introspection.activations import activation_of, is_of_keras, reshuffling
+from keras_otel.introspection.graph import (
     index_of,
     is_graph,
     mirrors_input,
@@ -31,8 +31,8 @@ from keras_otel.runtimes.graph import (
     varies_in_columns,
     weighs_others,
 )
-from keras_otel.runtimes.last_layers import ending_of, reshuffling_call
-from keras_otel.runtimes.losses import Loss, loss_of
+from keras_otel.introspection.last_layers import ending_of, reshuffling_call
+from keras_otel.introspection.losses import Loss, loss_of
 
 Shape = tuple[int | None, ...]
 """Lengths of the axes after the first one, that of the rows; None where a length varies."""

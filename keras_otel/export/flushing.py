@@ -10,12 +10,12 @@ from typing import Any, Final
 
 from opentelemetry import _logs, metrics, trace
 
-from keras_otel import _active
-from keras_otel._deadline import in_time
-from keras_otel._exits import close_endpoints, log_losses, unwatch_stop_signal
 from keras_otel._guard import guarded
-from keras_otel._worker import flush_workers
-from keras_otel.delivery import pipelines
+from keras_otel.export.deadline import in_time
+from keras_otel.export.delivery import pipelines
+from keras_otel.export.exits import close_endpoints, log_losses, unwatch_stop_signal
+from keras_otel.inference import active
+from keras_otel.inference.worker import flush_workers
 from keras_otel.options import Options
 
 _SHUTDOWN_S: Final = 30.0
@@ -114,7 +114,7 @@ _shut_down: Final[list[Any]] = []
 
 def _providers() -> Iterator[Any]:
     """Every provider in use once: of spans, then of log records, then of metrics, which count both."""
-    observer = _active.observer
+    observer = active.observer
     options = observer.options if observer is not None else Options()
     of_signals = (
         (options.tracer_provider, trace.get_tracer_provider(), trace.TracerProvider),

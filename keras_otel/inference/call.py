@@ -8,9 +8,9 @@ from typing import Any, Final, NamedTuple
 from opentelemetry.context import Context
 from opentelemetry.trace import Link
 
-from keras_otel._scope import Scope
-from keras_otel.runtimes.adapter import Adapter
-from keras_otel.runtimes.assignments import assignments
+from keras_otel.introspection.adapter import Adapter
+from keras_otel.introspection.assignments import assignments
+from keras_otel.introspection.scope import Scope
 
 
 class Origin(NamedTuple):

@@ -1,0 +1,1 @@
+"""What a Keras model, its arrays and its variables say, and what this process knows of each model."""
