@@ -47,12 +47,12 @@ _LATER = {
     "KerasSpanProcessor": "propagation.processors",
     "batch": "propagation.batches",
     "current_predictions": "propagation.reading",
-    "flush": "flushing",
+    "flush": "export.flushing",
     "instrument": "instrumentor",
     "prediction_context": "propagation.explicit",
     "record_evaluation": "feedback",
     "record_outcome": "feedback",
-    "shutdown": "flushing",
+    "shutdown": "export.flushing",
     "uninstrument": "instrumentor",
 }
 

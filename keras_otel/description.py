@@ -7,11 +7,10 @@ from typing import Any, TypeVar
 from keras_otel.errors import CardError
 from keras_otel.identity.cards import Card, card_path, write_card
 from keras_otel.identity.identity import checked_description
-from keras_otel.inference import active
 from keras_otel.introspection.hashing import compute_fingerprint
 from keras_otel.introspection.output_heads import check_description
 from keras_otel.introspection.registry import models
-from keras_otel.options import Options
+from keras_otel.options import Options, in_force
 from keras_otel.runtimes.discovery import adapter_of, owning_adapter
 
 Model = TypeVar("Model")
@@ -105,7 +104,7 @@ def save_card(model: Any, path: Any, *, lineage: dict[str, Any] | None = None) -
 
 
 def _options() -> Options:
-    return active.observer.options if active.observer is not None else Options()
+    return in_force() or Options()
 
 
 def _no_parts(_model: Any) -> frozenset[int]:

@@ -17,7 +17,7 @@ from keras_otel._guard import guarded
 from keras_otel._patching import PatchSet
 from keras_otel.inference import active
 from keras_otel.introspection.adapter import installed
-from keras_otel.options import resolve
+from keras_otel.options import in_force, put_in_force, resolve
 from keras_otel.runtimes import discovery
 
 _log = logging.getLogger("keras_otel")
@@ -69,11 +69,13 @@ class KerasInstrumentor(BaseInstrumentor):  # type: ignore[misc]  # untyped upst
 
                 fill_providers(options.export)
             active.observer = Observer(options)
+            put_in_force(options)
             _watch_imports()
 
     def _uninstrument(self, **_kwargs: Any) -> None:
         with _state.lock:
             observer, active.observer = active.observer, None
+            put_in_force(None)
             installed.clear()
             _state.ignored.clear()
             while _state.patches:
@@ -94,8 +96,7 @@ def instrument(**options: Any) -> None:
     instrumentor = KerasInstrumentor()
     if instrumentor.is_instrumented_by_opentelemetry:
         resolved = resolve(options)
-        observer = active.observer
-        if options and observer is not None and resolved != observer.options:
+        if options and resolved != in_force():
             _state.ignored.append(tuple(sorted(options)))
             _log.warning(
                 "keras_otel: already instrumented, the new options are not used: "

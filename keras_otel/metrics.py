@@ -23,7 +23,7 @@ from opentelemetry.util.types import AttributeValue
 
 from keras_otel import semconv
 from keras_otel._guard import SiteCounts, failure_counts
-from keras_otel.inference.span import CallFacts, error_type
+from keras_otel.introspection.call_facts import CallFacts
 from keras_otel.records import Evaluation, Inference, UpstreamPrediction
 from keras_otel.row_counts import RowCounts
 from keras_otel.version import __version__
@@ -60,7 +60,7 @@ class Instruments:
         context = set_span_in_context(span)
         duration = self._with_version(facts, facts.duration_attributes)
         if inference.error is not None:
-            failed = {**duration, semconv.ERROR_TYPE: error_type(inference.error)}
+            failed = {**duration, semconv.ERROR_TYPE: semconv.error_type(inference.error)}
             self._duration.record(inference.duration_s, failed, context=context)
             return
         self._duration.record(inference.duration_s, duration, context=context)

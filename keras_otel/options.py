@@ -106,6 +106,19 @@ class Options:
         return self.model_version
 
 
+_in_force: list[Options] = []
+
+
+def in_force() -> Options | None:
+    """Return the options of the instrumented process, or None where it is not instrumented."""
+    return _in_force[0] if _in_force else None
+
+
+def put_in_force(options: Options | None) -> None:
+    """Make these the options of the process, or none at all."""
+    _in_force[:] = [] if options is None else [options]
+
+
 def resolve(arguments: Mapping[str, object], environ: Mapping[str, str] | None = None) -> Options:
     """Merge arguments, environment and defaults.
 

@@ -11,7 +11,7 @@ from opentelemetry.util.types import AttributeValue
 
 from keras_otel import semconv
 from keras_otel._forks import run_in_child
-from keras_otel.inference.span import CallFacts
+from keras_otel.introspection.call_facts import CallFacts
 from keras_otel.records import Decoded
 
 _ClassKey = tuple[str, str | None, str | None]

@@ -15,6 +15,8 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final, Literal
 
+from keras_otel._unicode import name_of
+
 AttributeType = Literal["string", "string[]", "int", "double", "double[]", "boolean"]
 Cardinality = Literal["low", "medium", "high"]
 
@@ -437,3 +439,11 @@ def confidence_bin(confidence: float) -> str:
     index = min(bisect_right(CONFIDENCE_EDGES, confidence), len(CONFIDENCE_EDGES) - 1)
     low, high = CONFIDENCE_EDGES[max(index, 1) - 1], CONFIDENCE_EDGES[max(index, 1)]
     return f"[{low:g},{high:g}{']' if high == CONFIDENCE_EDGES[-1] else ')'}"
+
+
+def error_type(error: BaseException) -> str:
+    """The exception's class, with its module unless it is built in, as OpenTelemetry names it."""
+    kind = type(error)
+    if kind.__module__ in ("builtins", "__main__"):
+        return name_of(kind.__qualname__)
+    return name_of(f"{kind.__module__}.{kind.__qualname__}")

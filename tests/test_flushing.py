@@ -20,6 +20,7 @@ from opentelemetry.sdk.trace.export import BatchSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
 import keras_otel
+from keras_otel import options as options_module
 from keras_otel.inference import active
 from keras_otel.inference.observer import Observer
 from keras_otel.inference.worker import Worker
@@ -56,6 +57,7 @@ def observed(monkeypatch):
 
     def observe(options: Options) -> None:
         monkeypatch.setattr(active, "observer", Observer(options))
+        monkeypatch.setattr(options_module, "_in_force", [options])
 
     return observe
 

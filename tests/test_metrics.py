@@ -22,7 +22,7 @@ from keras_otel import semconv
 from keras_otel._guard import guarded
 from keras_otel.decoding.decode import decode
 from keras_otel.decoding.heads import Embedding, Multiclass, Multilabel, Scale
-from keras_otel.inference.span import call_facts
+from keras_otel.introspection.call_facts import call_facts
 from keras_otel.metrics import Instruments, count_dropped, instruments_of
 from keras_otel.records import Evaluation, Inference, ModelIdentity, UpstreamPrediction
 

@@ -14,9 +14,8 @@ from keras_otel._guard import guarded
 from keras_otel.export.deadline import in_time
 from keras_otel.export.delivery import pipelines
 from keras_otel.export.exits import close_endpoints, log_losses, unwatch_stop_signal
-from keras_otel.inference import active
 from keras_otel.inference.worker import flush_workers
-from keras_otel.options import Options
+from keras_otel.options import Options, in_force
 
 _SHUTDOWN_S: Final = 30.0
 _LONGEST_S: Final = 86_400.0  # what waits for longer overflows, here or in an exporter
@@ -114,8 +113,7 @@ _shut_down: Final[list[Any]] = []
 
 def _providers() -> Iterator[Any]:
     """Every provider in use once: of spans, then of log records, then of metrics, which count both."""
-    observer = active.observer
-    options = observer.options if observer is not None else Options()
+    options = in_force() or Options()
     of_signals = (
         (options.tracer_provider, trace.get_tracer_provider(), trace.TracerProvider),
         (options.logger_provider, _logs.get_logger_provider(), _logs.LoggerProvider),

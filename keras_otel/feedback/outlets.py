@@ -8,9 +8,8 @@ from typing import Final
 from opentelemetry import _logs, trace
 
 from keras_otel import semconv
-from keras_otel.inference import active
 from keras_otel.metrics import Instruments, instruments_of
-from keras_otel.options import Options
+from keras_otel.options import Options, in_force
 from keras_otel.version import __version__
 
 _DEFAULTS: Final = Options()
@@ -32,8 +31,7 @@ _latest: list[Outlets] = []
 
 def outlets() -> Outlets:
     """The outlets of the options in force; kept, because the SDK takes long to look them up."""
-    observer = active.observer
-    options = _DEFAULTS if observer is None else observer.options
+    options = in_force() or _DEFAULTS
     for known in _latest:
         if known.options is options:
             return known

@@ -7,10 +7,10 @@ from collections.abc import Callable
 from decimal import Decimal
 from numbers import Real
 
+from keras_otel import semconv
 from keras_otel._unicode import message_of, name_of
 from keras_otel.errors import FeedbackError
 from keras_otel.feedback.notes import say_once
-from keras_otel.inference.span import error_type
 from keras_otel.records import Evaluation
 
 _PASS, _FAIL = "pass", "fail"
@@ -57,7 +57,7 @@ def evaluation_of(
 def failure_type(error: object) -> str:
     """`error.type` of an evaluator's failure: the exception's class, or the text given."""
     if isinstance(error, BaseException):
-        return error_type(error)
+        return semconv.error_type(error)
     return name_of(error) if isinstance(error, str) else type(error).__name__
 
 

@@ -20,11 +20,12 @@ from keras_otel.inference.call import Call, RowOfCall
 from keras_otel.inference.outputs import OutputReader, as_numpy, undecoded
 from keras_otel.inference.own_outputs import leaves_of
 from keras_otel.inference.seen import inferences, traced_calls
-from keras_otel.inference.span import CallFacts, call_facts, emit
+from keras_otel.inference.span import emit
 from keras_otel.inference.worker import Worker
 from keras_otel.introspection import arrays, structures
 from keras_otel.introspection.adapter import Adapter
 from keras_otel.introspection.arrays import Array, Place
+from keras_otel.introspection.call_facts import CallFacts, call_facts
 from keras_otel.introspection.registry import KnownModel, models
 from keras_otel.introspection.scope import Scope, current
 from keras_otel.introspection.structures import Leaf

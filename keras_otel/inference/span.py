@@ -9,8 +9,7 @@ from __future__ import annotations
 
 import traceback
 from collections.abc import Callable, ItemsView, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Protocol
 
 from opentelemetry.context import Context
 from opentelemetry.semconv.attributes.exception_attributes import (
@@ -23,64 +22,13 @@ from opentelemetry.util.types import AttributeValue
 from keras_otel import semconv
 from keras_otel._guard import guarded
 from keras_otel._span_limits import limit_of, within_limit
-from keras_otel._unicode import message_of, name_of, traceback_of
+from keras_otel._unicode import message_of, traceback_of
+from keras_otel.introspection.call_facts import CallFacts
 from keras_otel.options import Options
-from keras_otel.records import Decoded, Inference, ModelIdentity
+from keras_otel.records import Decoded, Inference
 
 _MAX_OUTPUTS = 8
 """Outputs of one model that get attributes of their own: a span holds 128 attributes."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CallFacts:
-    """What all inferences of one model by one operation share, ready to be copied into a span."""
-
-    identity: ModelIdentity
-    span_name: str
-    details: Mapping[str, AttributeValue]
-    naming: Mapping[str, AttributeValue]
-    duration_attributes: Mapping[str, AttributeValue]
-    model_attributes: Mapping[str, AttributeValue]
-    class_attributes: dict[str, Mapping[str, AttributeValue]] = field(default_factory=dict)
-
-
-def call_facts(
-    *,
-    operation: str,
-    identity: ModelIdentity,
-    model_class: str,
-    precision: str | None,
-    runtime: tuple[str, str, str],
-) -> CallFacts:
-    """Build the facts of one model and operation; `runtime` is (name, backend, Keras version)."""
-    runtime_name, backend, keras_version = runtime
-    model = _without_none(
-        {semconv.MODEL_NAME: identity.name, semconv.MODEL_VERSION: identity.version}
-    )
-    shared = {
-        semconv.OPERATION_NAME: operation,
-        **model,
-        semconv.BACKEND_NAME: backend,
-        semconv.RUNTIME_NAME: runtime_name,
-    }
-    return CallFacts(
-        identity=identity,
-        span_name=f"{operation} {identity.name}",
-        details=_without_none(
-            {
-                semconv.BACKEND_NAME: backend,
-                semconv.RUNTIME_NAME: runtime_name,
-                semconv.MODEL_FINGERPRINT: identity.fingerprint,
-                semconv.MODEL_VERSION_CONFLICT: identity.version_conflict or None,
-                semconv.MODEL_CLASS: name_of(model_class),
-                semconv.MODEL_PRECISION: None if precision is None else name_of(precision),
-                semconv.KERAS_VERSION: keras_version,
-            }
-        ),
-        naming={**model, semconv.OPERATION_NAME: operation},
-        duration_attributes=shared,
-        model_attributes=model,
-    )
 
 
 class Timed(Protocol):
@@ -203,7 +151,7 @@ def _attributes(
     else:
         attributes[semconv.MODEL_TASK] = "opaque"
     if inference.error is not None:
-        attributes[semconv.ERROR_TYPE] = error_type(inference.error)
+        attributes[semconv.ERROR_TYPE] = semconv.error_type(inference.error)
     # Last, as the SDK drops the oldest where a hook adds more than its limit allows.
     attributes.update(facts.naming)
     if options.openinference:
@@ -294,15 +242,3 @@ def _record_exception(span: Span, error: BaseException) -> None:
 def error_message(error: BaseException) -> str:
     """Return what the exception says, fit to be sent."""
     return message_of(str(error))
-
-
-def error_type(error: BaseException) -> str:
-    """The exception's class, with its module unless it is built in, as OpenTelemetry names it."""
-    kind = type(error)
-    if kind.__module__ in ("builtins", "__main__"):
-        return name_of(kind.__qualname__)
-    return name_of(f"{kind.__module__}.{kind.__qualname__}")
-
-
-def _without_none(attributes: Mapping[str, Any]) -> dict[str, AttributeValue]:
-    return {key: value for key, value in attributes.items() if value is not None}

@@ -25,8 +25,8 @@ from keras_otel.identity.identity import (
 )
 from keras_otel.identity.namesakes import Bearer, NameUse, name_uses
 from keras_otel.identity.naming import name_from_path, says_something, version_from_path
-from keras_otel.inference.span import CallFacts
 from keras_otel.introspection.adapter import Adapter
+from keras_otel.introspection.call_facts import CallFacts
 from keras_otel.introspection.hashing import CurrentFingerprint
 from keras_otel.introspection.inspection import Shape
 from keras_otel.options import Options

@@ -14,8 +14,7 @@ from opentelemetry.util.types import AttributeValue
 
 from keras_otel import semconv
 from keras_otel._guard import guarded
-from keras_otel.inference import active
-from keras_otel.options import Propagate, resolve
+from keras_otel.options import Propagate, in_force, resolve
 from keras_otel.propagation import recent
 from keras_otel.propagation.flow_events import note_ended, note_root, note_started
 from keras_otel.propagation.genai import (
@@ -58,8 +57,8 @@ class _Mode:
         """The processor's own mode, else that of the instrumented process, else the default."""
         if self._propagate is not None:
             return self._propagate
-        observer = active.observer
-        return "genai" if observer is None else observer.options.propagate
+        options = in_force()
+        return "genai" if options is None else options.propagate
 
 
 class KerasSpanProcessor(SpanProcessor):

@@ -9,9 +9,9 @@ from collections.abc import Iterator
 from typing import Any, Final, NamedTuple
 
 from keras_otel.cli.checks.findings import Findings
-from keras_otel.inference import active
 from keras_otel.inference.seen import TracedModel, inferences, traced_calls
 from keras_otel.introspection.registry import models
+from keras_otel.options import in_force
 from keras_otel.runtimes.discovery import imported
 
 _METHODS: Final = ("predict", "predict_on_batch", "__call__")
@@ -36,7 +36,7 @@ def check_calls(findings: Findings) -> None:
     total, recorded = sum(counts.values()), counts.get("recorded", 0)
     text = f"{total} seen, {recorded} with a recorded span" if total else "none seen so far"
     findings.fact("inferences", "Inferences", text, {"seen": total, "recorded": recorded})
-    if active.observer is None:
+    if in_force() is None:
         return
     kept = _report_kept(findings)
     unseen = _report_traced(findings)

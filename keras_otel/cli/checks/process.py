@@ -19,10 +19,9 @@ from keras_otel.cli.checks.propagators import check_process_propagators
 from keras_otel.cli.checks.targets import Target
 from keras_otel.cli.checks.trial import check_counts, grouped
 from keras_otel.export.providers import file_path
-from keras_otel.inference import active
 from keras_otel.instrumentor import ignored_options, patched
 from keras_otel.metrics import dropped_counts
-from keras_otel.options import Options
+from keras_otel.options import Options, in_force
 from keras_otel.propagation.attachment import UNREACHABLE_FIX, is_unreachable, unreachable_text
 from keras_otel.propagation.pipelines import SPANS, pipeline_of
 from keras_otel.propagation.processors import KerasSpanProcessor
@@ -33,21 +32,21 @@ _API_ONLY = ("ProxyTracerProvider", "NoOpTracerProvider")
 
 def check_process(findings: Findings) -> None:
     """Whether this process is instrumented, with what, and where its spans go."""
-    observer = active.observer
-    options = observer.options if observer is not None else Options()
+    present = in_force()
+    options = present or Options()
     imported = [name for name in _KERAS if hasattr(sys.modules.get(name), "Model")]
     findings.fact(
         "instrumented",
         "Instrumented",
-        f"{'yes' if observer else 'no'}, Keras {'imported' if imported else 'not imported yet'}",
-        observer is not None,
+        f"{'yes' if present else 'no'}, Keras {'imported' if imported else 'not imported yet'}",
+        present is not None,
     )
-    if observer is None:
+    if present is None:
         findings.wrong(
             "this process is not instrumented",
             "Call keras_otel.instrument(), or start it with opentelemetry-instrument",
         )
-    _check_patches(findings, is_expected=observer is not None and bool(imported))
+    _check_patches(findings, is_expected=present is not None and bool(imported))
     findings.fact("options", "Options", _changed(options), _values(options))
     check_providers(findings, options)
     _check_ignored(findings, options)
@@ -83,7 +82,7 @@ def _goes_to(tracers: Any, target: str) -> bool:
 def is_set_up() -> bool:
     """Whether this process is instrumented or has an SDK."""
     provider = type(trace.get_tracer_provider()).__name__
-    return active.observer is not None or provider not in _API_ONLY
+    return in_force() is not None or provider not in _API_ONLY
 
 
 def process_target() -> Target | None:
