@@ -30,18 +30,18 @@ from keras_otel import semconv
 from keras_otel._guard import failure_counts
 from keras_otel.errors import FeedbackError
 from keras_otel.feedback import (
-    entries,
+    emitters,
     evaluations,
-    forms,
+    formats,
     futureagi_attributes,
-    notes,
+    log_once,
     openinference_attributes,
     outcomes,
-    outlets,
     record_evaluation,
     record_outcome,
-    subject,
-    verdict,
+    recording,
+    target_span,
+    validation,
 )
 from keras_otel.metrics import Instruments
 from keras_otel.records import Evaluation
@@ -55,7 +55,7 @@ EVENT = "gen_ai.evaluation.result"
 @pytest.fixture(autouse=True)
 def unsaid(monkeypatch):
     """Nothing has been logged yet."""
-    monkeypatch.setattr(notes, "_said", set())
+    monkeypatch.setattr(log_once, "_said", set())
 
 
 @pytest.fixture
@@ -407,7 +407,7 @@ def test_a_score_that_is_none(telemetry, caplog, score):
 @given(st.floats() | st.decimals() | st.integers() | st.fractions())
 def test_any_number_is_finite_or_left_out(score):
     """No number of any kind makes an evaluation with a score that is not finite."""
-    made = verdict.evaluation_of(
+    made = validation.evaluation_of(
         "x", score=score, passed=None, label=None, explanation=None, error=None
     )
 
@@ -889,15 +889,15 @@ def broken(*args, **kwargs):
 
 # What is made to raise, the site whose guard must catch it, and what is still recorded.
 FAULTS = [
-    (verdict, "_number", "evaluation", {"log", "event", "metric"}),
+    (validation, "_number", "evaluation", {"log", "event", "metric"}),
     (evaluations, "message_of", "evaluator's message", {"log", "event", "metric"}),
-    (subject, "get_current", "record an evaluation", set()),
-    (outlets, "instruments_of", "record an evaluation", set()),
+    (target_span, "get_current", "record an evaluation", set()),
+    (emitters, "instruments_of", "record an evaluation", set()),
     (evaluations, "known_predictions", "upstream of an evaluation", {"log", "event", "metric"}),
-    (entries.time, "time_ns", "feedback event", {"event", "metric"}),
-    (entries._Adding, "add", "feedback span", {"log", "event", "metric"}),
+    (recording.time, "time_ns", "feedback event", {"event", "metric"}),
+    (recording._Adding, "add", "feedback span", {"log", "event", "metric"}),
     (Instruments, "count_evaluation", "evaluation metric", {"log", "event"}),
-    (forms, "_conventions", "record an evaluation", set()),
+    (formats, "_conventions", "record an evaluation", set()),
 ]
 
 
@@ -1043,9 +1043,9 @@ def test_an_evaluators_error_without_words(providers):
 def test_notes_come_to_an_end(caplog):
     """A program that makes up names does not fill the log or the memory."""
     for number in range(1000):
-        notes.say_once(f"note {number}")
+        log_once.say_once(f"note {number}")
 
-    assert len(caplog.messages) == len(notes._said) == 256
+    assert len(caplog.messages) == len(log_once._said) == 256
 
 
 # -- Whole programs ----------------------------------------------------------------------------

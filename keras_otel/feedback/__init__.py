@@ -1,7 +1,7 @@
 """What was found out about an answer or a prediction, recorded beside it."""
 
 from keras_otel.feedback.evaluations import record_evaluation
-from keras_otel.feedback.forms import futureagi_attributes, openinference_attributes
+from keras_otel.feedback.formats import futureagi_attributes, openinference_attributes
 from keras_otel.feedback.outcomes import record_outcome
 
 __all__ = [

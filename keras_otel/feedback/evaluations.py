@@ -12,16 +12,16 @@ from opentelemetry.util.types import AttributeValue
 from keras_otel import semconv
 from keras_otel._guard import guarded
 from keras_otel._unicode import message_of
-from keras_otel.feedback.entries import Entry, record
-from keras_otel.feedback.forms import (
+from keras_otel.feedback.emitters import outlets
+from keras_otel.feedback.formats import (
     Form,
     checked_forms,
     evaluation_attributes,
     futureagi_attributes,
     openinference_attributes,
 )
-from keras_otel.feedback.outlets import outlets
-from keras_otel.feedback.subject import (
+from keras_otel.feedback.recording import Entry, record
+from keras_otel.feedback.target_span import (
     HasSpanContext,
     SpanReference,
     Subject,
@@ -29,7 +29,7 @@ from keras_otel.feedback.subject import (
     subject_of,
 )
 from keras_otel.feedback.upstream import carried_predictions, known_predictions
-from keras_otel.feedback.verdict import checked_name, evaluation_of
+from keras_otel.feedback.validation import checked_name, evaluation_of
 from keras_otel.propagation.stamps import upstream_attributes
 from keras_otel.records import Evaluation, UpstreamPrediction
 

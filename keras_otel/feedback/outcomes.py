@@ -13,10 +13,10 @@ from keras_otel import semconv
 from keras_otel._guard import guarded
 from keras_otel._unicode import name_of
 from keras_otel.errors import FeedbackError
-from keras_otel.feedback.entries import Entry, record
-from keras_otel.feedback.notes import say_once
-from keras_otel.feedback.outlets import outlets
-from keras_otel.feedback.subject import (
+from keras_otel.feedback.emitters import outlets
+from keras_otel.feedback.log_once import say_once
+from keras_otel.feedback.recording import Entry, record
+from keras_otel.feedback.target_span import (
     HasSpanContext,
     SpanReference,
     Subject,

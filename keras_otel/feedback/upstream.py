@@ -9,7 +9,7 @@ from typing import Any
 from opentelemetry.util.types import AttributeValue
 
 from keras_otel import semconv
-from keras_otel.feedback.subject import Subject
+from keras_otel.feedback.target_span import Subject
 from keras_otel.propagation.reading import carried_by, stamped_on
 from keras_otel.propagation.stamps import plain
 from keras_otel.records import UpstreamPrediction

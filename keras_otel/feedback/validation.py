@@ -10,7 +10,7 @@ from numbers import Real
 from keras_otel import semconv
 from keras_otel._unicode import message_of, name_of
 from keras_otel.errors import FeedbackError
-from keras_otel.feedback.notes import say_once
+from keras_otel.feedback.log_once import say_once
 from keras_otel.records import Evaluation
 
 _PASS, _FAIL = "pass", "fail"

@@ -14,9 +14,9 @@ from opentelemetry.util.types import AttributeValue
 from keras_otel import semconv
 from keras_otel._forks import run_in_child
 from keras_otel._guard import guarded
-from keras_otel.feedback.notes import say_once
-from keras_otel.feedback.outlets import Outlets
-from keras_otel.feedback.subject import Subject
+from keras_otel.feedback.emitters import Outlets
+from keras_otel.feedback.log_once import say_once
+from keras_otel.feedback.target_span import Subject
 
 _SDK_LIMIT: Final = 128
 """Attributes of a span by default; beyond them the SDK drops the oldest ones."""
