@@ -16,10 +16,10 @@ if TYPE_CHECKING:
     from keras_otel.export.flushing import flush, shutdown
     from keras_otel.feedback import record_evaluation, record_outcome
     from keras_otel.instrumentor import KerasInstrumentor, instrument, uninstrument
-    from keras_otel.propagation.batches import batch
-    from keras_otel.propagation.explicit import prediction_context
+    from keras_otel.propagation.batch import batch
+    from keras_otel.propagation.prediction_context import prediction_context
     from keras_otel.propagation.processors import KerasSpanProcessor
-    from keras_otel.propagation.reading import current_predictions
+    from keras_otel.propagation.resolution import current_predictions
 
 __all__ = [
     "KerasInstrumentor",
@@ -45,11 +45,11 @@ __all__ = [
 _LATER = {
     "KerasInstrumentor": "instrumentor",
     "KerasSpanProcessor": "propagation.processors",
-    "batch": "propagation.batches",
-    "current_predictions": "propagation.reading",
+    "batch": "propagation.batch",
+    "current_predictions": "propagation.resolution",
     "flush": "export.flushing",
     "instrument": "instrumentor",
-    "prediction_context": "propagation.explicit",
+    "prediction_context": "propagation.prediction_context",
     "record_evaluation": "feedback",
     "record_outcome": "feedback",
     "shutdown": "export.flushing",

@@ -30,7 +30,7 @@ from keras_otel.feedback.target_span import (
 )
 from keras_otel.feedback.upstream import carried_predictions, known_predictions
 from keras_otel.feedback.validation import checked_name, evaluation_of
-from keras_otel.propagation.stamps import upstream_attributes
+from keras_otel.propagation.upstream_attributes import upstream_attributes
 from keras_otel.records import Evaluation, UpstreamPrediction
 
 

@@ -24,7 +24,7 @@ from keras_otel.feedback.target_span import (
     subject_of,
 )
 from keras_otel.feedback.upstream import carried_predictions, known_predictions
-from keras_otel.propagation.reading import predicted_by
+from keras_otel.propagation.resolution import predicted_by
 from keras_otel.records import UpstreamPrediction
 
 

@@ -10,8 +10,8 @@ from opentelemetry.util.types import AttributeValue
 
 from keras_otel import semconv
 from keras_otel.feedback.target_span import Subject
-from keras_otel.propagation.reading import carried_by, stamped_on
-from keras_otel.propagation.stamps import plain
+from keras_otel.propagation.resolution import carried_by, stamped_on
+from keras_otel.propagation.upstream_attributes import plain
 from keras_otel.records import UpstreamPrediction
 
 

@@ -32,9 +32,9 @@ from keras_otel.introspection.structures import Leaf
 from keras_otel.metrics import count_dropped, instruments_of
 from keras_otel.options import Options
 from keras_otel.propagation.attachment import Attachment, detach
-from keras_otel.propagation.batches import current_batch
+from keras_otel.propagation.batch import current_batch
 from keras_otel.propagation.publishing import Announced, announce, is_in_request, publish
-from keras_otel.propagation.rows import Row, Rows
+from keras_otel.propagation.shared_call import Row, Rows
 from keras_otel.records import Decoded, Inference, ModelIdentity
 from keras_otel.version import __version__
 

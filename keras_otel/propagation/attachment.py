@@ -13,7 +13,7 @@ from opentelemetry import _logs, trace
 from keras_otel._forks import run_in_child
 from keras_otel._guard import guarded
 from keras_otel.options import Options
-from keras_otel.propagation.pipelines import LOGS, SPANS, Pipeline, Signal, pipeline_of
+from keras_otel.propagation.processor_pipeline import LOGS, SPANS, Pipeline, Signal, pipeline_of
 
 _log = logging.getLogger("keras_otel")
 

@@ -21,10 +21,10 @@ from keras_otel import semconv
 from keras_otel._guard import guarded
 from keras_otel.errors import OptionError
 from keras_otel.options import accepted_models
+from keras_otel.propagation.baggage_members import merge, predictions_in
 from keras_otel.propagation.carriers import change_header
-from keras_otel.propagation.members import merge, predictions_in
-from keras_otel.propagation.reading import predictions_for
-from keras_otel.propagation.remote import with_remote_predictions
+from keras_otel.propagation.remote_predictions import with_remote_predictions
+from keras_otel.propagation.resolution import predictions_for
 
 _HEADER: Final = "baggage"
 

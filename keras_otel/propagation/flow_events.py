@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Final
 
-from keras_otel.propagation.concerns import concerns_of
-from keras_otel.propagation.contexts import known_below, set_known
-from keras_otel.propagation.flow import Flow
-from keras_otel.propagation.flows import flow_below, keep, own_flow
-from keras_otel.propagation.homes import homes
-from keras_otel.propagation.tree import Node, Publication, Slot
-from keras_otel.propagation.units import current_task, running_unit, starting_unit
+from keras_otel.propagation.context_identity import homes
+from keras_otel.propagation.context_state import known_below, set_known
+from keras_otel.propagation.execution_units import current_task, running_unit, starting_unit
+from keras_otel.propagation.flow_lookup import flow_below, keep, own_flow
+from keras_otel.propagation.request_tree import Node, Publication, Slot
+from keras_otel.propagation.task_flow import Flow
+from keras_otel.propagation.update_recipients import concerns_of
 
 _MAX_USERS: Final = 8
 
@@ -45,7 +45,7 @@ def let_caller_wait(node: Node | None) -> None:
     start = None if node is None else node.root.start
     if start is None or start.is_here() or current_task() is not None:
         return
-    from keras_otel.propagation.waiting import let_submitter_wait
+    from keras_otel.propagation.waiting_tasks import let_submitter_wait
 
     let_submitter_wait(running_unit())
 

@@ -15,7 +15,7 @@ from opentelemetry.util.types import AttributeValue
 from keras_otel import semconv
 from keras_otel._guard import guarded
 from keras_otel.options import Propagate, in_force, resolve
-from keras_otel.propagation import recent
+from keras_otel.propagation import recent_spans
 from keras_otel.propagation.flow_events import note_ended, note_root, note_started
 from keras_otel.propagation.genai import (
     has_genai_name,
@@ -26,16 +26,28 @@ from keras_otel.propagation.genai import (
     says_its_kind,
 )
 from keras_otel.propagation.publishing import clear
-from keras_otel.propagation.reading import (
+from keras_otel.propagation.request_tree import Node, tree
+from keras_otel.propagation.resolution import (
     Seen,
     carried_by,
     may_follow,
     predictions_at_end,
     seen_from,
 )
-from keras_otel.propagation.stamps import SDK_LIMIT, limit_of, plain, stamp, upstream_attributes
-from keras_otel.propagation.tree import Node, tree
-from keras_otel.propagation.undecided import Undecided, note_followed, unwatch, watch, watching
+from keras_otel.propagation.unclassified_spans import (
+    Undecided,
+    note_followed,
+    unwatch,
+    watch,
+    watching,
+)
+from keras_otel.propagation.upstream_attributes import (
+    SDK_LIMIT,
+    limit_of,
+    plain,
+    stamp,
+    upstream_attributes,
+)
 from keras_otel.records import UpstreamPrediction
 
 _KINDS = (SpanKind.INTERNAL, SpanKind.CLIENT)
@@ -163,7 +175,7 @@ class KerasSpanProcessor(SpanProcessor):
         if is_genai if undecided.stamps is None else undecided.stamps:
             predictions = undecided.predictions()
             if predictions and stamp(span, plain(span.attributes), predictions):
-                recent.stamped.note(span.get_span_context(), predictions)
+                recent_spans.stamped.note(span.get_span_context(), predictions)
 
 
 def _watch(
@@ -196,7 +208,7 @@ def _stamp(span: Span, attributes: Mapping[str, AttributeValue], seen: Seen) -> 
     limit = limit_of(span)
     is_tight = limit is not None and limit < SDK_LIMIT
     if predictions and (is_tight or stamp(span, attributes, predictions)):
-        recent.stamped.note(span.get_span_context(), predictions)
+        recent_spans.stamped.note(span.get_span_context(), predictions)
     for publication in seen.published:
         if publication.is_pending:
             with tree.lock:

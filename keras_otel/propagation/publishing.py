@@ -9,11 +9,11 @@ from opentelemetry.trace import Span, get_current_span
 
 from keras_otel._guard import guarded
 from keras_otel._unicode import name_of
-from keras_otel.propagation import recent
+from keras_otel.propagation import recent_spans
 from keras_otel.propagation.flow_events import let_caller_wait, note_known, note_published
-from keras_otel.propagation.stamps import plain, stamp
-from keras_otel.propagation.tree import Publication, tree
-from keras_otel.propagation.undecided import settle
+from keras_otel.propagation.request_tree import Publication, tree
+from keras_otel.propagation.unclassified_spans import settle
+from keras_otel.propagation.upstream_attributes import plain, stamp
 from keras_otel.records import Decoded, ModelIdentity, UpstreamPrediction
 
 
@@ -153,11 +153,11 @@ def _publish(context: Context, publications: list[Publication], *, is_callers: b
 def _remember(span: Span, publications: Iterable[Publication]) -> None:
     predictions = tuple([p.prediction for p in publications if p.prediction is not None])
     if predictions:
-        recent.inferences.note(span.get_span_context(), predictions)
+        recent_spans.inferences.note(span.get_span_context(), predictions)
 
 
 def _stamp_late(span: Span, prediction: UpstreamPrediction) -> None:
     present = plain(getattr(span, "attributes", None))
     if span.is_recording() and stamp(span, present, (prediction,)):
         context = span.get_span_context()
-        recent.stamped.note(context, (*(recent.stamped.of(context) or ()), prediction))
+        recent_spans.stamped.note(context, (*(recent_spans.stamped.of(context) or ()), prediction))

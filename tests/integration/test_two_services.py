@@ -16,7 +16,7 @@ from programs import APPS, serving
 from received import Span
 from receivers import Sink, free_port
 
-from keras_otel.propagation.members import predictions_in
+from keras_otel.propagation.baggage_members import predictions_in
 
 CLASSES = ["refund", "order", "状態, 100% + more"]  # as in apps/router.py
 CONFIDENCE = 0.98670  # softmax of (5, 0, 0)

@@ -21,7 +21,7 @@ import keras_otel
 from keras_otel._guard import failure_counts
 from keras_otel.options import Options
 from keras_otel.propagation.attachment import Attachment
-from keras_otel.propagation.pipelines import SPANS, pipeline_of
+from keras_otel.propagation.processor_pipeline import SPANS, pipeline_of
 from keras_otel.propagation.processors import KerasSpanProcessor
 from tests.propagation.conftest import CLASSES, Service
 

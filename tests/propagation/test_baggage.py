@@ -27,8 +27,8 @@ from starlette.datastructures import MutableHeaders
 from keras_otel import _guard
 from keras_otel.errors import OptionError
 from keras_otel.propagation.baggage import KerasPropagator
-from keras_otel.propagation.explicit import prediction_context
-from keras_otel.propagation.remote import remote_predictions, with_remote_predictions
+from keras_otel.propagation.prediction_context import prediction_context
+from keras_otel.propagation.remote_predictions import remote_predictions, with_remote_predictions
 from keras_otel.records import UpstreamPrediction
 
 INTENT = UpstreamPrediction(

@@ -13,8 +13,8 @@ import keras_otel
 from keras_otel import _guard
 from keras_otel.inference import observer
 from keras_otel.inference.observer import Observer
-from keras_otel.propagation import attachment, processors, publishing, reading, waiting
-from keras_otel.propagation.tree import tree
+from keras_otel.propagation import attachment, processors, publishing, resolution, waiting_tasks
+from keras_otel.propagation.request_tree import tree
 from tests.propagation.conftest import Service
 
 
@@ -36,8 +36,8 @@ def broken(*args: Any, **kwargs: Any) -> Any:
         (processors, "note_started", "span start"),
         (processors, "seen_from", "span start"),
         (processors, "stamp", "span start"),
-        (reading, "remote_predictions", "span start"),
-        (reading, "note_used", "span start"),
+        (resolution, "remote_predictions", "span start"),
+        (resolution, "note_used", "span start"),
         (processors, "note_ended", "span end"),
     ],
     ids=lambda value: (
@@ -75,7 +75,7 @@ def test_a_fault_while_looking_who_waits(providers, monkeypatch, name):
     providers.instrument()
     service = Service(providers.tracer_provider.get_tracer("service"))
     before = _guard.failure_counts().get("follow who waits", 0)
-    monkeypatch.setattr(waiting, name, broken)
+    monkeypatch.setattr(waiting_tasks, name, broken)
     asyncio.run(request())
     monkeypatch.undo()
     keras_otel.uninstrument()

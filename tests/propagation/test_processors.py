@@ -22,7 +22,7 @@ from opentelemetry.sdk.trace.sampling import ALWAYS_OFF, ALWAYS_ON
 import keras_otel
 from keras_otel.errors import OptionError
 from keras_otel.propagation.processors import KerasLogRecordProcessor, KerasSpanProcessor
-from keras_otel.propagation.tree import tree
+from keras_otel.propagation.request_tree import tree
 from keras_otel.records import UpstreamPrediction
 from tests.propagation.conftest import Label, Service, label_of
 
@@ -393,7 +393,7 @@ from opentelemetry import trace
 from opentelemetry.sdk.trace import TracerProvider
 trace.set_tracer_provider(TracerProvider())
 keras_otel.instrument()
-from keras_otel.propagation.tree import tree
+from keras_otel.propagation.request_tree import tree
 from tests.propagation.conftest import Service
 service = Service(trace.get_tracer("service"))
 with service.span():

@@ -19,7 +19,7 @@ from opentelemetry import context as otel_context
 from opentelemetry.context import Context
 
 import keras_otel
-from keras_otel.propagation.tree import tree
+from keras_otel.propagation.request_tree import tree
 from tests.propagation.conftest import CLASSES, Label, Service
 
 

@@ -18,9 +18,9 @@ from opentelemetry.instrumentation.threading import ThreadingInstrumentor
 from opentelemetry.trace import NonRecordingSpan, SpanContext, TraceFlags, set_span_in_context
 
 import keras_otel
-from keras_otel.propagation.homes import homes
-from keras_otel.propagation.remote import with_remote_predictions
-from keras_otel.propagation.tree import MAX_MODELS, tree
+from keras_otel.propagation.context_identity import homes
+from keras_otel.propagation.remote_predictions import with_remote_predictions
+from keras_otel.propagation.request_tree import MAX_MODELS, tree
 from keras_otel.records import UpstreamPrediction
 from tests.propagation.conftest import Service, label_of
 

@@ -23,7 +23,7 @@ from keras_otel.instrumentor import ignored_options, patched
 from keras_otel.metrics import dropped_counts
 from keras_otel.options import Options, in_force
 from keras_otel.propagation.attachment import UNREACHABLE_FIX, is_unreachable, unreachable_text
-from keras_otel.propagation.pipelines import SPANS, pipeline_of
+from keras_otel.propagation.processor_pipeline import SPANS, pipeline_of
 from keras_otel.propagation.processors import KerasSpanProcessor
 
 _KERAS = ("keras", "tf_keras")

@@ -25,7 +25,7 @@ from opentelemetry.instrumentation.fastapi import FastAPIInstrumentor  # noqa: E
 from pydantic import BaseModel  # noqa: E402
 
 from keras_otel import _guard, metrics  # noqa: E402
-from keras_otel.propagation import recent, tree  # noqa: E402
+from keras_otel.propagation import recent_spans, request_tree  # noqa: E402
 
 CLASSES = ["refund", "order", "delivery", "invoice", "complaint"]
 LONGEST_WAIT_S = 0.01
@@ -172,8 +172,8 @@ async def state() -> dict[str, Any]:
     gc.collect()
     return {
         "process": os.getpid(),
-        "nodes": len(tree.tree),
-        "remembered": max(len(recent.stamped), len(recent.inferences)),
+        "nodes": len(request_tree.tree),
+        "remembered": max(len(recent_spans.stamped), len(recent_spans.inferences)),
         "failures": _guard.failure_counts(),
         "dropped": metrics.dropped_counts(),
     }

@@ -46,7 +46,7 @@ from opentelemetry.sdk.trace.export import (  # noqa: E402
 
 from keras_otel._guard import failure_counts  # noqa: E402
 from keras_otel.metrics import dropped_counts  # noqa: E402
-from keras_otel.propagation.tree import tree  # noqa: E402
+from keras_otel.propagation.request_tree import tree  # noqa: E402
 
 CLASSES = [f"class {i}" for i in range(10)]
 ROUNDS = 100

@@ -6,11 +6,11 @@ from collections.abc import Iterator
 from typing import Any
 from weakref import WeakKeyDictionary
 
-from keras_otel.propagation.contexts import Known, known_below
-from keras_otel.propagation.flow import Flow
-from keras_otel.propagation.news import News, newer_of
-from keras_otel.propagation.tree import Node, Slots
-from keras_otel.propagation.units import Unit, running_unit
+from keras_otel.propagation.branch_updates import News, newer_of
+from keras_otel.propagation.context_state import Known, known_below
+from keras_otel.propagation.execution_units import Unit, running_unit
+from keras_otel.propagation.request_tree import Node, Slots
+from keras_otel.propagation.task_flow import Flow
 
 
 def flow_below(root: Node) -> Flow | None:

@@ -10,7 +10,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from opentelemetry.baggage.propagation import W3CBaggagePropagator
 
-from keras_otel.propagation.members import MAX_BYTES, MAX_MEMBERS, MAX_TEXT, merge, predictions_in
+from keras_otel.propagation.baggage_members import (
+    MAX_BYTES,
+    MAX_MEMBERS,
+    MAX_TEXT,
+    merge,
+    predictions_in,
+)
 from keras_otel.records import UpstreamPrediction
 
 INTENT = UpstreamPrediction(

@@ -7,15 +7,15 @@ from contextvars import Context
 from typing import TYPE_CHECKING
 
 from keras_otel._guard import guarded
-from keras_otel.propagation.contexts import known_in
-from keras_otel.propagation.flow import Flow
-from keras_otel.propagation.flows import branch, keep, kept_for, main_flow
-from keras_otel.propagation.news import Concern
-from keras_otel.propagation.tree import Node
-from keras_otel.propagation.units import Unit
+from keras_otel.propagation.branch_updates import Concern
+from keras_otel.propagation.context_state import known_in
+from keras_otel.propagation.execution_units import Unit
+from keras_otel.propagation.flow_lookup import branch, keep, kept_for, main_flow
+from keras_otel.propagation.request_tree import Node
+from keras_otel.propagation.task_flow import Flow
 
 if TYPE_CHECKING:
-    from keras_otel.propagation.waiting import Waiter
+    from keras_otel.propagation.waiting_tasks import Waiter
 
 
 def concerns_of(flow: Flow) -> list[Concern]:
@@ -59,7 +59,7 @@ def _waiter_for(flow: Flow) -> Waiter | None:
     # Where nobody saw the root start, it is not known where the request ends.
     if flow.root.start is None or "asyncio" not in sys.modules:
         return None
-    from keras_otel.propagation.waiting import waiter_for
+    from keras_otel.propagation.waiting_tasks import waiter_for
 
     return guarded("follow who waits", waiter_for, flow.unit)
 

@@ -24,7 +24,7 @@ from types import CellType, FrameType
 from typing import Any, Final, NamedTuple
 
 from keras_otel._forks import run_in_child
-from keras_otel.propagation.units import Unit, items_around, local_of
+from keras_otel.propagation.execution_units import Unit, items_around, local_of
 
 _MAX_FUTURES: Final = 16
 """Futures that are looked at between a task and the one that waits for it."""

@@ -14,12 +14,12 @@ from typing import Any, Final
 
 from opentelemetry.trace import Span
 
+from keras_otel.propagation.execution_units import starting_unit
 from keras_otel.propagation.flow_events import note_used
-from keras_otel.propagation.flows import flow_below
+from keras_otel.propagation.flow_lookup import flow_below
 from keras_otel.propagation.genai import has_genai_name, is_around_a_turn, is_look_up
-from keras_otel.propagation.stamps import plain
-from keras_otel.propagation.tree import Node, Publication, tree
-from keras_otel.propagation.units import starting_unit
+from keras_otel.propagation.request_tree import Node, Publication, tree
+from keras_otel.propagation.upstream_attributes import plain
 from keras_otel.records import UpstreamPrediction
 
 Predictions = tuple[UpstreamPrediction, ...]

@@ -27,10 +27,10 @@ from opentelemetry.trace import SpanKind
 
 import keras_otel
 from keras_otel.propagation.processors import KerasSpanProcessor
-from keras_otel.propagation.reading import carried_by
-from keras_otel.propagation.remote import with_remote_predictions
-from keras_otel.propagation.tree import Publication, tree
-from keras_otel.propagation.undecided import watching
+from keras_otel.propagation.remote_predictions import with_remote_predictions
+from keras_otel.propagation.request_tree import Publication, tree
+from keras_otel.propagation.resolution import carried_by
+from keras_otel.propagation.unclassified_spans import watching
 from keras_otel.records import UpstreamPrediction
 from tests.propagation.conftest import Label, Service, label_of
 from tests.propagation.test_random_requests import (

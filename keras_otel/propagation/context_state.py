@@ -9,11 +9,11 @@ from collections.abc import Mapping
 from contextvars import Context, ContextVar
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from keras_otel.propagation.news import News
-from keras_otel.propagation.tree import Node, Slots
+from keras_otel.propagation.branch_updates import News
+from keras_otel.propagation.request_tree import Node, Slots
 
 if TYPE_CHECKING:
-    from keras_otel.propagation.flow import Flow
+    from keras_otel.propagation.task_flow import Flow
 
 _MAX_ROOTS: Final = 8
 

@@ -9,7 +9,7 @@ from opentelemetry.context import Context
 from opentelemetry.trace import INVALID_SPAN, Span
 
 from keras_otel._guard import guarded
-from keras_otel.propagation.batches import Batch
+from keras_otel.propagation.batch import Batch
 from keras_otel.propagation.publishing import announce, is_in_request, publish
 from keras_otel.records import Decoded, ModelIdentity
 

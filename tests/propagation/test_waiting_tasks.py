@@ -10,15 +10,15 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from keras_otel.propagation import waiting
-from keras_otel.propagation.units import running_unit
+from keras_otel.propagation import waiting_tasks
+from keras_otel.propagation.execution_units import running_unit
 
 
 @pytest.fixture
 def collections(monkeypatch) -> Iterator[list[bool]]:
     """Whether each run of the garbage collector was inside the look at other threads' frames."""
     found: list[bool] = []
-    looking = waiting._submitting_loops.__code__
+    looking = waiting_tasks._submitting_loops.__code__
 
     def note(phase, _info) -> None:
         frame = sys._getframe()
@@ -37,7 +37,7 @@ def collections(monkeypatch) -> Iterator[list[bool]]:
 def look() -> bool:
     """Look for whoever waits for this job; whether the collector is on afterwards."""
     for _ in range(50):
-        assert waiting.waiter_for(running_unit()) is None
+        assert waiting_tasks.waiter_for(running_unit()) is None
     return gc.isenabled()
 
 
@@ -63,7 +63,7 @@ def test_collector_that_is_off():
 @pytest.mark.filterwarnings("ignore:.*fork")  # of JAX, whose threads the child does not use
 def test_fork_meanwhile():
     """The collector of a child that was forked while it was paused is on."""
-    with waiting._collector.paused():
+    with waiting_tasks._collector.paused():
         child = os.fork()
         if child == 0:
             os._exit(0 if gc.isenabled() else 1)

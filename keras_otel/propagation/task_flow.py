@@ -1,6 +1,6 @@
 """What one task, job or thread has predicted and used, where its spans alone do not tell.
 
-Concurrent code below one span publishes to the same nodes. So each unit (`units`) has a flow of its
+Concurrent code below one span publishes to the same nodes. So each unit (`execution_units`) has a flow of its
 own below a root span, from its first prediction or use on: what it predicted itself, or was seen to
 follow, goes before what others published.
 
@@ -8,7 +8,7 @@ follow, goes before what others published.
   the code runs in: a step that LangGraph runs by `copy_context().run` belongs to its caller.
 * A unit starts with what the context that it was started in knew. Contexts hold that as it was when
   they were copied.
-* What a unit publishes is news for whoever waits for it (`waiting`), and where nobody is known to
+* What a unit publishes is news for whoever waits for it (`waiting_tasks`), and where nobody is known to
   wait, for the flow that its context came from: a thread is most often waited for, and so was a task
   that is done. What a task that still runs has predicted is its own affair.
 * The context of a task that waits is brought up to date, so that what the task starts next knows.
@@ -25,11 +25,11 @@ import itertools
 from collections.abc import Iterable
 from contextvars import Context
 
-from keras_otel.propagation.contexts import Known, set_known
-from keras_otel.propagation.homes import homes
-from keras_otel.propagation.news import Concern, News, newer_of
-from keras_otel.propagation.tree import Node, Publication, Slot, Slots
-from keras_otel.propagation.units import Unit, current_task
+from keras_otel.propagation.branch_updates import Concern, News, newer_of
+from keras_otel.propagation.context_identity import homes
+from keras_otel.propagation.context_state import Known, set_known
+from keras_otel.propagation.execution_units import Unit, current_task
+from keras_otel.propagation.request_tree import Node, Publication, Slot, Slots
 
 _serials = itertools.count(1)
 
@@ -209,7 +209,7 @@ class Flow:
             self._heard()
 
     def _heard_in_own_context(self) -> None:
-        from keras_otel.propagation.waiting import context_of
+        from keras_otel.propagation.waiting_tasks import context_of
 
         context = context_of(self.unit.anchor)
         if context is None:

@@ -5,11 +5,11 @@ from __future__ import annotations
 from contextvars import Context
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from keras_otel.propagation.tree import Publication, Slot
-from keras_otel.propagation.units import Unit
+from keras_otel.propagation.execution_units import Unit
+from keras_otel.propagation.request_tree import Publication, Slot
 
 if TYPE_CHECKING:
-    from keras_otel.propagation.flow import Flow
+    from keras_otel.propagation.task_flow import Flow
 
 
 class Concern(NamedTuple):

@@ -21,7 +21,7 @@ from weakref import WeakKeyDictionary
 from opentelemetry.trace import Span, SpanContext
 
 from keras_otel._forks import run_in_child
-from keras_otel.propagation.units import Unit
+from keras_otel.propagation.execution_units import Unit
 from keras_otel.records import ModelIdentity, UpstreamPrediction
 
 MAX_MODELS: Final = 64
@@ -200,10 +200,10 @@ class Node:
 
     Attributes:
         start: At a root, the task or thread that started it, where that was seen.
-        main: At a root, the flow of that task or thread; see `propagation.flow`.
+        main: At a root, the flow of that task or thread; see `propagation.task_flow`.
         flows: At a root, the flows of the others, by what stands for each.
         undecided: At a root, the open spans that may turn out to be about GenAI, by the number of
-            their node; see `propagation.undecided`.
+            their node; see `propagation.unclassified_spans`.
     """
 
     __slots__ = (

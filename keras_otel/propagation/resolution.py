@@ -20,16 +20,16 @@ from opentelemetry.context import Context
 from opentelemetry.trace import Span, SpanContext, get_current_span
 
 from keras_otel import semconv
-from keras_otel.propagation import recent
-from keras_otel.propagation.explicit import given_predictions
-from keras_otel.propagation.flow import Flow
+from keras_otel.propagation import recent_spans
 from keras_otel.propagation.flow_events import note_used
-from keras_otel.propagation.flows import flow_below
+from keras_otel.propagation.flow_lookup import flow_below
 from keras_otel.propagation.genai import has_genai_name, is_genai_scope
-from keras_otel.propagation.remote import remote_predictions
-from keras_otel.propagation.stamps import plain
-from keras_otel.propagation.tree import Node, Publication, Slot, tree
-from keras_otel.propagation.undecided import note_use, settle, watched
+from keras_otel.propagation.prediction_context import given_predictions
+from keras_otel.propagation.remote_predictions import remote_predictions
+from keras_otel.propagation.request_tree import Node, Publication, Slot, tree
+from keras_otel.propagation.task_flow import Flow
+from keras_otel.propagation.unclassified_spans import note_use, settle, watched
+from keras_otel.propagation.upstream_attributes import plain
 from keras_otel.records import UpstreamPrediction
 
 
@@ -175,12 +175,12 @@ def carried_by(span: Span, context: Context | None) -> tuple[UpstreamPrediction,
 
 def stamped_on(span: SpanContext) -> tuple[UpstreamPrediction, ...] | None:
     """What a recent span of this process carries; None where it is not remembered."""
-    return recent.stamped.of(span)
+    return recent_spans.stamped.of(span)
 
 
 def predicted_by(span: SpanContext) -> UpstreamPrediction | None:
     """What a recent inference span of this process predicted, if it is one prediction."""
-    predictions = recent.inferences.of(span)
+    predictions = recent_spans.inferences.of(span)
     return predictions[0] if predictions is not None and len(predictions) == 1 else None
 
 
