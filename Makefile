@@ -7,7 +7,7 @@ SOURCES := $(shell find keras_otel -name '*.py' -o -name py.typed) pyproject.tom
 export TF_CPP_MIN_LOG_LEVEL := 3
 
 # Tests of programs, files and commands: each starts what it needs itself, or none of Keras.
-PROGRAM_TESTS := tests/analysis tests/cli tests/dashboards tests/integration
+PROGRAM_TESTS := tests/analysis tests/cli tests/dashboards tests/diagnostics tests/integration
 IGNORED := $(addprefix --ignore=,$(PROGRAM_TESTS) tests/frameworks)
 
 .PHONY: demo test test-models test-programs test-backends test-frameworks test-torch test-stack

@@ -10,8 +10,8 @@ import sys
 import pytest
 from opentelemetry.sdk.trace import TracerProvider
 
-from keras_otel.cli.checks.findings import Findings
-from keras_otel.cli.checks.ids import check_ids
+from keras_otel.diagnostics.findings import Findings
+from keras_otel.diagnostics.id_generator import check_ids
 from keras_otel.export.ids import IndependentIdGenerator
 
 

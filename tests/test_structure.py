@@ -158,11 +158,11 @@ def test_parts_know_nothing_of_strangers(part):
 
 def test_a_framework_is_never_imported():
     """Keras and its backends are the program's to import; the package looks them up."""
-    # `cli.probe` runs in a process of its own, whose work it is to import Keras.
+    # `diagnostics.probe` runs in a process of its own, whose work it is to import Keras.
     importing = {
         name: {found.partition(".")[0] for found in imports(tree)} & FRAMEWORKS
         for name, tree in TREES.items()
-        if name != "cli.probe"
+        if name != "diagnostics.probe"
     }
 
     assert {name: found for name, found in importing.items() if found} == {}

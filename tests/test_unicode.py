@@ -29,7 +29,7 @@ from keras_otel._unicode import (
     traceback_of,
     well_formed,
 )
-from keras_otel.cli.checks.findings import Findings
+from keras_otel.diagnostics.findings import Findings
 from keras_otel.errors import DescriptionError
 from keras_otel.records import UpstreamPrediction
 

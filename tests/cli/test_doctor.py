@@ -118,7 +118,7 @@ def test_reports_a_running_program(environ, tmp_path):
     path = tmp_path / "traces.jsonl"
     code = f"""
 import keras_otel
-from keras_otel.cli.doctor import report
+from keras_otel.diagnostics import report
 keras_otel.instrument(export="file:{path}", max_rows=8)
 print(report())
 """
@@ -132,7 +132,7 @@ print(report())
 
 def test_reports_a_program_that_lacks_everything(environ):
     """A process without instrumentation or SDK is told both, with the mends."""
-    shown = run_python("from keras_otel.cli.doctor import report; print(report())", environ)
+    shown = run_python("from keras_otel.diagnostics import report; print(report())", environ)
     assert ": 2 things wrong" in shown
     assert "Call keras_otel.instrument()" in shown
     assert "no OpenTelemetry SDK is set up" in shown
@@ -146,7 +146,7 @@ logging.disable()
 import keras_otel
 from keras_otel._guard import guarded
 from keras_otel.metrics import count_dropped
-from keras_otel.cli.doctor import report
+from keras_otel.diagnostics import report
 keras_otel.instrument(export="http://me:s3cret@127.0.0.1:9")
 guarded("decode", int, "x")
 count_dropped("queue")
@@ -167,7 +167,7 @@ import keras_otel
 from opentelemetry import trace
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.sampling import ALWAYS_OFF
-from keras_otel.cli.doctor import report
+from keras_otel.diagnostics import report
 trace.set_tracer_provider(TracerProvider(sampler=ALWAYS_OFF))
 keras_otel.instrument()
 print(report())
@@ -182,7 +182,7 @@ def test_reports_a_provider_that_cannot_be_stamped(environ):
     code = """
 import keras_otel
 from opentelemetry import trace
-from keras_otel.cli.doctor import report
+from keras_otel.diagnostics import report
 class Foreign(trace.TracerProvider):
     def get_tracer(self, *args, **kwargs):
         return trace.NoOpTracer()

@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 from typing import Final
 
-from keras_otel.cli.checks.findings import Findings
+from keras_otel.diagnostics.findings import Findings
 
 _READ_LIMIT: Final = 256 * 1024 * 1024
 _CHUNK: Final = 1024 * 1024

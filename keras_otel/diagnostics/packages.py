@@ -18,7 +18,7 @@ from typing import Final
 
 from packaging.requirements import Requirement
 
-from keras_otel.cli.checks.findings import Findings
+from keras_otel.diagnostics.findings import Findings
 from keras_otel.version import __version__
 
 DISTRIBUTION: Final = "keras-otel"

@@ -6,7 +6,7 @@ from typing import Any
 
 from opentelemetry.sdk.trace.id_generator import RandomIdGenerator
 
-from keras_otel.cli.checks.findings import Findings
+from keras_otel.diagnostics.findings import Findings
 
 
 def check_ids(findings: Findings, tracers: Any) -> None:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from keras_otel.cli.checks.findings import Findings
-from keras_otel.cli.checks.targets import check_target
+from keras_otel.diagnostics.findings import Findings
+from keras_otel.diagnostics.target import check_target
 
 
 def target(environ, endpoint=None):

@@ -13,8 +13,8 @@ import pytest
 from packaging.requirements import Requirement
 
 import keras_otel
-from keras_otel.cli.checks.findings import Findings
-from keras_otel.cli.checks.packages import check_packages
+from keras_otel.diagnostics.findings import Findings
+from keras_otel.diagnostics.packages import check_packages
 
 
 def checked(environ):
@@ -116,7 +116,7 @@ def test_works_without_keras(keras_otel_cli, bare_python, tmp_path):
 def test_reports_a_process_without_keras(bare_python, environ):
     """`report()` needs no Keras either."""
     code = (
-        "import keras_otel; from keras_otel.cli.doctor import report; "
+        "import keras_otel; from keras_otel.diagnostics import report; "
         "keras_otel.instrument(export='file:t.jsonl'); print(report())"
     )
     child = subprocess.run(

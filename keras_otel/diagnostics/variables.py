@@ -7,11 +7,11 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Final
 
-from keras_otel.cli.checks.components import check_components
-from keras_otel.cli.checks.findings import Findings
-from keras_otel.cli.checks.propagators import check_propagators
-from keras_otel.cli.checks.spelling import check_names
-from keras_otel.cli.checks.values import check_values
+from keras_otel.diagnostics.components import check_components
+from keras_otel.diagnostics.findings import Findings
+from keras_otel.diagnostics.propagators import check_propagators
+from keras_otel.diagnostics.variable_names import check_names
+from keras_otel.diagnostics.variable_values import check_values
 from keras_otel.errors import OptionError
 from keras_otel.options import ENVIRONMENT, resolve
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from keras_otel.cli.checks.components import check_components
-from keras_otel.cli.checks.findings import Findings
-from keras_otel.cli.checks.propagators import check_propagators, without_unknown
+from keras_otel.diagnostics.components import check_components
+from keras_otel.diagnostics.findings import Findings
+from keras_otel.diagnostics.propagators import check_propagators, without_unknown
 
 
 def checked(**environ: str) -> Findings:

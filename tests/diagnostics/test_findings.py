@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from keras_otel.cli.checks.findings import Findings, redacted
+from keras_otel.diagnostics.findings import Findings, redacted
 
 NAMES = st.text(st.characters(codec="ascii", categories=["L", "N"]), min_size=6, max_size=12)
 

@@ -8,8 +8,8 @@ from typing import Final, Literal
 from urllib.parse import SplitResult, urlsplit
 
 from keras_otel._secrets import safe_url
-from keras_otel.cli.checks.findings import Findings
-from keras_otel.cli.checks.packages import installed_version
+from keras_otel.diagnostics.findings import Findings
+from keras_otel.diagnostics.packages import installed_version
 from keras_otel.errors import OptionError
 from keras_otel.options import ENVIRONMENT, resolve
 

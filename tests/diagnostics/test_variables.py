@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from keras_otel.cli.checks.findings import Findings
-from keras_otel.cli.checks.variables import check_variables
+from keras_otel.diagnostics.findings import Findings
+from keras_otel.diagnostics.variables import check_variables
 
 
 def checked(**environ: str) -> Findings:

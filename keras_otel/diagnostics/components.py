@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from importlib import metadata
 from typing import Final
 
-from keras_otel.cli.checks.findings import Findings
-from keras_otel.cli.checks.spelling import nearest
+from keras_otel.diagnostics.findings import Findings
+from keras_otel.diagnostics.variable_names import nearest
 
 _SIGNALS: Final = ("traces", "metrics", "logs")
 _SAMPLERS: Final = frozenset(

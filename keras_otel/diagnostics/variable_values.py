@@ -6,8 +6,8 @@ import math
 from collections.abc import Mapping
 from typing import Final
 
-from keras_otel.cli.checks.components import listed
-from keras_otel.cli.checks.findings import Findings
+from keras_otel.diagnostics.components import listed
+from keras_otel.diagnostics.findings import Findings
 
 _LIMITS: Final = (
     "OTEL_ATTRIBUTE_COUNT_LIMIT",

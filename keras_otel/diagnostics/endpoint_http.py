@@ -16,10 +16,10 @@ from urllib.parse import unquote
 
 from opentelemetry.instrumentation.utils import suppress_instrumentation
 
-from keras_otel.cli.checks import refusals
-from keras_otel.cli.checks.findings import Findings
-from keras_otel.cli.checks.refusals import Refusal
-from keras_otel.cli.checks.targets import TRACES_PATH, Target
+from keras_otel.diagnostics import endpoint_errors
+from keras_otel.diagnostics.endpoint_errors import Refusal
+from keras_otel.diagnostics.findings import Findings
+from keras_otel.diagnostics.target import TRACES_PATH, Target
 from keras_otel.version import __version__
 
 _TIMEOUT_S: Final = 3.0
@@ -45,7 +45,7 @@ def ask_http(
     proxy = _proxy(target)
     started = time.perf_counter()
     try:
-        status, kind = _post(target, headers, refusals.certificate(environ))
+        status, kind = _post(target, headers, endpoint_errors.certificate(environ))
     except (OSError, http.client.HTTPException, ValueError) as error:
         broken = _broken(target, error)
         refusal: Refusal | None = broken
@@ -122,7 +122,7 @@ def _judged(findings: Findings, target: Target, status: int, kind: str) -> Refus
 def _status_refusal(target: Target, status: int) -> Refusal:
     what = f"answers {status}"
     if status in (401, 403):
-        return refusals.denied(what)
+        return endpoint_errors.denied(what)
     if status in (404, 405):
         return Refusal(
             what=f"{what}: no OTLP at the path {target.host.path}", mend=_path_mend(target)
@@ -155,15 +155,15 @@ def _broken(target: Target, error: Exception) -> Refusal:
     """What is wrong where no answer came."""
     reason = error.reason if isinstance(error, URLError) else error
     if isinstance(reason, socket.gaierror):
-        return refusals.unresolved(target)
+        return endpoint_errors.unresolved(target)
     if isinstance(reason, ConnectionRefusedError):
-        return refusals.refused(target)
+        return endpoint_errors.refused(target)
     if isinstance(reason, TimeoutError):
-        return refusals.silent(target, _TIMEOUT_S)
+        return endpoint_errors.silent(target, _TIMEOUT_S)
     if isinstance(reason, ssl.SSLCertVerificationError):
-        return refusals.untrusted(reason.verify_message)
+        return endpoint_errors.untrusted(reason.verify_message)
     if isinstance(reason, ssl.SSLError):
-        return refusals.plaintext(target)
+        return endpoint_errors.plaintext(target)
     if isinstance(reason, (http.client.HTTPException, ConnectionError)):
-        return refusals.misunderstood(target)
+        return endpoint_errors.misunderstood(target)
     return Refusal(what=f"cannot be asked ({reason})", mend="Correct the address")

@@ -7,10 +7,10 @@ from collections.abc import Mapping
 from typing import Final
 from urllib.parse import unquote
 
-from keras_otel.cli.checks.file_answer import ask_file
-from keras_otel.cli.checks.findings import Findings
-from keras_otel.cli.checks.refusals import check_certificates
-from keras_otel.cli.checks.targets import Target
+from keras_otel.diagnostics.endpoint_errors import check_certificates
+from keras_otel.diagnostics.endpoint_file import ask_file
+from keras_otel.diagnostics.findings import Findings
+from keras_otel.diagnostics.target import Target
 
 _HEADERS: Final = ("OTEL_EXPORTER_OTLP_TRACES_HEADERS", "OTEL_EXPORTER_OTLP_HEADERS")
 
@@ -25,11 +25,11 @@ def check_answer(findings: Findings, environ: Mapping[str, str], target: Target)
     if target.protocol == "grpc":
         # grpc is imported only where it is spoken; its own lines on stderr add nothing.
         os.environ.setdefault("GRPC_VERBOSITY", "NONE")
-        from keras_otel.cli.checks.grpc_answer import ask_grpc
+        from keras_otel.diagnostics.endpoint_grpc import ask_grpc
 
         ask_grpc(findings, environ, target, headers)
         return
-    from keras_otel.cli.checks.http_answer import ask_http
+    from keras_otel.diagnostics.endpoint_http import ask_http
 
     ask_http(findings, environ, target, headers)
 

@@ -12,10 +12,10 @@ from opentelemetry.instrumentation.utils import suppress_instrumentation
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2_grpc import TraceServiceStub
 
-from keras_otel.cli.checks import refusals
-from keras_otel.cli.checks.findings import Findings
-from keras_otel.cli.checks.refusals import Refusal
-from keras_otel.cli.checks.targets import Target
+from keras_otel.diagnostics import endpoint_errors
+from keras_otel.diagnostics.endpoint_errors import Refusal
+from keras_otel.diagnostics.findings import Findings
+from keras_otel.diagnostics.target import Target
 
 _TIMEOUT_S: Final = 3.0
 
@@ -25,7 +25,10 @@ def ask_grpc(
 ) -> None:
     """Export no spans at all, with the exporter's own stub."""
     started = time.perf_counter()
-    with _channel(target, refusals.certificate(environ)) as channel, suppress_instrumentation():
+    with (
+        _channel(target, endpoint_errors.certificate(environ)) as channel,
+        suppress_instrumentation(),
+    ):
         try:
             stub: Any = TraceServiceStub(channel)  # type: ignore[no-untyped-call]  # generated
             stub.Export(
@@ -51,12 +54,12 @@ def _channel(target: Target, certificate: str | None) -> Any:
 def _refusal(target: Target, error: Any) -> Refusal:
     code, details = error.code(), str(error.details() or "")
     if code is grpc.StatusCode.DEADLINE_EXCEEDED:
-        return refusals.silent(target, _TIMEOUT_S)
+        return endpoint_errors.silent(target, _TIMEOUT_S)
     if code in (grpc.StatusCode.UNAUTHENTICATED, grpc.StatusCode.PERMISSION_DENIED):
-        return refusals.denied(f"answers {code.name}")
+        return endpoint_errors.denied(f"answers {code.name}")
     if "http2 header with status" in details:
         # A web server that knows HTTP/2, mostly the receiver's own OTLP/HTTP port.
-        return refusals.misunderstood(target)
+        return endpoint_errors.misunderstood(target)
     if code is grpc.StatusCode.UNIMPLEMENTED:
         return Refusal(
             what="a gRPC server answers that takes no OTLP traces",
@@ -70,11 +73,11 @@ def _refusal(target: Target, error: Any) -> Refusal:
 def _unavailable(target: Target, details: str) -> Refusal:
     # gRPC has one code for all of these; its own words are the only way to tell them apart.
     if "refused" in details:
-        return refusals.refused(target)
+        return endpoint_errors.refused(target)
     if any(word in details for word in ("dns", "resolution", "name or service", "domain name")):
-        return refusals.unresolved(target)
+        return endpoint_errors.unresolved(target)
     if "wrong_version" in details:
-        return refusals.plaintext(target)
+        return endpoint_errors.plaintext(target)
     if "certificate" in details:
-        return refusals.untrusted("verification failed")
-    return refusals.misunderstood(target)
+        return endpoint_errors.untrusted("verification failed")
+    return endpoint_errors.misunderstood(target)

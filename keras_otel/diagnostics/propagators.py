@@ -6,9 +6,9 @@ import sys
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from keras_otel.cli.checks.components import installed, listed
-from keras_otel.cli.checks.findings import Findings
-from keras_otel.cli.checks.spelling import nearest
+from keras_otel.diagnostics.components import installed, listed
+from keras_otel.diagnostics.findings import Findings
+from keras_otel.diagnostics.variable_names import nearest
 from keras_otel.options import ACCEPT_MODELS, accepted_models
 
 VARIABLE: Final = "OTEL_PROPAGATORS"

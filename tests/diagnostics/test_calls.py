@@ -13,7 +13,7 @@ import functools, sys
 import numpy as np, keras, keras_otel
 from opentelemetry import trace
 from opentelemetry.sdk.trace import TracerProvider
-from keras_otel.cli.doctor import report
+from keras_otel.diagnostics import report
 
 x = np.ones((1, 3), "float32")
 SECRET = "http://me:s3cret@127.0.0.1:9"

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from importlib import import_module
 from typing import Any, Final
 
-from keras_otel.cli.checks.findings import Findings
+from keras_otel.diagnostics.findings import Findings
 from keras_otel.options import VARIABLES
 
 PREFIX: Final = "OTEL_PYTHON_KERAS_"

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 from opentelemetry.sdk import environment_variables
 
-from keras_otel.cli.checks.findings import Findings
-from keras_otel.cli.checks.spelling import check_names
+from keras_otel.diagnostics.findings import Findings
+from keras_otel.diagnostics.variable_names import check_names
 
 
 def checked(*names: str) -> Findings:

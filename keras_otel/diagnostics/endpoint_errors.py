@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from keras_otel.cli.checks.findings import Findings
-from keras_otel.cli.checks.targets import GRPC_PORT, HTTP_PORT, Target
+from keras_otel.diagnostics.findings import Findings
+from keras_otel.diagnostics.target import GRPC_PORT, HTTP_PORT, Target
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

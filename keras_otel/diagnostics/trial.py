@@ -10,13 +10,13 @@ from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 from keras_otel import semconv
-from keras_otel.cli.checks.findings import Findings
-from keras_otel.cli.checks.packages import Runtime
-from keras_otel.cli.checks.propagators import VARIABLE
-from keras_otel.cli.checks.values import unreadable_limits
-from keras_otel.cli.checks.variables import HOOK
+from keras_otel.diagnostics.findings import Findings
+from keras_otel.diagnostics.packages import Runtime
+from keras_otel.diagnostics.propagators import VARIABLE
+from keras_otel.diagnostics.variable_values import unreadable_limits
+from keras_otel.diagnostics.variables import HOOK
 
-_SEE_IT: Final = "See it whole: python -m keras_otel.cli.probe"
+_SEE_IT: Final = "See it whole: python -m keras_otel.diagnostics.probe"
 
 
 def check_trial(
@@ -102,7 +102,13 @@ def _brief(value: Any) -> str:
 def _run(
     findings: Findings, environ: Mapping[str, str], runtime: Runtime, timeout_s: float
 ) -> dict[str, Any] | None:
-    command = [sys.executable, "-m", "keras_otel.cli.probe", "--package", str(runtime.package)]
+    command = [
+        sys.executable,
+        "-m",
+        "keras_otel.diagnostics.probe",
+        "--package",
+        str(runtime.package),
+    ]
     if hook := environ.get(HOOK, "").strip():
         command += ["--hook", hook]
     # On the CPU: a service may hold the accelerator, and its memory, at this moment.

@@ -6,9 +6,9 @@ import os
 
 import pytest
 
-from keras_otel.cli.checks.findings import Findings
-from keras_otel.cli.checks.packages import Runtime
-from keras_otel.cli.checks.trial import check_counts, check_trial, grouped
+from keras_otel.diagnostics.findings import Findings
+from keras_otel.diagnostics.packages import Runtime
+from keras_otel.diagnostics.trial import check_counts, check_trial, grouped
 
 RUNTIME = Runtime(package="keras", backend="numpy", is_ready=True)
 
@@ -33,7 +33,7 @@ def test_a_keras_that_cannot_be_imported(tmp_path, keras, what):
     (tmp_path / "keras.py").write_text(keras)
     (problem,) = tried(tmp_path).problems
     assert problem.what == f"the trial {what}"
-    assert "python -m keras_otel.cli.probe" in problem.mend
+    assert "python -m keras_otel.diagnostics.probe" in problem.mend
 
 
 def test_a_trial_that_hangs(tmp_path):

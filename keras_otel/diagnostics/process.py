@@ -12,12 +12,12 @@ from opentelemetry import _logs, metrics, trace
 
 from keras_otel._guard import failure_counts
 from keras_otel._secrets import redacted
-from keras_otel.cli.checks.calls import check_calls
-from keras_otel.cli.checks.findings import Findings
-from keras_otel.cli.checks.ids import check_ids
-from keras_otel.cli.checks.propagators import check_process_propagators
-from keras_otel.cli.checks.targets import Target
-from keras_otel.cli.checks.trial import check_counts, grouped
+from keras_otel.diagnostics.calls import check_calls
+from keras_otel.diagnostics.findings import Findings
+from keras_otel.diagnostics.id_generator import check_ids
+from keras_otel.diagnostics.propagators import check_process_propagators
+from keras_otel.diagnostics.target import Target
+from keras_otel.diagnostics.trial import check_counts, grouped
 from keras_otel.export.providers import file_path
 from keras_otel.instrumentor import ignored_options, patched
 from keras_otel.metrics import dropped_counts

@@ -8,7 +8,7 @@ import types
 from collections.abc import Iterator
 from typing import Any, Final, NamedTuple
 
-from keras_otel.cli.checks.findings import Findings
+from keras_otel.diagnostics.findings import Findings
 from keras_otel.inference.seen import TracedModel, inferences, traced_calls
 from keras_otel.introspection.registry import models
 from keras_otel.options import in_force

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from keras_otel.cli.checks import grpc_answer, http_answer
-from keras_otel.cli.checks.answers import check_answer
-from keras_otel.cli.checks.findings import Findings
-from keras_otel.cli.checks.targets import Target, from_export
+from keras_otel.diagnostics import endpoint_grpc, endpoint_http
+from keras_otel.diagnostics.endpoint import check_answer
+from keras_otel.diagnostics.findings import Findings
+from keras_otel.diagnostics.target import Target, from_export
 
 SECRET = "Bearer%20s3cret"
 
@@ -125,8 +125,8 @@ def test_unknown_host(scheme):
 @pytest.mark.parametrize("scheme", ["http", "grpc"])
 def test_silent_port(silent_address, scheme, monkeypatch):
     """A port that says nothing does not hold the doctor up."""
-    monkeypatch.setattr(http_answer, "_TIMEOUT_S", 0.3)
-    monkeypatch.setattr(grpc_answer, "_TIMEOUT_S", 0.3)
+    monkeypatch.setattr(endpoint_http, "_TIMEOUT_S", 0.3)
+    monkeypatch.setattr(endpoint_grpc, "_TIMEOUT_S", 0.3)
     assert "no answer within" in only_problem(asked(f"{scheme}://{silent_address}"))[0]
 
 

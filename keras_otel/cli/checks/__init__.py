@@ -1,1 +1,0 @@
-"""What `keras-otel doctor` looks at: one module for each part, all returning `Findings`."""
