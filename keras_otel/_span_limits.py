@@ -1,6 +1,6 @@
-"""What a span keeps where the SDK's attribute limit leaves no room for all.
+"""The SDK's limit on a span's attributes, and which attributes to keep under a low one.
 
-The SDK would drop the oldest attributes, and write a line into the log for each of them.
+The SDK itself would drop the oldest attributes, and write a log line for each of them.
 """
 
 from __future__ import annotations
@@ -10,6 +10,9 @@ from typing import Any, Final
 from opentelemetry.util.types import AttributeValue
 
 from keras_otel import semconv
+
+SDK_DEFAULT_LIMIT: Final = 128
+"""Attributes that the SDK keeps of a span unless it is configured otherwise."""
 
 _MOST_IMPORTANT_FIRST: Final = (
     semconv.OPERATION_NAME,
@@ -37,18 +40,27 @@ _PREDICTION: Final = semconv.PREDICTION_CLASS.rpartition(".")[0]
 _OUTPUT: Final = f"{semconv.OUTPUT_PREFIX}."
 
 
-def limit_of(tracer: Any) -> int | None:
-    """How many attributes a span of this tracer may have; None if that is not known.
-
-    The API's stand-in for a tracer is looked through.
-    """
+def limit_of_tracer(tracer: Any) -> int | None:
+    """Return how many attributes a span of this tracer may have; None if that is not known."""
+    # The API's ProxyTracer holds the SDK's tracer, once there is one, in `_tracer`.
     limits = getattr(getattr(tracer, "_tracer", tracer), "_span_limits", None)
     limit: int | None = getattr(limits, "max_span_attributes", None)
     return limit
 
 
+def limit_of_span(span: Any) -> int | None:
+    """Return how many attributes this span may have; None for any number."""
+    # `_limits` is private to the SDK; where it is missing, the SDK's default is assumed.
+    limits = getattr(span, "_limits", None)
+    limit: int | None = getattr(limits, "max_span_attributes", SDK_DEFAULT_LIMIT)
+    return limit
+
+
 def within_limit(attributes: dict[str, AttributeValue], limit: int) -> dict[str, AttributeValue]:
-    """As many attributes as there is room for; what names the inference stays, and comes last."""
+    """Return the most important attributes, at most `limit` of them, the most important one last.
+
+    Last, because the SDK drops the oldest ones when the program sets more later.
+    """
     if len(attributes) <= limit:
         return attributes
     kept = sorted(attributes, key=_rank)[:limit]
@@ -56,6 +68,6 @@ def within_limit(attributes: dict[str, AttributeValue], limit: int) -> dict[str,
 
 
 def _rank(key: str) -> int:
-    if key.startswith(_OUTPUT):  # of a model with several outputs
+    if key.startswith(_OUTPUT):  # a model with several outputs has one such key for each
         key = f"{_PREDICTION}.{key.rpartition('.')[2]}"
     return _RANKS.get(key, len(_RANKS))

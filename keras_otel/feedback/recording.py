@@ -14,12 +14,10 @@ from opentelemetry.util.types import AttributeValue
 from keras_otel import semconv
 from keras_otel._forks import run_in_child
 from keras_otel._guard import guarded
+from keras_otel._span_limits import limit_of_span
 from keras_otel.feedback.emitters import Outlets
 from keras_otel.feedback.log_once import say_once
 from keras_otel.feedback.target_span import Subject
-
-_SDK_LIMIT: Final = 128
-"""Attributes of a span by default; beyond them the SDK drops the oldest ones."""
 
 Attributes = Mapping[str, AttributeValue]
 
@@ -87,8 +85,7 @@ class _Adding:
     def add(self, more: Callable[[Attributes], Attributes], subject: Subject) -> None:
         """Add attributes to a recording span, unless it would drop others for them."""
         span, present = subject.span, subject.attributes
-        # Not public; where it is not there, the SDK's default is assumed.
-        limit = getattr(getattr(span, "_limits", None), "max_span_attributes", _SDK_LIMIT)
+        limit = limit_of_span(span)
         with self._lock:
             attributes = more(present)
             new = [key for key in attributes if key not in present]

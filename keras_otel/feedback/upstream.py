@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from functools import lru_cache
+from itertools import islice
 from typing import Any
 
 from opentelemetry.util.types import AttributeValue
@@ -11,7 +12,7 @@ from opentelemetry.util.types import AttributeValue
 from keras_otel import semconv
 from keras_otel.feedback.target_span import Subject
 from keras_otel.propagation.resolution import carried_by, stamped_on
-from keras_otel.propagation.upstream_attributes import plain
+from keras_otel.propagation.upstream_attributes import first_per_model, plain
 from keras_otel.records import UpstreamPrediction
 
 
@@ -34,8 +35,10 @@ def carried_predictions(subject: Subject) -> tuple[UpstreamPrediction, ...]:
 def known_predictions(subject: Subject) -> tuple[UpstreamPrediction, ...]:
     """What this process knows the span to follow, one prediction for each model."""
     if subject.is_current:
-        return _first_of_each(carried_by(subject.span, subject.context))
-    return _first_of_each(stamped_on(subject.span_context) or ())
+        predictions = carried_by(subject.span, subject.context)
+    else:
+        predictions = stamped_on(subject.span_context) or ()
+    return tuple(islice(first_per_model(predictions), semconv.MAX_UPSTREAM_MODELS))
 
 
 def _parts_of_each(attributes: Mapping[str, AttributeValue]) -> dict[str, dict[str, Any]]:
@@ -67,10 +70,3 @@ def _prediction(model: str, parts: Mapping[str, Any]) -> UpstreamPrediction:
         value=parts.get(semconv.UPSTREAM_VALUE),
         labels=parts.get(semconv.UPSTREAM_LABELS),
     )
-
-
-def _first_of_each(predictions: Iterable[UpstreamPrediction]) -> tuple[UpstreamPrediction, ...]:
-    first: dict[str, UpstreamPrediction] = {}
-    for prediction in predictions:
-        first.setdefault(semconv.key_segment(prediction.model), prediction)
-    return tuple(first.values())[: semconv.MAX_UPSTREAM_MODELS]

@@ -21,7 +21,7 @@ from opentelemetry.util.types import AttributeValue
 
 from keras_otel import semconv
 from keras_otel._guard import guarded
-from keras_otel._span_limits import limit_of, within_limit
+from keras_otel._span_limits import limit_of_tracer, within_limit
 from keras_otel._unicode import message_of, traceback_of
 from keras_otel.introspection.call_facts import CallFacts
 from keras_otel.options import Options
@@ -122,7 +122,7 @@ def emit(
         facts.span_name,
         call.context,
         SpanKind.INTERNAL,
-        _LazyAttributes(inference, facts, options, limit_of(tracer)),
+        _LazyAttributes(inference, facts, options, limit_of_tracer(tracer)),
         call.links,
         start_ns,
     )

@@ -14,6 +14,7 @@ from opentelemetry.util.types import AttributeValue
 
 from keras_otel import semconv
 from keras_otel._guard import guarded
+from keras_otel._span_limits import SDK_DEFAULT_LIMIT, limit_of_span
 from keras_otel.options import Propagate, in_force, resolve
 from keras_otel.propagation import recent_spans
 from keras_otel.propagation.flow_events import note_ended, note_root, note_started
@@ -42,8 +43,6 @@ from keras_otel.propagation.unclassified_spans import (
     watching,
 )
 from keras_otel.propagation.upstream_attributes import (
-    SDK_LIMIT,
-    limit_of,
     plain,
     stamp,
     upstream_attributes,
@@ -205,8 +204,8 @@ def _ended(span: ReadableSpan) -> None:
 def _stamp(span: Span, attributes: Mapping[str, AttributeValue], seen: Seen) -> bool:
     """Stamp a span that starts; False if that is left to its end."""
     predictions = seen.predictions()
-    limit = limit_of(span)
-    is_tight = limit is not None and limit < SDK_LIMIT
+    limit = limit_of_span(span)
+    is_tight = limit is not None and limit < SDK_DEFAULT_LIMIT
     if predictions and (is_tight or stamp(span, attributes, predictions)):
         recent_spans.stamped.note(span.get_span_context(), predictions)
     for publication in seen.published:

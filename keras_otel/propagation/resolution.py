@@ -29,7 +29,7 @@ from keras_otel.propagation.remote_predictions import remote_predictions
 from keras_otel.propagation.request_tree import Node, Publication, Slot, tree
 from keras_otel.propagation.task_flow import Flow
 from keras_otel.propagation.unclassified_spans import note_use, settle, watched
-from keras_otel.propagation.upstream_attributes import plain
+from keras_otel.propagation.upstream_attributes import first_per_model, plain
 from keras_otel.records import UpstreamPrediction
 
 
@@ -92,7 +92,7 @@ def seen_from(
     if not given and not remote:
         return Seen((), published, (), newly_used)
     return Seen(
-        tuple(_first_of_each(given)),
+        tuple(first_per_model(given)),
         published,
         tuple(_unknown_to(remote, given, position)),
         newly_used,
@@ -253,15 +253,6 @@ def _without(
 ) -> Iterator[Publication]:
     known = {semconv.key_segment(prediction.model) for prediction in given}
     return (p for p in published if semconv.key_segment(p.model) not in known)
-
-
-def _first_of_each(given: Iterable[UpstreamPrediction]) -> Iterator[UpstreamPrediction]:
-    known: set[str] = set()
-    for prediction in given:
-        segment = semconv.key_segment(prediction.model)
-        if segment not in known:
-            known.add(segment)
-            yield prediction
 
 
 def _unknown_to(

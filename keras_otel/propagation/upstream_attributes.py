@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import lru_cache
 from itertools import islice
-from typing import Final, NamedTuple
+from typing import NamedTuple
 
 from opentelemetry.attributes import BoundedAttributes
 from opentelemetry.trace import Span
 from opentelemetry.util.types import AttributeValue
 
 from keras_otel import semconv
+from keras_otel._span_limits import limit_of_span
 from keras_otel.records import UpstreamPrediction
 
 
@@ -31,6 +32,16 @@ def upstream_attributes(predictions: Iterable[UpstreamPrediction]) -> dict[str, 
         stamped.append(segment)
         attributes.update(attributes_of(prediction))
     return attributes
+
+
+def first_per_model(predictions: Iterable[UpstreamPrediction]) -> Iterator[UpstreamPrediction]:
+    """Yield the first prediction of each model; models that share an attribute key are one."""
+    seen: set[str] = set()
+    for prediction in predictions:
+        segment = semconv.key_segment(prediction.model)
+        if segment not in seen:
+            seen.add(segment)
+            yield prediction
 
 
 def attributes_of(prediction: UpstreamPrediction) -> dict[str, AttributeValue]:
@@ -79,23 +90,12 @@ def stamp(
     attributes = upstream_attributes(predictions)
     if not present.keys().isdisjoint(attributes):
         attributes = {key: value for key, value in attributes.items() if key not in present}
-    limit = limit_of(span)
+    limit = limit_of_span(span)
     if limit is not None and len(present) + len(attributes) > limit:
         room = max(0, limit - len(present))
         attributes = dict(islice(attributes.items(), room))
     # Of what the program sets later, the oldest would make room: the class comes last.
     return bool(attributes) and _put(span, dict(reversed(attributes.items())))
-
-
-def limit_of(span: Span) -> int | None:
-    """How many attributes a span may have; None for any number."""
-    # Not public; where it is not there, the SDK's default is assumed.
-    limit: int | None = getattr(getattr(span, "_limits", None), "max_span_attributes", SDK_LIMIT)
-    return limit
-
-
-SDK_LIMIT: Final = 128
-"""Attributes of a span, where nobody says otherwise."""
 
 
 def _put(span: Span, attributes: Mapping[str, AttributeValue]) -> bool:
