@@ -55,7 +55,7 @@ EVENT = "gen_ai.evaluation.result"
 @pytest.fixture(autouse=True)
 def unsaid(monkeypatch):
     """Nothing has been logged yet."""
-    monkeypatch.setattr(log_once, "_said", set())
+    monkeypatch.setattr(log_once, "_logged", set())
 
 
 @pytest.fixture
@@ -407,7 +407,7 @@ def test_a_score_that_is_none(telemetry, caplog, score):
 @given(st.floats() | st.decimals() | st.integers() | st.fractions())
 def test_any_number_is_finite_or_left_out(score):
     """No number of any kind makes an evaluation with a score that is not finite."""
-    made = validation.evaluation_of(
+    made = validation.checked_evaluation(
         "x", score=score, passed=None, label=None, explanation=None, error=None
     )
 
@@ -889,15 +889,15 @@ def broken(*args, **kwargs):
 
 # What is made to raise, the site whose guard must catch it, and what is still recorded.
 FAULTS = [
-    (validation, "_number", "evaluation", {"log", "event", "metric"}),
+    (validation, "_checked_score", "evaluation", {"log", "event", "metric"}),
     (evaluations, "message_of", "evaluator's message", {"log", "event", "metric"}),
     (target_span, "get_current", "record an evaluation", set()),
     (emitters, "instruments_of", "record an evaluation", set()),
     (evaluations, "known_predictions", "upstream of an evaluation", {"log", "event", "metric"}),
     (recording.time, "time_ns", "feedback event", {"event", "metric"}),
-    (recording._Adding, "add", "feedback span", {"log", "event", "metric"}),
+    (recording._AttributeWriter, "add", "feedback span", {"log", "event", "metric"}),
     (Instruments, "count_evaluation", "evaluation metric", {"log", "event"}),
-    (formats, "_conventions", "record an evaluation", set()),
+    (formats, "_genai_attributes", "record an evaluation", set()),
 ]
 
 
@@ -927,7 +927,7 @@ def test_a_fault_stays_away_from_the_caller(providers, monkeypatch, owner, name,
     ("owner", "name", "site"),
     [
         (outcomes, "predicted_by", "prediction of an outcome"),
-        (outcomes, "subject_of", "record an outcome"),
+        (outcomes, "find_target", "record an outcome"),
     ],
 )
 def test_a_fault_while_recording_an_outcome(providers, monkeypatch, owner, name, site):
@@ -1043,9 +1043,9 @@ def test_an_evaluators_error_without_words(providers):
 def test_notes_come_to_an_end(caplog):
     """A program that makes up names does not fill the log or the memory."""
     for number in range(1000):
-        log_once.say_once(f"note {number}")
+        log_once.log_once(f"note {number}")
 
-    assert len(caplog.messages) == len(log_once._said) == 256
+    assert len(caplog.messages) == len(log_once._logged) == 256
 
 
 # -- Whole programs ----------------------------------------------------------------------------

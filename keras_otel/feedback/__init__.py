@@ -1,4 +1,4 @@
-"""What was found out about an answer or a prediction, recorded beside it."""
+"""Recording evaluations of LLM answers and true outcomes of predictions."""
 
 from keras_otel.feedback.evaluations import record_evaluation
 from keras_otel.feedback.formats import futureagi_attributes, openinference_attributes

@@ -1,4 +1,4 @@
-"""Where feedback goes: the providers of the instrumented process, or the process's own."""
+"""The tracer, logger and instruments that feedback is emitted with."""
 
 from __future__ import annotations
 
@@ -12,13 +12,20 @@ from keras_otel.metrics import Instruments, instruments_of
 from keras_otel.options import Options, in_force
 from keras_otel.version import __version__
 
-_DEFAULTS: Final = Options()
-"""A service that only evaluates has providers, and nothing to instrument."""
+_DEFAULT_OPTIONS: Final = Options()
+"""For a service that evaluates answers but is not instrumented: the global providers."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Outlets:
-    """The tracer, logger and instruments of one set of options."""
+class Emitters:
+    """The tracer, logger and instruments of one set of options.
+
+    Attributes:
+        options: The options that the providers come from.
+        tracer: Makes the spans of feedback on spans that have ended.
+        logger: Emits the log events.
+        instruments: Counts evaluations; None with `metrics=False`.
+    """
 
     options: Options
     tracer: trace.Tracer
@@ -26,16 +33,17 @@ class Outlets:
     instruments: Instruments | None
 
 
-_latest: list[Outlets] = []
+_cache: list[Emitters] = []
+"""The latest emitters, or nothing."""
 
 
-def outlets() -> Outlets:
-    """The outlets of the options in force; kept, because the SDK takes long to look them up."""
-    options = in_force() or _DEFAULTS
-    for known in _latest:
-        if known.options is options:
-            return known
-    made = Outlets(
+def current_emitters() -> Emitters:
+    """Return the emitters of the options in force; cached, because the SDK's look-ups are slow."""
+    options = in_force() or _DEFAULT_OPTIONS
+    for cached in _cache:
+        if cached.options is options:
+            return cached
+    emitters = Emitters(
         options=options,
         tracer=trace.get_tracer(
             semconv.SCOPE_NAME, __version__, tracer_provider=options.tracer_provider
@@ -45,5 +53,5 @@ def outlets() -> Outlets:
         ),
         instruments=instruments_of(options.meter_provider) if options.metrics else None,
     )
-    _latest[:] = [made]
-    return made
+    _cache[:] = [emitters]
+    return emitters

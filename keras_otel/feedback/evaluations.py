@@ -12,24 +12,24 @@ from opentelemetry.util.types import AttributeValue
 from keras_otel import semconv
 from keras_otel._guard import guarded
 from keras_otel._unicode import message_of
-from keras_otel.feedback.emitters import outlets
+from keras_otel.feedback.emitters import current_emitters
 from keras_otel.feedback.formats import (
-    Form,
-    checked_forms,
+    Convention,
+    checked_conventions,
     evaluation_attributes,
     futureagi_attributes,
     openinference_attributes,
 )
-from keras_otel.feedback.recording import Entry, record
+from keras_otel.feedback.recording import FeedbackEvent, record
 from keras_otel.feedback.target_span import (
     HasSpanContext,
     SpanReference,
-    Subject,
-    reference,
-    subject_of,
+    TargetSpan,
+    checked_reference,
+    find_target,
 )
 from keras_otel.feedback.upstream import carried_predictions, known_predictions
-from keras_otel.feedback.validation import checked_name, evaluation_of
+from keras_otel.feedback.validation import checked_evaluation, checked_name
 from keras_otel.propagation.upstream_attributes import upstream_attributes
 from keras_otel.records import Evaluation, UpstreamPrediction
 
@@ -43,13 +43,13 @@ def record_evaluation(  # noqa: PLR0913 - an evaluation has these fields; all bu
     explanation: str | None = None,
     span: SpanReference = None,
     error: BaseException | str | None = None,
-    also: Form | Collection[Form] = (),
+    also: Convention | Collection[Convention] = (),
 ) -> None:
     """Record a verdict on an LLM answer, with the upstream predictions of the answer's span.
 
-    It becomes the log event `gen_ai.evaluation.result`, counts in the metric `keras.evaluations`,
-    and is put on a span: as an event on the evaluated span while that is recording, else as a
-    short span `evaluate {name}` below it. Nothing is sent in the caller's time.
+    The evaluation becomes the log event `gen_ai.evaluation.result`, counts in the metric
+    `keras.evaluations`, and is put on a span: as an event on the evaluated span while that is
+    recording, else as a short child span `evaluate {name}`. Nothing is sent in the caller's time.
 
     Args:
         name: What was judged, such as `faithfulness`; one of a few values.
@@ -61,18 +61,20 @@ def record_evaluation(  # noqa: PLR0913 - an evaluation has these fields; all bu
             as hex text or numbers. The current span by default.
         error: What kept the evaluator from a verdict: an exception, or one of a few texts. Then no
             score, label or `passed` is recorded.
-        also: Attributes to put on that span too, in the form of `openinference` or `futureagi`.
+        also: Other attribute conventions to emit as well, on the span that carries the
+            evaluation: `openinference`, `futureagi`, or a collection of both.
 
     Raises:
         FeedbackError: `name` is empty, `span` names no span, or `also` is unknown. Nothing else is
             ever raised.
     """
-    checked = checked_name(name)
-    given, forms = reference(span), checked_forms(also)
+    evaluation_name = checked_name(name)
+    reference = checked_reference(span)
+    other_conventions = checked_conventions(also)
 
-    def read() -> Evaluation:
-        return evaluation_of(
-            checked,
+    def read_arguments() -> Evaluation:
+        return checked_evaluation(
+            evaluation_name,
             score=score,
             passed=passed,
             label=label,
@@ -80,71 +82,84 @@ def record_evaluation(  # noqa: PLR0913 - an evaluation has these fields; all bu
             error=error,
         )
 
-    # What the evaluator handed over may raise when it is looked at.
-    evaluation = guarded("evaluation", read) or Evaluation(name=checked)
-    message = guarded("evaluator's message", _message, error)
-    guarded("record an evaluation", _record, evaluation, given, forms, message)
+    # The evaluator's objects may raise when they are converted, the error even when it is printed.
+    evaluation = guarded("evaluation", read_arguments) or Evaluation(name=evaluation_name)
+    message = guarded("evaluator's message", _error_message, error)
+    guarded("record an evaluation", _record, evaluation, reference, other_conventions, message)
 
 
 def _record(
     evaluation: Evaluation,
-    given: HasSpanContext | SpanContext | None,
-    forms: frozenset[Form],
-    message: str | None,
+    reference: HasSpanContext | SpanContext | None,
+    conventions: frozenset[Convention],
+    error_message: str | None,
 ) -> None:
-    out = outlets()
-    subject = subject_of(given)
-    stamps = out.options.propagate != "none"
-    predictions = guarded("upstream of an evaluation", _upstream, subject, stamps=stamps) or ()
-    entry = Entry(
-        event=semconv.EVALUATION_EVENT.name,
-        # Where the SDK's limit leaves no room for all, it drops the oldest.
+    emitters = current_emitters()
+    target = find_target(reference)
+    propagates = emitters.options.propagate != "none"
+    predictions = (
+        guarded("upstream of an evaluation", _upstream, target, propagates=propagates) or ()
+    )
+    error_type = evaluation.error_type
+    event = FeedbackEvent(
+        name=semconv.EVALUATION_EVENT.name,
+        # Over its attribute limit the SDK drops the oldest: the evaluation itself comes last.
         attributes={**upstream_attributes(predictions), **evaluation_attributes(evaluation)},
         span_name=semconv.evaluation_span_name(evaluation.name),
-        links=((subject.span_context, semconv.LINK_EVALUATED),),
-        more=(lambda present: _in_forms(evaluation, forms, present)) if forms else None,
-        own=_on_a_span_of_its_own(subject, forms),
-        failure=None if evaluation.error_type is None else message or evaluation.error_type,
+        links=((target.span_context, semconv.LINK_EVALUATED),),
+        span_attributes=(
+            (lambda existing: _convention_attributes(evaluation, conventions, existing))
+            if conventions
+            else None
+        ),
+        child_attributes=_child_attributes(target, conventions),
+        error_description=None if error_type is None else error_message or error_type,
     )
-    record(entry, subject, out)
-    if out.instruments is not None and out.instruments.are_read():
+    record(event, target, emitters)
+    if emitters.instruments is not None and emitters.instruments.are_read():
         guarded(
             "evaluation metric",
-            out.instruments.count_evaluation,
+            emitters.instruments.count_evaluation,
             evaluation,
             predictions,
-            subject.context,
+            target.context,
         )
 
 
-def _upstream(subject: Subject, *, stamps: bool) -> tuple[UpstreamPrediction, ...]:
-    carried = carried_predictions(subject)
-    return carried or (known_predictions(subject) if stamps else ())
+def _upstream(target: TargetSpan, *, propagates: bool) -> tuple[UpstreamPrediction, ...]:
+    """Return the predictions that the span carries, else those that it follows in this process."""
+    carried = carried_predictions(target)
+    return carried or (known_predictions(target) if propagates else ())
 
 
-def _in_forms(
-    evaluation: Evaluation, forms: frozenset[Form], present: Mapping[str, AttributeValue]
+def _convention_attributes(
+    evaluation: Evaluation,
+    conventions: frozenset[Convention],
+    existing: Mapping[str, AttributeValue],
 ) -> Mapping[str, AttributeValue]:
+    """Return the evaluation in other conventions, for a span that has attributes already."""
     attributes: dict[str, AttributeValue] = {}
-    if "openinference" in forms:
-        name_of = semconv.openinference_evaluation_key
+    if "openinference" in conventions:
+        key_of = semconv.openinference_evaluation_key
         index = 0
-        while name_of(index, semconv.EVALUATION_NAME) in present:
+        while key_of(index, semconv.EVALUATION_NAME) in existing:
             index += 1
         attributes.update(openinference_attributes(evaluation, index))
-    if "futureagi" in forms:
+    if "futureagi" in conventions:
         attributes.update(futureagi_attributes(evaluation))
     return attributes
 
 
-def _on_a_span_of_its_own(subject: Subject, forms: frozenset[Form]) -> Mapping[str, AttributeValue]:
-    own: dict[str, AttributeValue] = {}
-    if "openinference" in forms:
-        own[semconv.OPENINFERENCE_SPAN_KIND] = "EVALUATOR"
-    if "futureagi" in forms:
-        own[semconv.FUTUREAGI_TARGET] = format_span_id(subject.span_context.span_id)
-    return own
+def _child_attributes(
+    target: TargetSpan, conventions: frozenset[Convention]
+) -> Mapping[str, AttributeValue]:
+    attributes: dict[str, AttributeValue] = {}
+    if "openinference" in conventions:
+        attributes[semconv.OPENINFERENCE_SPAN_KIND] = "EVALUATOR"
+    if "futureagi" in conventions:
+        attributes[semconv.FUTUREAGI_TARGET] = format_span_id(target.span_context.span_id)
+    return attributes
 
 
-def _message(error: BaseException | str | None) -> str | None:
+def _error_message(error: BaseException | str | None) -> str | None:
     return None if error is None else message_of(str(error))

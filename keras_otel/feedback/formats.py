@@ -1,4 +1,4 @@
-"""One evaluation as attributes, in the conventions' form and in those of two backends."""
+"""An evaluation as span attributes: in the GenAI conventions, OpenInference's and FutureAGI's."""
 
 from __future__ import annotations
 
@@ -10,29 +10,31 @@ from keras_otel import semconv
 from keras_otel.errors import FeedbackError
 from keras_otel.records import Evaluation
 
-Form = Literal["openinference", "futureagi"]
-FORMS: Final[tuple[Form, ...]] = get_args(Form)
+Convention = Literal["openinference", "futureagi"]
+CONVENTIONS: Final[tuple[Convention, ...]] = get_args(Convention)
 
 
-def checked_forms(also: object) -> frozenset[Form]:
-    """The forms named by `also`: one name, or several.
+def checked_conventions(conventions: object) -> frozenset[Convention]:
+    """Return the conventions that a caller named: one name, or a collection of names.
 
     Raises:
         FeedbackError: A name is unknown.
     """
-    named = (also,) if isinstance(also, str) else also
-    if isinstance(named, (tuple, list, set, frozenset)):
-        known = frozenset(form for form in FORMS if form in named)
-        if len(known) == len(frozenset(map(str, named))):
+    names = (conventions,) if isinstance(conventions, str) else conventions
+    if isinstance(names, (tuple, list, set, frozenset)):
+        known = frozenset(convention for convention in CONVENTIONS if convention in names)
+        if len(known) == len(frozenset(map(str, names))):
             return known
-    raise FeedbackError(f"also must be of {', '.join(map(repr, FORMS))}, got {also!r:.60}")
+    raise FeedbackError(
+        f"also must be of {', '.join(map(repr, CONVENTIONS))}, got {conventions!r:.60}"
+    )
 
 
 def evaluation_attributes(evaluation: Evaluation) -> dict[str, AttributeValue]:
-    """The attributes of the GenAI conventions, and ours."""
-    return _said(
+    """Return the evaluation in the GenAI conventions, with the attributes that they lack."""
+    return _without_none(
         {
-            **_conventions(evaluation),
+            **_genai_attributes(evaluation),
             semconv.EVALUATION_PASSED: evaluation.passed,
             semconv.ERROR_TYPE: evaluation.error_type,
         }
@@ -40,32 +42,36 @@ def evaluation_attributes(evaluation: Evaluation) -> dict[str, AttributeValue]:
 
 
 def openinference_attributes(evaluation: Evaluation, index: int) -> dict[str, AttributeValue]:
-    """OpenInference's form, `evaluations.<index>.evaluation.*`, for the span it is about.
+    """Return OpenInference's `evaluations.<index>.evaluation.*`, for the evaluated span.
+
+    https://github.com/Arize-ai/openinference/blob/main/spec/annotations.md
 
     Args:
         evaluation: The evaluation.
         index: How many evaluations the span has already.
 
     Returns:
-        The attributes; none where the evaluation has neither score nor label nor explanation,
-        which OpenInference asks for.
+        The attributes; none where the evaluation has neither score nor label nor explanation, one
+        of which OpenInference requires.
     """
-    said = _said(_conventions(evaluation))
-    if len(said) == 1:
+    attributes = _without_none(_genai_attributes(evaluation))
+    if attributes.keys() == {semconv.EVALUATION_NAME}:
         return {}
-    return {semconv.openinference_evaluation_key(index, key): value for key, value in said.items()}
+    return {
+        semconv.openinference_evaluation_key(index, key): value for key, value in attributes.items()
+    }
 
 
 def futureagi_attributes(evaluation: Evaluation) -> dict[str, AttributeValue]:
-    """FutureAGI's form: `gen_ai.evaluation.*`, and the score as `eval.<name>`.
+    """Return FutureAGI's attributes: `gen_ai.evaluation.*`, and the score as `eval.<name>`.
 
     A span has room for one `gen_ai.evaluation.*`, the newest; `eval.<name>` stays for each name.
     """
-    scored = semconv.futureagi_score_key(evaluation.name)
-    return _said({**_conventions(evaluation), scored: evaluation.score})
+    score_key = semconv.futureagi_score_key(evaluation.name)
+    return _without_none({**_genai_attributes(evaluation), score_key: evaluation.score})
 
 
-def _conventions(evaluation: Evaluation) -> dict[str, AttributeValue | None]:
+def _genai_attributes(evaluation: Evaluation) -> dict[str, AttributeValue | None]:
     return {
         semconv.EVALUATION_NAME: evaluation.name,
         semconv.EVALUATION_SCORE: evaluation.score,
@@ -74,5 +80,5 @@ def _conventions(evaluation: Evaluation) -> dict[str, AttributeValue | None]:
     }
 
 
-def _said(attributes: dict[str, AttributeValue | None]) -> dict[str, AttributeValue]:
+def _without_none(attributes: dict[str, AttributeValue | None]) -> dict[str, AttributeValue]:
     return {key: value for key, value in attributes.items() if value is not None}

@@ -1,4 +1,4 @@
-"""Log lines about bad input, each said once."""
+"""Warnings about bad input, each logged once."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from keras_otel._unicode import well_formed
 
 _log = logging.getLogger("keras_otel")
 
-_MAX_NOTES: Final = 256
-"""Different lines in the life of a process: names of evaluations are the program's to make up."""
+_MAX_MESSAGES: Final = 256
+"""Different messages per process: they contain names that the program makes up without limit."""
 
-_said: set[str] = set()
+_logged: set[str] = set()
 
 
-def say_once(note: str) -> None:
+def log_once(message: str) -> None:
     """Log a warning, unless the same one was logged before."""
-    if note not in _said and len(_said) < _MAX_NOTES:
-        _said.add(note)
-        # A log handler of the program may raise; what the line is about is recorded all the same.
-        guarded("log", _log.warning, "keras_otel: %s", well_formed(note))
+    if message not in _logged and len(_logged) < _MAX_MESSAGES:
+        _logged.add(message)
+        # A log handler of the program may raise; the feedback is recorded all the same.
+        guarded("log", _log.warning, "keras_otel: %s", well_formed(message))

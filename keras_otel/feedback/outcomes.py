@@ -13,15 +13,15 @@ from keras_otel import semconv
 from keras_otel._guard import guarded
 from keras_otel._unicode import name_of
 from keras_otel.errors import FeedbackError
-from keras_otel.feedback.emitters import outlets
-from keras_otel.feedback.log_once import say_once
-from keras_otel.feedback.recording import Entry, record
+from keras_otel.feedback.emitters import current_emitters
+from keras_otel.feedback.log_once import log_once
+from keras_otel.feedback.recording import FeedbackEvent, record
 from keras_otel.feedback.target_span import (
     HasSpanContext,
     SpanReference,
-    Subject,
-    reference,
-    subject_of,
+    TargetSpan,
+    checked_reference,
+    find_target,
 )
 from keras_otel.feedback.upstream import carried_predictions, known_predictions
 from keras_otel.propagation.resolution import predicted_by
@@ -31,10 +31,10 @@ from keras_otel.records import UpstreamPrediction
 def record_outcome(
     outcome: str | int, *, model: str | None = None, span: SpanReference = None
 ) -> None:
-    """Record what turned out to be the true class of a prediction.
+    """Record the true class of a prediction, once it is known.
 
-    It becomes the log event `keras.prediction.outcome` with the model and the class it predicted,
-    and is put on a span as `record_evaluation` does it.
+    The outcome becomes the log event `keras.prediction.outcome` with the model and the class that
+    it predicted, and is put on a span in the same way as by `record_evaluation`.
 
     Args:
         outcome: The true class: its label, or its index where the model has no labels. Anything
@@ -51,61 +51,64 @@ def record_outcome(
         raise FeedbackError(
             f"model must be the name of a model, got {model!r:.60}: leave it out for the only one"
         )
-    given = reference(span)
-    guarded("record an outcome", _record, outcome, model, given)
+    reference = checked_reference(span)
+    guarded("record an outcome", _record, outcome, model, reference)
 
 
-def _record(outcome: object, model: str | None, given: HasSpanContext | SpanContext | None) -> None:
-    true_class = _class(outcome)
+def _record(
+    outcome: object, model: str | None, reference: HasSpanContext | SpanContext | None
+) -> None:
+    true_class = _class_name(outcome)
     if true_class is None:
-        say_once(
+        log_once(
             f"an outcome of type {type(outcome).__name__} is not recorded: "
             "pass the label of the true class, or its index"
         )
         return
-    subject = subject_of(given)
-    meant = guarded("prediction of an outcome", _meant, subject, model)
-    name = meant.model if meant is not None else model
+    target = find_target(reference)
+    prediction = guarded("prediction of an outcome", _find_prediction, target, model)
+    model_name = prediction.model if prediction is not None else model
     attributes: dict[str, AttributeValue] = {semconv.OUTCOME_CLASS: true_class}
-    if name is not None:
-        attributes[semconv.MODEL_NAME] = name_of(name)
-    if meant is not None and meant.class_name is not None:
-        attributes[semconv.PREDICTION_CLASS] = meant.class_name
-    entry = Entry(
-        event=semconv.OUTCOME_EVENT.name,
+    if model_name is not None:
+        attributes[semconv.MODEL_NAME] = name_of(model_name)
+    if prediction is not None and prediction.class_name is not None:
+        attributes[semconv.PREDICTION_CLASS] = prediction.class_name
+    event = FeedbackEvent(
+        name=semconv.OUTCOME_EVENT.name,
         attributes=attributes,
-        span_name="outcome" if name is None else f"outcome {name_of(name)}",
-        links=_links(meant),
+        span_name="outcome" if model_name is None else f"outcome {name_of(model_name)}",
+        links=_links(prediction),
     )
-    record(entry, subject, outlets())
+    record(event, target, current_emitters())
 
 
-def _class(outcome: object) -> str | None:
+def _class_name(outcome: object) -> str | None:
     if isinstance(outcome, str):
         return name_of(outcome) or None
     if isinstance(outcome, Integral) and not isinstance(outcome, bool):
-        return str(operator.index(outcome))  # as a class without a label is written
+        return str(operator.index(outcome))  # as spans write a class without a label
     return None
 
 
-def _meant(subject: Subject, model: str | None) -> UpstreamPrediction | None:
-    """The prediction that the outcome belongs to; None where that is not knowable."""
-    candidates = _candidates(subject)
+def _find_prediction(target: TargetSpan, model: str | None) -> UpstreamPrediction | None:
+    """Return the prediction that the outcome belongs to; None where that cannot be known."""
+    candidates = _candidates(target)
     if model is not None:
-        wanted = semconv.key_segment(model)
-        candidates = tuple(c for c in candidates if semconv.key_segment(c.model) == wanted)
+        segment = semconv.key_segment(model)
+        candidates = tuple(c for c in candidates if semconv.key_segment(c.model) == segment)
     if len(candidates) == 1:
-        meant = candidates[0]
-        # Read from a key, a name is only a segment: the caller knows how it is written.
-        return replace(meant, model=model) if model and meant.span_id is None else meant
+        prediction = candidates[0]
+        is_read_from_key = prediction.span_id is None
+        # An attribute's key holds a normalised name; the caller knows how it is written.
+        return replace(prediction, model=model) if model and is_read_from_key else prediction
     if candidates:
-        say_once(
+        log_once(
             "an outcome is recorded without its prediction, because several models predicted: "
             f"pass model= one of {', '.join(repr(c.model) for c in candidates)}, "
             "or span= the inference span"
         )
     else:
-        say_once(
+        log_once(
             "an outcome is recorded without its prediction, because none "
             f"{'' if model is None else f'of the model {model!r} '}is known for its span: "
             "pass span= the inference span, or record it in the request of the prediction"
@@ -113,31 +116,30 @@ def _meant(subject: Subject, model: str | None) -> UpstreamPrediction | None:
     return None
 
 
-def _candidates(subject: Subject) -> tuple[UpstreamPrediction, ...]:
-    predicted = predicted_by(subject.span_context)
-    if predicted is not None:
-        return (predicted,)
-    if subject.is_inference:
-        return (_prediction_on(subject),)
-    return carried_predictions(subject) or known_predictions(subject)
+def _candidates(target: TargetSpan) -> tuple[UpstreamPrediction, ...]:
+    """Return the target's own prediction if it is an inference span, else what it follows."""
+    own_prediction = predicted_by(target.span_context)
+    if own_prediction is not None:
+        return (own_prediction,)
+    if target.is_inference:
+        return (_prediction_of_inference(target),)
+    return carried_predictions(target) or known_predictions(target)
 
 
-def _prediction_on(subject: Subject) -> UpstreamPrediction:
-    name, class_name = (
-        subject.attributes.get(key) for key in (semconv.MODEL_NAME, semconv.PREDICTION_CLASS)
-    )
+def _prediction_of_inference(target: TargetSpan) -> UpstreamPrediction:
+    class_name = target.attributes.get(semconv.PREDICTION_CLASS)
     return UpstreamPrediction(
-        model=str(name),
+        model=str(target.attributes.get(semconv.MODEL_NAME)),
         class_name=None if class_name is None else str(class_name),
-        trace_id=subject.span_context.trace_id,
-        span_id=subject.span_context.span_id,
+        trace_id=target.span_context.trace_id,
+        span_id=target.span_context.span_id,
     )
 
 
-def _links(meant: UpstreamPrediction | None) -> tuple[tuple[SpanContext, str], ...]:
-    if meant is None or meant.trace_id is None or meant.span_id is None:
+def _links(prediction: UpstreamPrediction | None) -> tuple[tuple[SpanContext, str], ...]:
+    if prediction is None or prediction.trace_id is None or prediction.span_id is None:
         return ()
     inference = SpanContext(
-        meant.trace_id, meant.span_id, is_remote=False, trace_flags=TraceFlags(1)
+        prediction.trace_id, prediction.span_id, is_remote=False, trace_flags=TraceFlags(1)
     )
     return ((inference, semconv.LINK_PREDICTION),)

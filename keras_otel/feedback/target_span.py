@@ -26,29 +26,31 @@ from keras_otel.errors import FeedbackError
 
 
 class HasSpanContext(Protocol):
-    """A span, or what an exporter gets of one."""
+    """A span, or the readable copy of one that exporters get."""
 
     def get_span_context(self) -> SpanContext | None:
-        """The span's ids and flags."""
+        """Return the span's ids and flags."""
 
 
 SpanReference = HasSpanContext | SpanContext | tuple[str | int, str | int] | None
 """A span, its context, its (trace id, span id) as hex text or numbers, or None: the current one."""
 
 _HEX: Final = re.compile(r"(0x)?[0-9a-f]{1,32}", re.IGNORECASE)
+_TRACE_ID_BITS: Final = 128
+_SPAN_ID_BITS: Final = 64
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Subject:
-    """The span that feedback is about, and where to record it.
+class TargetSpan:
+    """The span that feedback is about, and what is known of it.
 
     Attributes:
-        span: The span; where only its ids are known, one that stands for it.
-        span_context: Its ids; invalid where there is no span.
+        span: The span; a non-recording stand-in where only its ids are known.
+        span_context: Its ids and flags; invalid where there is no span.
         context: The OpenTelemetry context in which the feedback is emitted.
-        is_current: True if it is the span of the running code.
-        attributes: What it carries; empty where that cannot be read.
-        scope: Name of the instrumentation that made it, if that can be read.
+        is_current: True if it is the current span.
+        attributes: Its attributes; empty where they cannot be read.
+        scope: Name of its instrumentation scope, if that can be read.
     """
 
     span: Span
@@ -65,25 +67,26 @@ class Subject:
 
     @property
     def is_sampled(self) -> bool:
-        """True if its trace is kept, so that a span beside it has a place."""
+        """True if its trace is kept, so that a child span is not alone in it."""
         return self.span_context.is_valid and self.span_context.trace_flags.sampled
 
     @property
     def is_inference(self) -> bool:
-        """True if it can be read and is an inference span of ours."""
+        """True if it is a readable inference span of keras_otel."""
         return self.scope == semconv.SCOPE_NAME and semconv.OPERATION_NAME in self.attributes
 
 
-def reference(span: object) -> HasSpanContext | SpanContext | None:
-    """What a caller passed as `span`, ids read.
+def checked_reference(span: object) -> HasSpanContext | SpanContext | None:
+    """Return the `span` argument of a caller, a pair of ids as a `SpanContext`.
 
     Raises:
         FeedbackError: It names no span.
     """
-    if span is None or isinstance(span, SpanContext):  # which is a tuple, too
+    if span is None or isinstance(span, SpanContext):  # a SpanContext is a tuple, too
         return span
     if isinstance(span, (tuple, list)) and len(span) == 2:
-        trace_id, span_id = _id(span[0], 128), _id(span[1], 64)
+        trace_id = _checked_id("trace", span[0], _TRACE_ID_BITS)
+        span_id = _checked_id("span", span[1], _SPAN_ID_BITS)
         return SpanContext(trace_id, span_id, is_remote=True, trace_flags=TraceFlags(1))
     if callable(getattr(span, "get_span_context", None)) and not isinstance(span, type):
         return span  # type: ignore[return-value]  # it has what the protocol asks for
@@ -93,49 +96,48 @@ def reference(span: object) -> HasSpanContext | SpanContext | None:
     )
 
 
-def _id(value: object, bits: int) -> int:
+def _checked_id(kind: str, value: object, bits: int) -> int:
     number: int | None = None
     if isinstance(value, str) and _HEX.fullmatch(value):
         number = int(value, 16)
     elif isinstance(value, Integral) and not isinstance(value, bool):
         number = operator.index(value)
     if number is None or not 0 <= number < 1 << bits:
-        what = "trace" if bits == 128 else "span"
         raise FeedbackError(
-            f"span: {value!r:.60} is no {what} id: "
+            f"span: {value!r:.60} is no {kind} id: "
             f"write {bits // 4} hex digits or a number below 2**{bits}"
         )
     return number
 
 
-def subject_of(given: HasSpanContext | SpanContext | None) -> Subject:
-    """The subject that a checked reference means."""
+def find_target(reference: HasSpanContext | SpanContext | None) -> TargetSpan:
+    """Return the span that a checked reference means; None means the current one."""
     current = trace.get_current_span()
-    span_context = _span_context(current if given is None else given)
+    span_context = _span_context(current if reference is None else reference)
     is_current = _ids(span_context) == _ids(current.get_span_context())
-    if given is None or (is_current and isinstance(given, SpanContext)):
-        given = current  # it can be written to, unlike its ids
-    span = given if isinstance(given, Span) else NonRecordingSpan(span_context)
-    return Subject(
+    if reference is None or (is_current and isinstance(reference, SpanContext)):
+        reference = current  # unlike its ids, the span can be written to
+    span = reference if isinstance(reference, Span) else NonRecordingSpan(span_context)
+    return TargetSpan(
         span=span,
         span_context=span_context,
-        # Nothing of the running request belongs to a span that may be another request's.
+        # Another span may belong to another request: baggage and the like of this one stay out.
         context=get_current() if is_current else set_span_in_context(span, Context()),
         is_current=is_current,
-        attributes=_attributes(given),
-        scope=getattr(getattr(given, "instrumentation_scope", None), "name", None),
+        attributes=_attributes(reference),
+        scope=getattr(getattr(reference, "instrumentation_scope", None), "name", None),
     )
 
 
-def _span_context(given: HasSpanContext | SpanContext) -> SpanContext:
-    found = given if isinstance(given, SpanContext) else given.get_span_context()
-    return found if isinstance(found, SpanContext) else INVALID_SPAN_CONTEXT
+def _span_context(reference: HasSpanContext | SpanContext) -> SpanContext:
+    span_context = reference if isinstance(reference, SpanContext) else reference.get_span_context()
+    return span_context if isinstance(span_context, SpanContext) else INVALID_SPAN_CONTEXT
 
 
 def _ids(span_context: SpanContext) -> tuple[int, int]:
     return span_context.trace_id, span_context.span_id
 
 
-def _attributes(given: Any) -> Mapping[str, AttributeValue]:
-    attributes = getattr(given, "attributes", None)
+def _attributes(span: Any) -> Mapping[str, AttributeValue]:
+    attributes = getattr(span, "attributes", None)
     return attributes if isinstance(attributes, Mapping) else {}

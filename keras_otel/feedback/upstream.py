@@ -1,4 +1,4 @@
-"""Which predictions an evaluated span follows."""
+"""The upstream predictions that a span follows."""
 
 from __future__ import annotations
 
@@ -10,45 +10,50 @@ from typing import Any
 from opentelemetry.util.types import AttributeValue
 
 from keras_otel import semconv
-from keras_otel.feedback.target_span import Subject
+from keras_otel.feedback.target_span import TargetSpan
 from keras_otel.propagation.resolution import carried_by, stamped_on
 from keras_otel.propagation.upstream_attributes import first_per_model, plain
 from keras_otel.records import UpstreamPrediction
 
 
-def carried_predictions(subject: Subject) -> tuple[UpstreamPrediction, ...]:
-    """What the span itself carries, where it can be read.
+def carried_predictions(target: TargetSpan) -> tuple[UpstreamPrediction, ...]:
+    """Return the predictions in the span's own attributes, where these can be read.
 
-    A key holds only a segment of the model's name; the name itself is taken from what this process
-    remembers of the span.
+    An attribute's key holds the model's name only in a normalised form; the name as it is written
+    comes from what this process remembers of the span.
     """
-    read = _parts_of_each(subject.attributes)
-    if not read:
+    parts_by_model = _parts_by_model(target.attributes)
+    if not parts_by_model:
         return ()
-    known = {
+    remembered = {
         semconv.key_segment(prediction.model): prediction
-        for prediction in stamped_on(subject.span_context) or ()
+        for prediction in stamped_on(target.span_context) or ()
     }
-    return tuple([known.get(model) or _prediction(model, read[model]) for model in read])
+    return tuple(
+        [
+            remembered.get(model) or _prediction(model, parts_by_model[model])
+            for model in parts_by_model
+        ]
+    )
 
 
-def known_predictions(subject: Subject) -> tuple[UpstreamPrediction, ...]:
-    """What this process knows the span to follow, one prediction for each model."""
-    if subject.is_current:
-        predictions = carried_by(subject.span, subject.context)
+def known_predictions(target: TargetSpan) -> tuple[UpstreamPrediction, ...]:
+    """Return what this process knows the span to follow, one prediction for each model."""
+    if target.is_current:
+        predictions = carried_by(target.span, target.context)
     else:
-        predictions = stamped_on(subject.span_context) or ()
+        predictions = stamped_on(target.span_context) or ()
     return tuple(islice(first_per_model(predictions), semconv.MAX_UPSTREAM_MODELS))
 
 
-def _parts_of_each(attributes: Mapping[str, AttributeValue]) -> dict[str, dict[str, Any]]:
-    """What `keras.upstream.<model>.*` attributes say of each model."""
-    found: dict[str, dict[str, Any]] = {}
+def _parts_by_model(attributes: Mapping[str, AttributeValue]) -> dict[str, dict[str, Any]]:
+    """Return the values of `keras.upstream.<model>.<part>` attributes, by model and part."""
+    parts_by_model: dict[str, dict[str, Any]] = {}
     for key, value in plain(attributes).items():
         model, part = _model_and_part(key)
         if model:
-            found.setdefault(model, {})[part] = value
-    return found
+            parts_by_model.setdefault(model, {})[part] = value
+    return parts_by_model
 
 
 @lru_cache(maxsize=1024)

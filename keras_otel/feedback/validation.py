@@ -1,4 +1,4 @@
-"""From what an evaluator says to an evaluation that can be recorded."""
+"""Checking what an evaluator reports; what cannot be recorded is left out with a log line."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from numbers import Real
 from keras_otel import semconv
 from keras_otel._unicode import message_of, name_of
 from keras_otel.errors import FeedbackError
-from keras_otel.feedback.log_once import say_once
+from keras_otel.feedback.log_once import log_once
 from keras_otel.records import Evaluation
 
 _PASS, _FAIL = "pass", "fail"
 
 
 def checked_name(name: object) -> str:
-    """The name of an evaluation.
+    """Return the name of an evaluation.
 
     Raises:
         FeedbackError: It is no text, or empty.
@@ -30,79 +30,81 @@ def checked_name(name: object) -> str:
     return name_of(name)
 
 
-def evaluation_of(
+def checked_evaluation(
     name: str, *, score: object, passed: object, label: object, explanation: object, error: object
 ) -> Evaluation:
-    """The evaluation that can be recorded; what cannot is left out with a line in the log.
+    """Return the evaluation, without the parts that cannot be recorded.
 
-    An evaluator that failed has given no verdict: with `error`, neither score nor label nor
-    `passed` is kept.
+    An evaluator that failed has no verdict: with `error`, neither score nor label nor `passed` is
+    kept.
     """
-    why = _text(name, "explanation", explanation, message_of)
+    checked_explanation = _checked_text(name, "explanation", explanation, message_of)
     if error is not None and error != "":
-        return Evaluation(name=name, explanation=why, error_type=failure_type(error))
-    is_passed = _truth(name, passed)
-    word = _text(name, "label", label, name_of)
-    if word is None and is_passed is not None:
-        word = _PASS if is_passed else _FAIL
+        return Evaluation(name=name, explanation=checked_explanation, error_type=_error_type(error))
+    checked_passed = _checked_passed(name, passed)
+    checked_label = _checked_text(name, "label", label, name_of)
+    if checked_label is None and checked_passed is not None:
+        checked_label = _PASS if checked_passed else _FAIL
     return Evaluation(
         name=name,
-        score=_number(name, score),
-        passed=is_passed,
-        label=word,
-        explanation=why,
+        score=_checked_score(name, score),
+        passed=checked_passed,
+        label=checked_label,
+        explanation=checked_explanation,
     )
 
 
-def failure_type(error: object) -> str:
-    """`error.type` of an evaluator's failure: the exception's class, or the text given."""
+def _error_type(error: object) -> str:
+    """Return `error.type` of an evaluator's failure: the exception's class, or the text given."""
     if isinstance(error, BaseException):
         return semconv.error_type(error)
     return name_of(error) if isinstance(error, str) else type(error).__name__
 
 
-def _number(name: str, score: object) -> float | None:
+def _checked_score(name: str, score: object) -> float | None:
     if score is None:
         return None
-    number = _plain(score)
+    number = _python_scalar(score)
     if isinstance(number, (Real, Decimal)) and not isinstance(number, bool):
         try:
-            finite = float(number)
+            as_float = float(number)
         except (OverflowError, ValueError):  # 10**400, Decimal("sNaN")
-            finite = math.nan
-        if math.isfinite(finite):
-            return finite
-        seen = f"score {type(score).__name__} that is infinite or not a number"
+            as_float = math.nan
+        if math.isfinite(as_float):
+            return as_float
+        problem = f"score {type(score).__name__} that is infinite or not a number"
     else:
-        seen = f"score of type {type(score).__name__}"
-    _leave_out(name, seen, "pass a finite number")
+        problem = f"score of type {type(score).__name__}"
+    _log_left_out(name, problem, "pass a finite number")
     return None
 
 
-def _truth(name: str, passed: object) -> bool | None:
+def _checked_passed(name: str, passed: object) -> bool | None:
     if passed is None:
         return None
-    truth = _plain(passed)
-    if isinstance(truth, bool):
-        return truth
-    _leave_out(name, f"passed of type {type(passed).__name__}", "pass True or False")
+    value = _python_scalar(passed)
+    if isinstance(value, bool):
+        return value
+    _log_left_out(name, f"passed of type {type(passed).__name__}", "pass True or False")
     return None
 
 
-def _text(name: str, what: str, text: object, fit: Callable[[str], str]) -> str | None:
+def _checked_text(
+    name: str, argument: str, text: object, shorten: Callable[[str], str]
+) -> str | None:
     if text is None or isinstance(text, str):
-        return fit(text) if text else None
-    _leave_out(name, f"{what} of type {type(text).__name__}", "pass text")
+        return shorten(text) if text else None
+    _log_left_out(name, f"{argument} of type {type(text).__name__}", "pass text")
     return None
 
 
-def _plain(value: object) -> object:
-    """A numpy scalar, or a tensor that holds one number, as Python's own."""
+def _python_scalar(value: object) -> object:
+    """Return a numpy scalar or a tensor of rank 0 as Python's own number, others unchanged."""
     if isinstance(value, Real) or not hasattr(value, "item"):
         return value
-    is_single = getattr(value, "ndim", None) == 0
-    return value.item() if is_single else value
+    is_scalar = getattr(value, "ndim", None) == 0
+    return value.item() if is_scalar else value
 
 
-def _leave_out(name: str, seen: str, mend: str) -> None:
-    say_once(f"evaluation {name!r}: {seen} is left out, the rest is recorded: {mend}")
+def _log_left_out(name: str, problem: str, fix: str) -> None:
+    log_once(f"evaluation {name!r}: {problem} is left out, the rest is recorded: {fix}")
