@@ -257,7 +257,7 @@ FUTUREAGI_TARGET: Final = _attribute(
     "gen_ai.evaluation.target_span_id",
     "string",
     "high",
-    'also="futureagi": on a span of its own',
+    'conventions="futureagi": on a span of its own',
 )
 
 # What the analysis reads or makes; nothing here is set on a span.

@@ -619,9 +619,9 @@ def test_openinference(telemetry):
     """The evaluations of a span are numbered from what it has, and its own keys stay."""
     theirs = {"evaluations.0.evaluation.name": "theirs", "evaluations.0.evaluation.score": 1.0}
     with span_of(telemetry, **theirs):
-        record_evaluation("faithfulness", score=0.2, label="bad", also="openinference")
-        record_evaluation("silent", also="openinference")
-        record_evaluation("tone", passed=True, explanation="kind", also=["openinference"])
+        record_evaluation("faithfulness", score=0.2, label="bad", conventions="openinference")
+        record_evaluation("silent", conventions="openinference")
+        record_evaluation("tone", passed=True, explanation="kind", conventions=["openinference"])
 
     assert dict(finished(telemetry, "chat").attributes) == {
         **GENAI,
@@ -642,7 +642,7 @@ def test_openinference_from_threads(telemetry):
 
         def judge(number):
             start.wait()
-            record_evaluation(f"{number}", score=number, span=span, also="openinference")
+            record_evaluation(f"{number}", score=number, span=span, conventions="openinference")
 
         threads = [threading.Thread(target=judge, args=(number,)) for number in range(16)]
         for thread in threads:
@@ -659,7 +659,7 @@ def test_a_full_span_loses_nothing(telemetry):
     """Where a span has no room left its own attributes stay, and the event has it all."""
     own = {f"app.key{number}": number for number in range(126)}
     with span_of(telemetry, **own):
-        record_evaluation("faithfulness", score=0.2, also=("openinference", "futureagi"))
+        record_evaluation("faithfulness", score=0.2, conventions=("openinference", "futureagi"))
 
     chat = finished(telemetry, "chat")
     assert dict(chat.attributes) == {**GENAI, **own}
@@ -669,8 +669,8 @@ def test_a_full_span_loses_nothing(telemetry):
 def test_futureagi(telemetry):
     """The newest evaluation stands under `gen_ai.evaluation.*`, every score under its name."""
     with span_of(telemetry) as span:
-        record_evaluation("faithfulness", score=0.2, passed=False, also="futureagi")
-        record_evaluation("tone", score=0.9, explanation="kind", also="futureagi")
+        record_evaluation("faithfulness", score=0.2, passed=False, conventions="futureagi")
+        record_evaluation("tone", score=0.9, explanation="kind", conventions="futureagi")
 
     attributes = finished(telemetry, "chat").attributes
     assert attributes["gen_ai.evaluation.name"] == "tone"
@@ -679,7 +679,7 @@ def test_futureagi(telemetry):
     assert (attributes["eval.faithfulness"], attributes["eval.tone"]) == (0.2, 0.9)
     assert "gen_ai.evaluation.target_span_id" not in attributes
 
-    record_evaluation("tone", score=0.9, also={"futureagi", "openinference"}, span=span)
+    record_evaluation("tone", score=0.9, conventions={"futureagi", "openinference"}, span=span)
 
     made = finished(telemetry, "evaluate tone").attributes
     assert made["gen_ai.evaluation.target_span_id"] == format_span_id(
@@ -687,6 +687,15 @@ def test_futureagi(telemetry):
     )
     assert made["openinference.span.kind"] == "EVALUATOR"
     assert (made["eval.tone"], made["evaluations.0.evaluation.score"]) == (0.9, 0.9)
+
+
+def test_the_former_name_of_conventions(telemetry):
+    """`also` still works, and the warning that says what to write points at the caller."""
+    with span_of(telemetry), pytest.deprecated_call(match="pass conventions=") as warned:
+        record_evaluation("tone", score=0.9, also=["futureagi"])
+
+    assert finished(telemetry, "chat").attributes["eval.tone"] == 0.9
+    assert [warning.filename for warning in warned] == [__file__]
 
 
 def test_the_forms_of_an_evaluation():
@@ -860,9 +869,19 @@ def test_an_outcome_that_is_no_class(telemetry, caplog, outcome):
         (lambda: record_evaluation("x", span=(1, 1 << 64)), "is no span id"),
         (lambda: record_evaluation("x", span=(1, None)), "span: None is no span id"),
         (lambda: record_evaluation("x", span=(True, 1)), "span: True is no trace id"),
-        (lambda: record_evaluation("x", also="phoenix"), "also must be of 'openinference'"),
-        (lambda: record_evaluation("x", also=["futureagi", "?"]), "also must be of"),
-        (lambda: record_evaluation("x", also=3), "also must be of"),
+        (
+            lambda: record_evaluation("x", conventions="phoenix"),
+            "conventions must be one or more of 'openinference'",
+        ),
+        (
+            lambda: record_evaluation("x", conventions=["futureagi", "?"]),
+            "conventions must be one or more of",
+        ),
+        (lambda: record_evaluation("x", conventions=3), "conventions must be one or more of"),
+        (
+            lambda: record_evaluation("x", conventions="futureagi", also="openinference"),
+            "conventions and its deprecated name also are both given",
+        ),
         (lambda: record_outcome("x", span=object()), "span cannot be of type object"),
         (lambda: record_outcome("x", model=3), "model must be the name of a model"),
         (lambda: record_outcome("x", model=""), "model must be the name of a model"),
@@ -910,7 +929,7 @@ def test_a_fault_stays_away_from_the_caller(providers, monkeypatch, owner, name,
     before = failure_counts().get(site, 0)
     with span_of(providers) as span:
         monkeypatch.setattr(owner, name, broken)
-        record_evaluation("faithfulness", score=0.5, also="openinference", error="")
+        record_evaluation("faithfulness", score=0.5, conventions="openinference", error="")
         monkeypatch.undo()
     keras_otel.uninstrument()
 

@@ -223,7 +223,9 @@ def test_what_an_evaluator_says(telemetry):
     with tracer.start_as_current_span("chat") as span:
         keras_otel.record_evaluation(HALF, label=HALF, explanation=HALF * 10_000)
     keras_otel.record_evaluation(HALF, error=ValueError(HALF), span=span)
-    keras_otel.record_evaluation("a", error=HALF, span=span, also=("openinference", "futureagi"))
+    keras_otel.record_evaluation(
+        "a", error=HALF, span=span, conventions=("openinference", "futureagi")
+    )
     keras_otel.record_outcome(HALF, model=HALF, span=span)
 
     assert telemetry.encoded().count("cut ") > 8

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Collection, Mapping
 from decimal import Decimal
 from typing import SupportsFloat
@@ -12,6 +13,7 @@ from opentelemetry.util.types import AttributeValue
 from keras_otel import semconv
 from keras_otel._guard import guarded
 from keras_otel._unicode import message_of
+from keras_otel.errors import FeedbackError
 from keras_otel.feedback.emitters import current_emitters
 from keras_otel.feedback.formats import (
     Convention,
@@ -43,7 +45,8 @@ def record_evaluation(  # noqa: PLR0913 - an evaluation has these fields; all bu
     explanation: str | None = None,
     span: SpanReference = None,
     error: BaseException | str | None = None,
-    also: Convention | Collection[Convention] = (),
+    conventions: Convention | Collection[Convention] = (),
+    also: Convention | Collection[Convention] | None = None,
 ) -> None:
     """Record a verdict on an LLM answer, with the upstream predictions of the answer's span.
 
@@ -61,16 +64,28 @@ def record_evaluation(  # noqa: PLR0913 - an evaluation has these fields; all bu
             as hex text or numbers. The current span by default.
         error: What kept the evaluator from a verdict: an exception, or one of a few texts. Then no
             score, label or `passed` is recorded.
-        also: Other attribute conventions to emit as well, on the span that carries the
+        conventions: Other attribute conventions to emit as well, on the span that carries the
             evaluation: `openinference`, `futureagi`, or a collection of both.
+        also: Deprecated name of `conventions`.
 
     Raises:
-        FeedbackError: `name` is empty, `span` names no span, or `also` is unknown. Nothing else is
-            ever raised.
+        FeedbackError: `name` is empty, `span` names no span, `conventions` is unknown, or both
+            `conventions` and `also` are given. Nothing else is ever raised.
     """
     evaluation_name = checked_name(name)
     reference = checked_reference(span)
-    other_conventions = checked_conventions(also)
+    other_conventions = checked_conventions(conventions)
+    if also is not None:
+        if other_conventions:
+            raise FeedbackError(
+                "conventions and its deprecated name also are both given: pass conventions alone"
+            )
+        warnings.warn(
+            "record_evaluation(also=...) is deprecated: pass conventions=... instead",
+            DeprecationWarning,
+            stacklevel=2,
+        )
+        other_conventions = checked_conventions(also)
 
     def read_arguments() -> Evaluation:
         return checked_evaluation(

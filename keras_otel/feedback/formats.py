@@ -26,7 +26,8 @@ def checked_conventions(conventions: object) -> frozenset[Convention]:
         if len(known) == len(frozenset(map(str, names))):
             return known
     raise FeedbackError(
-        f"also must be of {', '.join(map(repr, CONVENTIONS))}, got {conventions!r:.60}"
+        f"conventions must be one or more of {', '.join(map(repr, CONVENTIONS))}, "
+        f"got {conventions!r:.60}"
     )
 
 

@@ -18,7 +18,7 @@ from opentelemetry import _logs, metrics, trace  # noqa: E402
 from service import LABELS, request  # noqa: E402
 
 REQUESTS = 96
-FORMS = ((), ("openinference",), ("futureagi",), ("openinference", "futureagi"))
+CONVENTIONS = ((), ("openinference",), ("futureagi",), ("openinference", "futureagi"))
 
 tracer = trace.get_tracer("llm")
 ended = []
@@ -32,9 +32,13 @@ for number in range(REQUESTS):
             "chat", attributes={"gen_ai.operation.name": "chat"}
         ) as span:
             if number % 2:
-                keras_otel.record_evaluation("correct", **verdict, also=FORMS[number % 4])
+                keras_otel.record_evaluation(
+                    "correct", **verdict, conventions=CONVENTIONS[number % 4]
+                )
         if number % 4 == 2:
-            keras_otel.record_evaluation("correct", **verdict, span=span, also=FORMS[number % 3])
+            keras_otel.record_evaluation(
+                "correct", **verdict, span=span, conventions=CONVENTIONS[number % 3]
+            )
     if number % 4 == 0:
         context = span.get_span_context()
         ended.append((f"{context.trace_id:032x}", f"{context.span_id:016x}", verdict))
