@@ -8,6 +8,7 @@ import itertools
 import json
 import os
 import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -15,6 +16,8 @@ from typing import Any
 
 import keras
 import pytest
+
+from keras_otel.cli import parser
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
@@ -182,10 +185,21 @@ def test_every_source_file_that_is_named_exists(page):
 
 
 @pytest.mark.parametrize("page", PAGES, ids=named)
-def test_every_python_block_is_python(page):
-    """The blocks compile; those that can run alone are run by other tests."""
+def test_every_block_is_what_it_says(page):
+    """Blocks of Python and JSON can be read; what can run alone is run by other tests."""
     for block in blocks(page, "python"):
         ast.parse(block)
+    for block in blocks(page, "json"):
+        json.loads(block)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=named)
+def test_every_command_is_one_of_today(page):
+    """The command line reads each `keras-otel ...` in a block, and make has each target."""
+    for command in re.findall(r"^    (?:\w+=\S+ )?keras-otel (.*)$", text_of(page), re.MULTILINE):
+        parser().parse_args(shlex.split(command, comments=True))
+    targets = re.findall(r"(?:^    |`)make ([a-z][a-z-]*)", text_of(page), re.MULTILINE)
+    assert [t for t in targets if f"\n{t}:" not in text_of(ROOT / "Makefile")] == []
 
 
 @pytest.mark.parametrize("page", GUIDES, ids=named)
