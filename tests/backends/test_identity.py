@@ -468,7 +468,7 @@ def test_the_fingerprint_does_not_import_tensorflow():
     """A process that runs without TensorFlow goes on without it, and its fingerprint is the same."""
     code = """
 import sys, keras, numpy as np, keras_otel
-from keras_otel import _hashing, _models
+from keras_otel.introspection import registry
 model = keras.Sequential([keras.Input((5,)), keras.layers.Dense(3, kernel_initializer="ones")])
 model.predict_on_batch(np.ones((1, 5), "float32"))
 keras_otel.instrument()
