@@ -1,4 +1,4 @@
-"""What a user says of a model: `describe`, `refresh`, `save_card`."""
+"""The public functions that take a model: `describe`, `refresh`, `save_card`."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def describe(
     task: Any = None,
     threshold: Any = None,
 ) -> Model:
-    """Say who a model is and how to read it. What you say goes before what its card says.
+    """Describe a model and how to read its output; the arguments override the model's card.
 
     Args:
         model: A Keras model or `TFSMLayer`.
@@ -35,9 +35,10 @@ def describe(
             model with several outputs a mapping of output name to such a list.
         task: `multiclass`, `binary`, `multilabel`, `sequence` (a class for each position),
             `regression`, `embedding` or `opaque`; for several outputs a mapping of output name to
-            one of these. `binary` and `multilabel` say that the output is a probability, unless the model itself shows it is a logit.
+            one of these. With `binary` and `multilabel` the output is read as a probability,
+            unless the model itself shows that it is a logit.
         threshold: Probability over which a binary or multilabel class counts, in (0, 1); one
-            number, or one for each label. 0.5 where nobody says otherwise.
+            number, or one for each label. 0.5 by default.
 
     Returns:
         The model itself.
@@ -45,14 +46,14 @@ def describe(
     Raises:
         DescriptionError: A part has the wrong type, an impossible value, or does not fit the
             model's outputs.
-        TypeError: `model` is nothing whose calls can be recorded.
+        TypeError: `model` is not of a kind whose calls can be recorded.
     """
     owning_adapter(model, "describe(model)")
-    described = checked_description(
+    description = checked_description(
         name=name, version=version, labels=labels, task=task, threshold=threshold
     )
     known = models.of(model)
-    merged = described.over(known.description)
+    merged = description.with_defaults(known.description)
     check_description(model, merged)
     with known.lock:
         known.description = merged
@@ -63,8 +64,11 @@ def describe(
 def refresh(model: Model) -> Model:
     """Compute the model's fingerprint anew at its next inference.
 
-    Changed weights are seen without it, but for the few ways that `docs/attributes.md` lists, such
-    as sparse updates by compiled code, or another vocabulary.
+    Changed weights are detected without it, except in the few cases that `docs/attributes.md`
+    lists, such as sparse updates by compiled code, or another vocabulary.
+
+    Args:
+        model: A Keras model.
 
     Returns:
         The model itself.
@@ -78,12 +82,12 @@ def save_card(model: Any, path: Any, *, lineage: dict[str, Any] | None = None) -
     """Write the model's card beside its artefact, for `load_model` to find.
 
     Args:
-        model: A built Keras model, described by `describe()` as far as you like.
+        model: A built Keras model; what `describe()` was called with goes into the card.
         path: Path of the artefact, such as `intent.keras`; its card is `intent.keras.card.json`.
-        lineage: Free facts on where the model comes from, for instance the data's date.
+        lineage: Where the model comes from, in any fields, such as the date of its data.
 
     Returns:
-        The card's path.
+        The path of the card.
 
     Raises:
         CardError: The model is no Keras model, or the file cannot be written.
@@ -94,7 +98,7 @@ def save_card(model: Any, path: Any, *, lineage: dict[str, Any] | None = None) -
     known = models.of(model)
     identity = known.identify(model, adapter, _options())
     card = Card(
-        description=known.described().over(checked_description(name=identity.name)),
+        description=known.described().with_defaults(checked_description(name=identity.name)),
         fingerprint=compute_fingerprint(model, adapter),
         lineage={"keras_version": adapter.version, "backend": adapter.backend, **(lineage or {})},
     )

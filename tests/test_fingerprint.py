@@ -11,7 +11,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from keras_otel.identity.fingerprint import LENGTH, Weight, fingerprint, is_made_up, snake_case
+from keras_otel.identity.fingerprint import (
+    LENGTH,
+    Weight,
+    fingerprint,
+    is_auto_generated,
+    snake_case,
+)
 
 ARRAY = np.arange(6, dtype=np.float32).reshape(2, 3)
 ARCHITECTURE = {
@@ -261,7 +267,7 @@ def test_an_array_is_not_changed():
 )
 def test_names_that_keras_makes_up(name, class_name, answer):
     """A class's own name with or without a counter is made up, any other was chosen."""
-    assert is_made_up(name, class_name) is answer
+    assert is_auto_generated(name, class_name) is answer
 
 
 @pytest.mark.parametrize(

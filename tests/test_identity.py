@@ -93,8 +93,8 @@ def test_the_ledger_is_bounded():
     for number in range(100):
         ledger.note("intent", "v4999", f"sha256:{number:012x}")
 
-    assert len(ledger._seen) == 4096
-    assert max(len(fingerprints) for fingerprints in ledger._seen.values()) == 16
+    assert len(ledger._fingerprints) == 4096
+    assert max(len(fingerprints) for fingerprints in ledger._fingerprints.values()) == 16
     assert ledger.note("intent", "v4998", B)
 
 
@@ -134,18 +134,18 @@ descriptions = st.builds(
 @given(descriptions, descriptions, descriptions)
 def test_one_description_goes_over_another(first, second, third):
     """What is said goes before what lies under it, part by part, and nesting changes nothing."""
-    merged = first.over(second)
+    merged = first.with_defaults(second)
 
     for part in Description.__dataclass_fields__:
         mine, theirs = getattr(first, part), getattr(second, part)
         assert getattr(merged, part) == (theirs if mine is None else mine)
-    assert merged.over(third) == first.over(second.over(third))
-    assert first.over(Description()) == first == Description().over(first)
+    assert merged.with_defaults(third) == first.with_defaults(second.with_defaults(third))
+    assert first.with_defaults(Description()) == first == Description().with_defaults(first)
 
 
 def test_a_threshold_of_zero_or_an_empty_text_is_still_something_said():
     """An empty list of labels is said, and is not filled from beneath."""
-    assert Description(labels=()).over(Description(labels=("a",))).labels == ()
+    assert Description(labels=()).with_defaults(Description(labels=("a",))).labels == ()
 
 
 def test_labels_and_tasks_by_output():

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from keras_otel.identity.naming import name_from_path, says_something, version_from_path
+from keras_otel.identity.naming import is_descriptive, name_from_path, version_from_path
 
 SHA = "9f2c01ab34de56789f2c01ab34de56789f2c01ab"
 RUN = "0123456789abcdef0123456789abcdef"
@@ -103,7 +103,7 @@ def test_a_path_says_the_name_and_the_version(path, name, version):
 )
 def test_a_generic_stem_gives_way_to_the_folder(stem):
     """Formats, stages, numbers, dates, hashes and temporary files name no model."""
-    assert not says_something(stem)
+    assert not is_descriptive(stem)
     assert name_from_path(f"intent/{stem}.keras") == "intent"
     assert name_from_path(f"toxicity/{stem}.h5") == "toxicity"
     assert name_from_path(f"{stem}.keras") is None

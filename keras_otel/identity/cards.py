@@ -1,4 +1,4 @@
-"""Cards: a small JSON file beside a model's artefact that says who the model is.
+"""Cards: a small JSON file beside a model's artefact that identifies and describes the model.
 
 `intent.keras` has its card in `intent.keras.card.json` (or `intent.card.json`). The format is
 documented in `docs/cards.md` with a JSON schema.
@@ -21,18 +21,18 @@ from keras_otel.identity.naming import version_from_path
 SCHEMA_VERSION = 1
 SUFFIX = ".card.json"
 
-# A card is read inside the user's `load_model`; a file that is no card must not hold that up.
+# A card is read inside the user's `load_model`, which a large file that is no card must not delay.
 _MAX_BYTES = 4 * 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Card:
-    """What a card says.
+    """The content of a card.
 
     Attributes:
         description: Name, version, labels, task and threshold.
-        fingerprint: Of the model that the card was written for.
-        lineage: Free facts on where the model comes from: strings, numbers, booleans.
+        fingerprint: Fingerprint of the model that the card was written for.
+        lineage: Where the model comes from, as free-form strings, numbers and booleans.
     """
 
     description: Description
@@ -41,13 +41,13 @@ class Card:
 
 
 def card_path(artefact: str | os.PathLike[str]) -> Path:
-    """Where the card of an artefact is written."""
+    """Return the path at which the card of an artefact is written."""
     path = Path(artefact)
     return path if path.name.endswith(SUFFIX) else path.with_name(path.name + SUFFIX)
 
 
 def find_card(artefact: str | os.PathLike[str]) -> Path | None:
-    """The card beside an artefact, if there is one."""
+    """Return the path of the card beside an artefact, if there is one."""
     path = Path(artefact)
     candidates = [card_path(path)]
     if version_from_path(path.name) is None:  # the card of `v1` is not that of `v1.2`
@@ -59,7 +59,7 @@ def read_card(path: Path) -> Card:
     """Read and check a card.
 
     Raises:
-        CardError: The file cannot be read or is not a card; the message names file and mend.
+        CardError: The file cannot be read or is not a card; the message says which and what to do.
     """
     try:
         is_too_large = path.stat().st_size > _MAX_BYTES
@@ -81,13 +81,15 @@ def read_card(path: Path) -> Card:
 
 
 def write_card(path: Path, card: Card) -> None:
-    """Write a card, whole or not at all.
+    """Write a card, completely or not at all.
 
     Raises:
         CardError: The file cannot be written.
     """
     content: dict[str, Any] = {"schema_version": SCHEMA_VERSION}
-    content |= {k: v for k, v in asdict(card.description).items() if v is not None}
+    content |= {
+        field: value for field, value in asdict(card.description).items() if value is not None
+    }
     if card.fingerprint is not None:
         content["fingerprint"] = card.fingerprint
     if card.lineage:
@@ -114,5 +116,7 @@ def _card(content: object) -> Card:
         raise DescriptionError(f"fingerprint must be text, got {type(fingerprint).__name__}")
     if lineage is not None and not isinstance(lineage, dict):
         raise DescriptionError(f"lineage must be an object, got {type(lineage).__name__}")
-    facts = {key: content.get(key) for key in Description.__dataclass_fields__}
-    return Card(description=checked_description(**facts), fingerprint=fingerprint, lineage=lineage)
+    description = checked_description(
+        **{field: content.get(field) for field in Description.__dataclass_fields__}
+    )
+    return Card(description=description, fingerprint=fingerprint, lineage=lineage)

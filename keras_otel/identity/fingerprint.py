@@ -1,10 +1,10 @@
-"""One fingerprint for one model: the same on every backend, process and side of save and load.
+"""A model's fingerprint: the same on every backend, in every process, and after save and load.
 
 SHA-256 over the canonical architecture and every weight. What makes it stable:
 
-* Layer names that Keras made up (`dense_7`) count on with every model of the process, so each is
+* Layer names that Keras generates (`dense_7`) depend on the other models of the process, so each is
   replaced by its class and its order of appearance. Names that a person chose stay.
-* The batch size of the first call, compile and build settings say nothing about what the model
+* The batch size of the first call, and compile and build settings, do not change what the model
   computes and are left out; so are variables' own paths, which change when a model is loaded.
   A weight's path is its place in `model.weights` and its name.
 * Numbers are hashed little-endian in C order, in the dtype of the variable.
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
 LENGTH = 12
-"""Hex digits kept: 48 bits, so that 10 000 models collide with probability 2e-7."""
+"""Hex digits kept: 48 bits. Any two of 10 000 models collide with probability 2e-7."""
 
 _LEFT_OUT = frozenset(
     {
@@ -44,7 +44,13 @@ _LEFT_OUT = frozenset(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Weight:
-    """One weight: its name, the dtype of its variable, its numbers."""
+    """One weight.
+
+    Attributes:
+        name: The variable's name.
+        dtype: The variable's dtype.
+        array: Its numbers, of any shape.
+    """
 
     name: str
     dtype: str
@@ -54,14 +60,14 @@ class Weight:
 def fingerprint(
     architecture: Mapping[str, Any], weights: Iterable[Weight], vocabularies: Iterable[list[str]]
 ) -> str:
-    """`sha256:` and the first 12 hex digits over architecture, weights and vocabularies.
+    """Return `sha256:` and the first 12 hex digits over architecture, weights and vocabularies.
 
     Args:
         architecture: The model's serialised configuration.
-        weights: In the order of `model.weights`.
-        vocabularies: Of the layers that have one, in their order.
+        weights: The weights, in the order of `model.weights`.
+        vocabularies: The vocabularies of the layers that have one, in the order of the layers.
     """
-    import numpy as np  # Keras has it loaded by now; `import keras_otel` can do without
+    import numpy as np  # loaded by Keras already; `import keras_otel` must not load it
 
     digest = hashlib.sha256()
     canonical = {"model": canonical_architecture(architecture), "vocabularies": list(vocabularies)}
@@ -72,19 +78,19 @@ def fingerprint(
         array = np.ascontiguousarray(weight.array)
         if array.dtype.byteorder == ">":
             array = array.astype(array.dtype.newbyteorder("<"))
-        head = f"\n{index:06d}/{weight.name} {weight.dtype} {array.shape}\n"
-        digest.update(head.encode())
+        header = f"\n{index:06d}/{weight.name} {weight.dtype} {array.shape}\n"
+        digest.update(header.encode())
         digest.update(array.reshape(-1).view(np.uint8).data)
     return f"sha256:{digest.hexdigest()[:LENGTH]}"
 
 
 def canonical_architecture(architecture: Mapping[str, Any]) -> Any:
-    """The configuration without what varies between equal models."""
-    return _canonical(architecture, _made_up_names(architecture))
+    """Return the configuration without what varies between equal models."""
+    return _canonical(architecture, _auto_generated_names(architecture))
 
 
-def is_made_up(name: str, class_name: str) -> bool:
-    """True if Keras would give this name to an unnamed object of this class.
+def is_auto_generated(name: str, class_name: str) -> bool:
+    """Return True if Keras would generate this name for an unnamed object of this class.
 
     Keras names an unnamed `Dense` `dense`, `dense_1`, …; a functional model of Keras 2 is `model`,
     its inputs are `input_1` or `dense_input`; those of a cloned model are `keras_tensor_4`.
@@ -98,16 +104,16 @@ def is_made_up(name: str, class_name: str) -> bool:
 
 
 def snake_case(name: str) -> str:
-    """As Keras turns a class's name into a layer's."""
+    """Return a class's name in snake case, as Keras names layers after their class."""
     name = re.sub(r"\W+", "", name)
     name = re.sub(r"(.)([A-Z][a-z]+)", r"\1_\2", name)
     return re.sub(r"([a-z])([A-Z])", r"\1_\2", name).lower()
 
 
-def _made_up_names(architecture: Mapping[str, Any]) -> dict[str, str]:
+def _auto_generated_names(architecture: Mapping[str, Any]) -> dict[str, str]:
     names: dict[str, str] = {}
     for class_name, name in _named_objects(architecture):
-        if name not in names and is_made_up(name, class_name):
+        if name not in names and is_auto_generated(name, class_name):
             names[name] = f"{snake_case(class_name)}#{len(names)}"
     return names
 

@@ -1,4 +1,4 @@
-"""Who a model is: its name, its version, and whether that version is told the truth about.
+"""Who a model is: its name, its version, and whether one version label covers different weights.
 
 Plain facts in, a `ModelIdentity` out; no Keras object is held here.
 """
@@ -22,9 +22,16 @@ _log = logging.getLogger("keras_otel")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Description:
-    """What `describe()` or a card says of a model; None where it says nothing.
+    """What `describe()` or a card says about a model; None for what it leaves open.
 
-    Labels and tasks of a model with several outputs are mappings by output name.
+    Attributes:
+        name: Name of the model.
+        version: Version label.
+        labels: Class names in the order of the output's columns; for a model with several outputs
+            a mapping of output name to such a tuple.
+        task: What kind of output it is; for several outputs a mapping of output name to task.
+        threshold: Probability over which a binary or multilabel class counts, in (0, 1); one, or
+            one for each label.
     """
 
     name: str | None = None
@@ -33,29 +40,29 @@ class Description:
     task: Task | Mapping[str, Task] | None = None
     threshold: float | tuple[float, ...] | None = None
 
-    def over(self, other: Description) -> Description:
-        """This description, with `other` filling what it leaves open."""
+    def with_defaults(self, other: Description) -> Description:
+        """Return this description, with what it leaves open taken from `other`."""
         return Description(
             **{
-                key: mine if (mine := getattr(self, key)) is not None else getattr(other, key)
-                for key in self.__dataclass_fields__
+                field: own if (own := getattr(self, field)) is not None else getattr(other, field)
+                for field in self.__dataclass_fields__
             }
         )
 
     def labels_of(self, output: str | None) -> tuple[str, ...] | None:
-        """The labels of one output."""
+        """Return the labels of one output; None is the only output, which has no name."""
         if isinstance(self.labels, Mapping):
             return self.labels.get(output) if output is not None else None
         return self.labels if output is None else None
 
     def task_of(self, output: str | None) -> Task | None:
-        """The task of one output."""
+        """Return the task of one output; None is the only output, which has no name."""
         if isinstance(self.task, Mapping):
             return self.task.get(output) if output is not None else None
         return self.task
 
-    def speaks_of(self, output: str | None) -> bool:
-        """True if labels or a task are given for this output by its name."""
+    def names_output(self, output: str | None) -> bool:
+        """Return True if labels or a task are given for this output by its name."""
         return any(
             isinstance(part, Mapping) and output in part for part in (self.labels, self.task)
         )
@@ -69,122 +76,127 @@ def checked_description(
     task: object = None,
     threshold: object = None,
 ) -> Description:
-    """Check each part of a description.
+    """Return a description whose parts are checked, each of the right type and possible.
 
     Raises:
         DescriptionError: A part has the wrong type or an impossible value.
     """
     return Description(
-        name=_text("name", name),
-        version=_text("version", version),
-        labels=_by_output("labels", labels, _labels),
-        task=_by_output("task", task, _task),
-        threshold=_threshold(threshold),
+        name=_checked_text("name", name),
+        version=_checked_text("version", version),
+        labels=_checked_by_output("labels", labels, _checked_labels),
+        task=_checked_by_output("task", task, _checked_task),
+        threshold=_checked_threshold(threshold),
     )
 
 
-def _text(what: str, value: object) -> str | None:
+def _checked_text(argument: str, value: object) -> str | None:
     if value is None:
         return None
     if not isinstance(value, str) or not value.strip():
-        raise DescriptionError(f"{what} must be non-empty text, got {value!r}")
+        raise DescriptionError(f"{argument} must be non-empty text, got {value!r}")
     return name_of(value)
 
 
-def _by_output(what: str, value: object, check: Any) -> Any:
+def _checked_by_output(argument: str, value: object, check: Any) -> Any:
     if isinstance(value, Mapping):
-        return {str(key): check(f"{what} of output {key!r}", part) for key, part in value.items()}
-    return None if value is None else check(what, value)
+        return {
+            str(output): check(f"{argument} of output {output!r}", part)
+            for output, part in value.items()
+        }
+    return None if value is None else check(argument, value)
 
 
-def _labels(what: str, value: object) -> tuple[str, ...]:
-    # A set has no order, and its labels would stand for other columns in every process.
+def _checked_labels(argument: str, value: object) -> tuple[str, ...]:
+    # A set has no order: its labels would be assigned to other columns in every process.
     if isinstance(value, (str, bytes, set, frozenset)) or not isinstance(value, Iterable):
-        raise DescriptionError(f"{what} must be a list of text, got {type(value).__name__}")
+        raise DescriptionError(f"{argument} must be a list of text, got {type(value).__name__}")
     given = tuple(value)
     for label in given:
         if not isinstance(label, str):
             raise DescriptionError(
-                f"{what} must be text, got {label!r}: write labels=[str(x) for x in labels]"
+                f"{argument} must be text, got {label!r}: write labels=[str(x) for x in labels]"
             )
     labels = tuple(name_of(label) for label in given)
     if len(set(labels)) != len(labels):
-        twice = next(label for label in labels if labels.count(label) > 1)
-        raise DescriptionError(f"{what} must differ from one another, {twice!r} is there twice")
+        duplicate = next(label for label in labels if labels.count(label) > 1)
+        raise DescriptionError(
+            f"{argument} must differ from one another, {duplicate!r} is there twice"
+        )
     return labels
 
 
-def _task(what: str, value: object) -> Task:
+def _checked_task(argument: str, value: object) -> Task:
     if value not in TASKS:
-        raise DescriptionError(f"{what} must be one of {', '.join(TASKS)}, got {value!r}")
+        raise DescriptionError(f"{argument} must be one of {', '.join(TASKS)}, got {value!r}")
     return value
 
 
-def _threshold(value: object) -> float | tuple[float, ...] | None:
+def _checked_threshold(value: object) -> float | tuple[float, ...] | None:
     if value is None:
         return None
     values = list(value) if isinstance(value, Iterable) and not isinstance(value, str) else [value]
-    numbers = []
+    thresholds = []
     for number in values:
         try:
-            checked = float("nan") if isinstance(number, (bool, str)) else float(number)  # type: ignore[arg-type]
+            threshold = float("nan") if isinstance(number, (bool, str)) else float(number)  # type: ignore[arg-type]
         except (OverflowError, TypeError, ValueError):
-            checked = float("nan")
-        if not 0.0 < checked < 1.0:
+            threshold = float("nan")
+        if not 0.0 < threshold < 1.0:
             raise DescriptionError(
                 f"threshold must be a probability between 0 and 1, both excluded, got {number!r}"
             )
-        numbers.append(checked)
-    if not numbers:
+        thresholds.append(threshold)
+    if not thresholds:
         raise DescriptionError("threshold must be a number or one number for each label, got none")
-    return numbers[0] if len(numbers) == 1 else tuple(numbers)
+    return thresholds[0] if len(thresholds) == 1 else tuple(thresholds)
 
 
 # -- conflicts ---------------------------------------------------------------------------------
 
 
 class VersionLedger:
-    """Which fingerprints were seen under each version label of each model, in this process.
+    """The fingerprints that this process saw under each version label of each model.
 
-    The same label with other weights is a retrain that nobody announced.
+    One label with two fingerprints is a retrained model that was given no version of its own.
     """
 
-    # More models than one process serves; a process that makes models without end stays small.
+    # More models than one process serves; bounded for a process that creates them without end.
     _MAX_LABELS = 4096
     _MAX_FINGERPRINTS = 16
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._seen: OrderedDict[tuple[str, str], OrderedDict[str, None]] = OrderedDict()
+        self._fingerprints: OrderedDict[tuple[str, str], OrderedDict[str, None]] = OrderedDict()
         self.generation = 0
-        """Counts new conflicts, so that spans made before one know to look again."""
+        """Number of conflicts so far; an identity computed before the latest one is outdated."""
 
     def note(self, name: str, version: str, fingerprint: str) -> bool:
-        """Note that this label stands for these weights; True if it also stood for others."""
+        """Note that a label has these weights; return True if it also had others: a conflict."""
         with self._lock:
-            seen = self._seen.setdefault((name, version), OrderedDict())
-            is_new = fingerprint not in seen
-            seen[fingerprint] = None
-            if is_new and len(seen) == 2:
+            fingerprints = self._fingerprints.setdefault((name, version), OrderedDict())
+            is_new = fingerprint not in fingerprints
+            fingerprints[fingerprint] = None
+            if is_new and len(fingerprints) == 2:
                 self.generation += 1
-            if len(seen) > self._MAX_FINGERPRINTS:
-                seen.popitem(last=False)
-            if len(self._seen) > self._MAX_LABELS:
-                self._seen.popitem(last=False)
-            conflict = len(seen) > 1
-        if is_new and len(seen) == 2:
+            if len(fingerprints) > self._MAX_FINGERPRINTS:
+                fingerprints.popitem(last=False)
+            if len(self._fingerprints) > self._MAX_LABELS:
+                self._fingerprints.popitem(last=False)
+            conflict = len(fingerprints) > 1
+        if is_new and len(fingerprints) == 2:
             _log.warning(
                 "keras_otel: model %r version %r was seen with fingerprint %s and now has %s: "
                 "give the retrained model a version of its own",
                 name,
                 version,
-                next(iter(seen)),
+                next(iter(fingerprints)),
                 fingerprint,
             )
         return conflict
 
     def reset_lock(self) -> None:
-        """In a forked child: another thread may have held the lock at the fork."""
+        """Replace the lock in a forked child: another thread may have held it at the fork."""
         self._lock = threading.Lock()
 
 
@@ -193,7 +205,7 @@ run_in_child(ledger.reset_lock)
 
 
 def without_fingerprint(identity: ModelIdentity) -> ModelIdentity:
-    """The identity of a model that had one of two sets of weights, nobody knows which."""
+    """Return the identity for a call around which the weights changed: which it used is unknown."""
     is_label = identity.version != identity.fingerprint
     return ModelIdentity(name=identity.name, version=identity.version if is_label else None)
 
@@ -205,7 +217,14 @@ def identify(
     fingerprint: str | None,
     versions: VersionLedger = ledger,
 ) -> ModelIdentity:
-    """Name, label and fingerprint as one identity; the fingerprint is the version of last resort."""
+    """Return the identity of a model, with any conflict of its version label.
+
+    Args:
+        name: Name of the model.
+        label: Version label, if there is one.
+        fingerprint: Fingerprint of the weights, if it is known; the version where no label is.
+        versions: Where the labels of this process are noted.
+    """
     name = name_of(name)
     label = None if label is None else name_of(label)
     conflict = False

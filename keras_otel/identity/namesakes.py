@@ -1,8 +1,8 @@
 """Different models that are in use under one name.
 
-They would overwrite each other's labels in whatever is asked by name, so they are pointed out once.
-A model that takes the place of one that is gone is no such case, however long the old one is kept
-until it is collected; only a model that is used again after another one tells that both live.
+Queries by model name would mix their predictions, so a warning about each such name is logged once.
+A model that replaces another one is no such case, even while the old one still awaits garbage
+collection: only a model that is used again after the other one shows that both are in use.
 """
 
 from __future__ import annotations
@@ -23,14 +23,15 @@ _MAX_MODELS = 64
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Bearer:
-    """A model under a name.
+class NamedModel:
+    """A model that is used under some name.
 
     Attributes:
-        number: The model's own in this process.
+        number: Unique among the models of this process.
         fingerprint: None while it is not known.
-        label: The version label of a model whose name somebody chose: two versions of one model.
-        model: Gives the model while it lives.
+        label: The version label, if the name was chosen by a person; two labels under one such
+            name are two versions of one model.
+        model: Returns the model, or None once it is collected.
     """
 
     number: int
@@ -39,82 +40,84 @@ class Bearer:
     model: Callable[[], object | None]
 
 
-class NameUse:
-    """Who was used under one name, in turn."""
+class NameUsage:
+    """The models that are used under one name."""
 
     def __init__(self, name: str) -> None:
         self._name = name
-        self._bearers: OrderedDict[int, Bearer] = OrderedDict()
-        self._since_ns = 0
+        self._models: OrderedDict[int, NamedModel] = OrderedDict()
+        self._switched_ns = 0
         self._is_reported = False
-        self.last = 0
-        """The number of the model that was used last."""
+        self.latest_number = 0
+        """The number of the model that was used latest."""
         self.reset_lock()
 
-    def take_turn(self, bearer: Bearer, start_ns: int) -> None:
-        """Another model than the last one was used, by a call that began at `start_ns`."""
+    def note_use(self, model: NamedModel, start_ns: int) -> None:
+        """Note that a model other than the latest one was used, by a call begun at `start_ns`."""
         with self._lock:
-            other = self._bearers.get(self.last)
-            # A call that began before the other model's may only have been the slower one.
-            is_again = bearer.number in self._bearers and start_ns > self._since_ns
-            self._bearers[bearer.number] = bearer
-            self._bearers.move_to_end(bearer.number)
-            if len(self._bearers) > _MAX_MODELS:
-                self._bearers.popitem(last=False)
-            self.last, self._since_ns = bearer.number, time.time_ns()
-            if self._is_reported or not is_again or other is None or not _differ(bearer, other):
+            previous = self._models.get(self.latest_number)
+            # A call that began before the previous model took over may only have been slower.
+            is_reused = model.number in self._models and start_ns > self._switched_ns
+            self._models[model.number] = model
+            self._models.move_to_end(model.number)
+            if len(self._models) > _MAX_MODELS:
+                self._models.popitem(last=False)
+            self.latest_number, self._switched_ns = model.number, time.time_ns()
+            if self._is_reported or not is_reused:
+                return
+            if previous is None or not _are_different_models(model, previous):
                 return
             self._is_reported = True
         _log.warning(
             "keras_otel: two models are in use under the name %r, with fingerprints %s and %s: "
             "name each of them, keras_otel.describe(model, name=...)",
             self._name,
-            other.fingerprint,
-            bearer.fingerprint,
+            previous.fingerprint,
+            model.fingerprint,
         )
 
     def reset_lock(self) -> None:
-        """In a forked child: another thread may have held the lock at the fork."""
+        """Replace the lock in a forked child: another thread may have held it at the fork."""
         self._lock = threading.Lock()
 
 
-def _differ(one: Bearer, other: Bearer) -> bool:
-    """True for two models that live, have other weights, and were given no labels to tell them by.
+def _are_different_models(first: NamedModel, second: NamedModel) -> bool:
+    """Return True if both are alive and have different weights, and a version label is missing.
 
-    Two models with one label are a version conflict, and said to be.
+    With labels, two models are two versions, or a version conflict that is reported as one.
     """
     return (
-        one.model() is not None
-        and other.model() is not None
-        and None not in (one.fingerprint, other.fingerprint)
-        and one.fingerprint != other.fingerprint
-        and (one.label is None or other.label is None)
+        first.model() is not None
+        and second.model() is not None
+        and None not in (first.fingerprint, second.fingerprint)
+        and first.fingerprint != second.fingerprint
+        and (first.label is None or second.label is None)
     )
 
 
-class NameUses:
-    """The use of each name in this process."""
+class NameUsages:
+    """The usage of each name in this process."""
 
     def __init__(self) -> None:
-        self._uses: OrderedDict[str, NameUse] = OrderedDict()
+        self._usages: OrderedDict[str, NameUsage] = OrderedDict()
         self._lock = threading.Lock()
 
-    def of(self, name: str) -> NameUse:
-        """The use of this name."""
+    def get(self, name: str) -> NameUsage:
+        """Return the usage of a name, a new one if it was not used before."""
         with self._lock:
-            use = self._uses.get(name)
-            if use is None:
-                use = self._uses[name] = NameUse(name)
-                if len(self._uses) > _MAX_NAMES:
-                    self._uses.popitem(last=False)
-            return use
+            usage = self._usages.get(name)
+            if usage is None:
+                usage = self._usages[name] = NameUsage(name)
+                if len(self._usages) > _MAX_NAMES:
+                    self._usages.popitem(last=False)
+            return usage
 
     def reset_locks(self) -> None:
-        """In a forked child: another thread may have held a lock at the fork."""
+        """Replace all locks in a forked child: another thread may have held one at the fork."""
         self._lock = threading.Lock()
-        for use in self._uses.values():
-            use.reset_lock()
+        for usage in self._usages.values():
+            usage.reset_lock()
 
 
-name_uses = NameUses()
-run_in_child(name_uses.reset_locks)
+name_usages = NameUsages()
+run_in_child(name_usages.reset_locks)

@@ -1,8 +1,8 @@
-"""What the path of an artefact says: the model's name and its version.
+"""The model's name and its version, read from the path of its artefact.
 
-A path says less than it seems to: `best_model.keras`, `tmp8xk2f1q/`, `snapshots/9f2c01ab34de/`
-name no model. Each part is cut into words, and counts only if one of them is more than the name of
-a format, a stage of training, a number, a date, a hash or a place where files lie.
+Many paths name no model: `best_model.keras`, `tmp8xk2f1q/`, `snapshots/9f2c01ab34de/`. Each part is
+split into words, and is descriptive only if one of them is not a format, a stage of training, a
+number, a date, a hash or a place where files are stored.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ _HASH = re.compile(r"(?=.*\d)[0-9a-f]{7,}|[0-9a-f]{20,}|(?=(.*\d){4})(?=(.*[a-z]
 _COUNTED = re.compile(r"(?P<word>[a-z]*?)\d+")
 _QUANTITY = re.compile(r"\d+[a-z]{1,2}")
 
-# Words of a file's name that say what it is for, when it was written or in which format.
+# Words for the purpose, the time or the format of a file; they do not describe the model.
 _GENERIC_WORDS: Final = """
     model models net network nn weight weights params parameters variables graph
     save saved savedmodel keras tf tensorflow h5 hdf5 pb onnx tflite jax torch pytorch
@@ -55,7 +55,7 @@ _GENERIC_WORDS: Final = """
 """
 _GENERIC: Final = frozenset(_GENERIC_WORDS.split())
 _COUNTED_ONLY: Final = frozenset({"v", "rc", ""})
-"""Generic with a number behind them only: `v2`."""
+"""Generic only with a number behind them: `v2`."""
 
 _LONG_WORDS = sorted(
     w for w in _GENERIC if len(w) > 2 and w not in ("net", "network", "savedmodel")
@@ -63,7 +63,7 @@ _LONG_WORDS = sorted(
 _RUN_TOGETHER = re.compile(rf"({'|'.join(['my', *_LONG_WORDS])})+(v?\d+)?")
 """`bestmodel`, `finalweights2`; but `modelnet40` is a name."""
 
-# Folders that say where files lie and not what is in them.
+# Folders named after where files are stored, and not after what is in them.
 _PLACE_WORDS: Final = """
     data dataset datasets out result results files assets asset bundle package download downloads
     upload uploads snapshots blob blobs refs hub archive cache caches storage store registry
@@ -74,21 +74,21 @@ _PLACE_WORDS: Final = """
     tensorboard wandb mlruns mlflow mlartifacts dist etc bin sbin proc sys boot gcs dbfs private t
 """
 _PLACES: Final = frozenset(_PLACE_WORDS.split())
-# Above these lies what the model has nothing to do with: a user's or a tracking server's folders.
+# Folders of a user or a tracking server; no folder above them belongs to the model.
 _TOPS: Final = frozenset({"mlruns", "mlartifacts", "wandb", "users", "home", "root"})
 _CACHES: Final = frozenset({"cache", "caches", "__pycache__"})
 
 _MAX_FOLDERS = 8
-"""Folders above a file that are looked at for a name."""
+"""Folders above a file that are searched for a name."""
 
 
-def says_something(name: str) -> bool:
-    """True if a name is more than `model`, `best_weights`, `checkpoint-0005`, a date or a hash."""
-    return _says_something(name, _GENERIC)
+def is_descriptive(name: str) -> bool:
+    """Return True if a name is more than `model`, `best_weights`, `checkpoint-5`, a date or a hash."""
+    return _is_descriptive(name, _GENERIC)
 
 
 def name_from_path(path: str | os.PathLike[str]) -> str | None:
-    """The model's name in an artefact's path: its stem, or the nearest folder that says something.
+    """Return the model's name in an artefact's path: its stem, or the nearest descriptive folder.
 
     `models/intent.keras` is `intent`; `toxicity/7/model.keras` and `toxicity/7` are `toxicity`;
     `model.keras` and `/tmp/tmp8xk2f1q/best.keras` name no model.
@@ -101,28 +101,28 @@ def name_from_path(path: str | os.PathLike[str]) -> str | None:
         return kaggle["name"]
     *folders, last = parts
     stem = _SUFFIX.sub("", last)
-    if stem != last and says_something(stem):
+    if stem != last and is_descriptive(stem):
         return stem
     return _name_of_folders([*folders, stem])
 
 
 def _name_of_folders(folders: Sequence[str]) -> str | None:
-    # The file's own stem comes last, and is a folder's name where the artefact is a folder.
+    # The last element is the artefact's own stem; an artefact may be a folder itself.
     for depth, folder in enumerate(reversed(folders[-_MAX_FOLDERS - 1 :])):
         hub = _HUB_FOLDER.fullmatch(folder)
         if hub is not None:
             return hub["name"]
-        if depth and _ends_the_search(folders[: len(folders) - depth]):
+        if depth and _is_search_boundary(folders[: len(folders) - depth]):
             return None
         artifact = _VERSION_OF_ARTIFACT.fullmatch(folder)
         name = artifact["name"] if artifact is not None else folder
-        if _says_something(name, _GENERIC | _PLACES):
+        if _is_descriptive(name, _GENERIC | _PLACES):
             return name
     return None
 
 
-def _ends_the_search(folders: Sequence[str]) -> bool:
-    """True at a folder that, like those above it, says nothing of the model."""
+def _is_search_boundary(folders: Sequence[str]) -> bool:
+    """Return True if neither the last folder nor those above it belong to the model."""
     last, above = folders[-1], folders[:-1]
     is_home = bool(above) and above[-1].lower() in ("home", "users", "gcs")
     return (
@@ -134,10 +134,10 @@ def _ends_the_search(folders: Sequence[str]) -> bool:
 
 
 def version_from_path(path: str | os.PathLike[str]) -> str | None:
-    """The version in an artefact's path: the folder that holds it, or itself, if it looks so.
+    """Return the version in an artefact's path: its own name or its folder's, if it looks like one.
 
     `toxicity/7/model.keras` is `7`, `intent/v1.2/` is `v1.2`, `intent.keras` has none. A number
-    below a cache, or right below a temporary folder, was given by a program and is no version.
+    below a cache, or right below a temporary folder, was generated by a program and is no version.
     """
     parts = _parts(path)
     for folders in (parts, parts[:-1]):
@@ -146,21 +146,21 @@ def version_from_path(path: str | os.PathLike[str]) -> str | None:
         if artifact is not None and _VERSION.fullmatch(artifact["version"]):
             return artifact["version"]
         if _VERSION.fullmatch(last):
-            return None if _is_given_by_a_program(folders) else _dated(folders)
+            return None if _is_generated_number(folders) else _version_or_date(folders)
     return None
 
 
-def _is_given_by_a_program(folders: Sequence[str]) -> bool:
+def _is_generated_number(folders: Sequence[str]) -> bool:
     for folder in reversed(folders[:-1]):
         if _TEMPORARY.fullmatch(folder):
             return True
-        if _says_something(folder, _GENERIC | _PLACES) and not folder.startswith("."):
+        if _is_descriptive(folder, _GENERIC | _PLACES) and not folder.startswith("."):
             break
     return any(_is_cache(folder) for folder in folders)
 
 
-def _dated(folders: Sequence[str]) -> str:
-    """The last folder, or the date that it ends: `2026/11/01`."""
+def _version_or_date(folders: Sequence[str]) -> str:
+    """Return the last folder, or the date that it is the end of: `2026/11/01` as `2026-11-01`."""
     for length in (3, 2):
         date = folders[-length:]
         if len(date) == length and re.fullmatch(r"(19|20)\d\d(/\d\d?)+", "/".join(date)):
@@ -177,7 +177,7 @@ def _parts(path: str | os.PathLike[str]) -> list[str]:
     return [part for part in PurePath(without_host).parts if part.strip(".") != ""]
 
 
-def _says_something(name: str, generic: frozenset[str]) -> bool:
+def _is_descriptive(name: str, generic: frozenset[str]) -> bool:
     if _TEMPORARY.fullmatch(name) or _RUN.fullmatch(name):
         return False
     if not name.isascii():

@@ -65,7 +65,7 @@ class OutputReader:
         if (
             origin.selection is not None
             and not isinstance(head, Opaque)
-            and not known.described().speaks_of(output)
+            and not known.described().names_output(output)
         ):
             head = Opaque(reason=origin.selection)
         decoded = guarded(

@@ -116,7 +116,7 @@ def _of_override(call: Call, inner: list[Any], leaves: list[Leaf]) -> list[Leaf]
     if any(leaf.place is Place.SYMBOLIC for leaf in own):
         return leaves
     described = models.of(call.subject).described()
-    if any(described.speaks_of(leaf.name) for leaf in leaves):
+    if any(described.names_output(leaf.name) for leaf in leaves):
         return leaves
     threshold = described.threshold if isinstance(described.threshold, float) else DEFAULT_THRESHOLD
     found = guarded("compare outputs", _compare, own, leaves, threshold)

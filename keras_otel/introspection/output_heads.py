@@ -133,7 +133,7 @@ def outputs_by_shape(shapes: Shapes) -> list[Output]:
 
 def _foreign(described: Description, output: Output, own: Shapes) -> str | None:
     """Why an output cannot be read as the model's own, or None."""
-    if output.is_own or described.speaks_of(output.name):
+    if output.is_own or described.names_output(output.name):
         return None
     if not own:
         if output.count == 1 and described.task_of(None) is not None:
@@ -158,7 +158,7 @@ def _unlabelled(model: Any, described: Description, output: Output) -> Head:
     task = described.task_of(output.name)
     if task is None:
         return guarded("inspect the model", inspect_head, model, output) or Undetermined()
-    if output.count > 1 and not described.speaks_of(output.name):
+    if output.count > 1 and not described.names_output(output.name):
         stated = guarded("inspect the model", inspect_head, model, output) or Undetermined()
         if task_of(stated) == task:
             return stated

@@ -23,8 +23,8 @@ from keras_otel.identity.identity import (
     identify,
     ledger,
 )
-from keras_otel.identity.namesakes import Bearer, NameUse, name_uses
-from keras_otel.identity.naming import name_from_path, says_something, version_from_path
+from keras_otel.identity.namesakes import NamedModel, NameUsage, name_usages
+from keras_otel.identity.naming import is_descriptive, name_from_path, version_from_path
 from keras_otel.introspection.adapter import Adapter
 from keras_otel.introspection.call_facts import CallFacts
 from keras_otel.introspection.hashing import CurrentFingerprint
@@ -69,7 +69,7 @@ class KnownModel:
         self.description = Description()
         self.card: Card | None = None
         self.source: str | None = None
-        self._use: NameUse | None = None
+        self._usage: NameUsage | None = None
         self._label: str | None = None
         self.seen_operations: set[str] = set()
         self.fingerprint = CurrentFingerprint(self.lock, self.forget_conclusions)
@@ -111,22 +111,22 @@ class KnownModel:
                 self.forget_weights()
 
     def take_turn(self, identity: ModelIdentity, start_ns: int) -> None:
-        """The model was used, by a call that began at `start_ns`."""
-        use = self._use
-        if use is not None and use.last != self.number:
-            bearer = Bearer(
+        """Note that the model was used, by a call that began at `start_ns`."""
+        usage = self._usage
+        if usage is not None and usage.latest_number != self.number:
+            named_model = NamedModel(
                 number=self.number,
                 fingerprint=identity.fingerprint,
                 label=self._label,
                 model=self.ref,
             )
-            use.take_turn(bearer, start_ns)
+            usage.note_use(named_model, start_ns)
 
     def described(self) -> Description:
         """What is said of the model: by the user first, by its card where the user is silent."""
         if self.card is None:
             return self.description
-        return self.description.over(self.card.description)
+        return self.description.with_defaults(self.card.description)
 
     def identify(self, model: Any, adapter: Adapter, options: Options) -> ModelIdentity:
         """The model's identity, computed once and again after anything changed it."""
@@ -151,7 +151,7 @@ class KnownModel:
             or options.version_of(name)
             or (version_from_path(source) if source else None)
         )
-        self._use = name_uses.of(name)
+        self._usage = name_usages.get(name)
         self._label = label if name != type(model).__name__ else None
         digest = self.fingerprint.value(model, adapter)
         card = self.card
@@ -169,7 +169,7 @@ class KnownModel:
 def _name_unsaid(model: Any, adapter: Adapter, source: str | None) -> str:
     """The name of a model that nobody described: its own, its path's, its class's."""
     given = guarded("model name", adapter.given_name, model)
-    if given is not None and says_something(given):
+    if given is not None and is_descriptive(given):
         return given
     return (name_from_path(source) if source else None) or given or type(model).__name__
 

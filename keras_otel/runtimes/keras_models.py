@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from keras_otel.identity.fingerprint import is_made_up
+from keras_otel.identity.fingerprint import is_auto_generated
 
 DtypeName = Callable[[Any], str]
 """Turns a variable's dtype into its standard name, such as `float32`."""
@@ -89,7 +89,7 @@ def given_name(model: Any) -> str | None:
     name = getattr(model, "name", None)
     if not isinstance(name, str) or not name:
         return None
-    return None if is_made_up(name, type(model).__name__) else name
+    return None if is_auto_generated(name, type(model).__name__) else name
 
 
 def precision(model: Any, dtype_name: DtypeName) -> str | None:
