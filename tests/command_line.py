@@ -1,4 +1,4 @@
-"""Runs the command line as users do."""
+"""Fixtures that run the command line as users do."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from typing import Any
 
 import pytest
 
-_MEDDLING = ("OTEL_", "KERAS_", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY")
+_EXAMINED_VARIABLES = ("OTEL_", "KERAS_", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY")
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a run of the command line left behind."""
+    """The result of a run of the command line."""
 
     code: int
     stdout: str
@@ -34,8 +34,8 @@ Run = Callable[..., Outcome]
 
 @pytest.fixture
 def environ(tmp_path) -> dict[str, str]:
-    """This process's environment without what the doctor looks for, in a home of its own."""
-    kept = {k: v for k, v in os.environ.items() if not k.upper().startswith(_MEDDLING)}
+    """This process's environment without the variables that the doctor examines."""
+    kept = {k: v for k, v in os.environ.items() if not k.upper().startswith(_EXAMINED_VARIABLES)}
     backends = [name for name in ("tensorflow", "jax", "torch", "numpy") if find_spec(name)]
     return {
         **kept,

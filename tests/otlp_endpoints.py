@@ -1,4 +1,4 @@
-"""Servers for the command line to ask, and addresses where there is none."""
+"""Fixtures: servers for the command line to check, and addresses without one."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 
 @dataclass
 class HttpServer:
-    """A server that gives every POST the same answer, and remembers what it got."""
+    """A server that gives every POST the same response, and keeps the last request."""
 
     url: str
     status: int = 200
@@ -33,10 +33,10 @@ def http_server() -> Iterator[HttpServer]:
 
     class Handler(http.server.BaseHTTPRequestHandler):
         def do_POST(self):
-            answer.path, answer.headers = self.path, dict(self.headers.items())
-            answer.body = self.rfile.read(int(self.headers["Content-Length"]))
-            self.send_response(answer.status)
-            self.send_header("Content-Type", answer.kind)
+            server_state.path, server_state.headers = self.path, dict(self.headers.items())
+            server_state.body = self.rfile.read(int(self.headers["Content-Length"]))
+            self.send_response(server_state.status)
+            self.send_header("Content-Type", server_state.kind)
             self.send_header("Content-Length", "0")
             self.end_headers()
 
@@ -44,10 +44,10 @@ def http_server() -> Iterator[HttpServer]:
             """Keep the tests' output clean."""
 
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        answer = HttpServer(f"http://127.0.0.1:{server.server_port}")
+        server_state = HttpServer(f"http://127.0.0.1:{server.server_port}")
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
         thread.start()
-        yield answer
+        yield server_state
         server.shutdown()
         thread.join()
 
@@ -61,7 +61,7 @@ class _Receiver(trace_service_pb2_grpc.TraceServiceServicer):
 
 @pytest.fixture
 def grpc_address(request) -> Iterator[str]:
-    """A real gRPC server that takes OTLP traces, or nothing where the parameter is False."""
+    """A real gRPC server that accepts OTLP traces, or nothing where the parameter is False."""
     server = grpc.server(ThreadPoolExecutor(1))
     if getattr(request, "param", True):
         trace_service_pb2_grpc.add_TraceServiceServicer_to_server(_Receiver(), server)
@@ -72,20 +72,20 @@ def grpc_address(request) -> Iterator[str]:
 
 
 @pytest.fixture
-def silent_address() -> Iterator[str]:
-    """A port that takes connections and never says anything."""
+def unresponsive_address() -> Iterator[str]:
+    """A port that accepts connections and never responds."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         yield f"127.0.0.1:{listener.getsockname()[1]}"
 
 
 @pytest.fixture
 def closed_address() -> str:
-    """A port where nobody listens."""
+    """A port on which nothing listens."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         return f"127.0.0.1:{listener.getsockname()[1]}"
 
 
-def _answer_404_over_http2(listener: socket.socket) -> None:
+def _respond_404_over_http2(listener: socket.socket) -> None:
     connection, _ = listener.accept()
     with connection, connection.makefile("rb") as stream:
         stream.read(len(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"))
@@ -98,9 +98,9 @@ def _answer_404_over_http2(listener: socket.socket) -> None:
 
 @pytest.fixture
 def http2_address() -> Iterator[str]:
-    """A web server that knows HTTP/2 and no gRPC, for one connection."""
+    """A web server that speaks HTTP/2 but not gRPC, for one connection."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
-        thread = threading.Thread(target=_answer_404_over_http2, args=(listener,))
+        thread = threading.Thread(target=_respond_404_over_http2, args=(listener,))
         thread.start()
         yield f"127.0.0.1:{listener.getsockname()[1]}"
         thread.join()

@@ -11,7 +11,7 @@ import pytest
 from opentelemetry.sdk.trace import TracerProvider
 
 from keras_otel.diagnostics.findings import Findings
-from keras_otel.diagnostics.id_generator import check_ids
+from keras_otel.diagnostics.id_generator import check_id_generator
 from keras_otel.export.ids import IndependentIdGenerator
 
 
@@ -100,11 +100,13 @@ def test_a_seeded_program_draws_what_it_drew(tmp_path, target):
 def test_doctor_notes_ids_from_the_global_generator():
     """A provider with the SDK's own ids is noted with what to write instead; one of ours is not."""
     findings = Findings()
-    check_ids(findings, TracerProvider(shutdown_on_exit=False))
+    check_id_generator(findings, TracerProvider(shutdown_on_exit=False))
     (note,) = findings.notes
     assert "id_generator=keras_otel.export.ids.IndependentIdGenerator()" in note
 
     quiet = Findings()
-    check_ids(quiet, TracerProvider(id_generator=IndependentIdGenerator(), shutdown_on_exit=False))
-    check_ids(quiet, object())
+    check_id_generator(
+        quiet, TracerProvider(id_generator=IndependentIdGenerator(), shutdown_on_exit=False)
+    )
+    check_id_generator(quiet, object())
     assert quiet.notes == quiet.problems == []

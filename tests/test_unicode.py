@@ -259,8 +259,8 @@ def test_what_is_logged_can_be_written(caplog):
 def test_what_doctor_prints_can_be_printed():
     """A value with half a pair does not keep the report from being printed."""
     findings = Findings()
-    findings.fact("options", "Options", HALF)
-    findings.wrong(HALF, HALF)
-    findings.note(HALF)
+    findings.add_fact("options", "Options", HALF)
+    findings.add_problem(HALF, HALF)
+    findings.add_note(HALF)
 
     findings.as_text("title", 80).encode()

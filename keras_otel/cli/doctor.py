@@ -1,4 +1,4 @@
-"""`keras-otel doctor`: what is patched, where spans go, and what is wrong."""
+"""`keras-otel doctor`: what is patched, where spans go, and how to fix problems."""
 
 from __future__ import annotations
 
@@ -10,45 +10,39 @@ from typing import Final
 from keras_otel._secrets import redacted
 from keras_otel.cli.command import Command
 from keras_otel.diagnostics.examine import TITLE, examine, report, terminal_width
-from keras_otel.diagnostics.propagators import VARIABLE, without_unknown
-from keras_otel.diagnostics.variable_values import unreadable_limits
+from keras_otel.diagnostics.variable_values import importable_environment
 from keras_otel.errors import OptionError
 from keras_otel.options import resolve
 
-__all__ = ["DOCTOR", "report"]
+__all__ = ["DOCTOR", "report"]  # `report` under its former path
 
 
 def add_options(command: argparse.ArgumentParser) -> None:
-    """The options of `keras-otel doctor`."""
+    """Add the options of `keras-otel doctor`."""
     command.add_argument(
         "--endpoint",
         metavar="URL",
-        type=_endpoint,
-        help="ask this target instead of the environment's: http://host:4318, "
+        type=_parse_endpoint,
+        help="check this target instead of the environment's: http://host:4318, "
         "grpc://host:4317 or file:traces.jsonl",
     )
     command.add_argument(
-        "--no-probe", action="store_true", help="leave the trial with the installed Keras out"
+        "--no-probe", action="store_true", help="skip the trial inference with the installed Keras"
     )
     command.add_argument(
         "--timeout",
         metavar="SECONDS",
-        type=_seconds,
+        type=_parse_seconds,
         default=60.0,
-        help="longest time for the trial (default: 60)",
+        help="maximum duration of the trial (default: 60)",
     )
     command.add_argument("--json", action="store_true", help="print JSON instead of text")
 
 
 def run(parsed: argparse.Namespace) -> int:
-    """Look, print, and return 0 if nothing is wrong, else 2."""
+    """Examine the environment, print the findings, and return 0, or 2 if there are problems."""
     environ = dict(os.environ)
-    # What cannot be read is said of `environ`; here it would only keep OpenTelemetry from loading.
-    loadable = without_unknown(environ)
-    if loadable is not None:
-        os.environ[VARIABLE] = loadable
-    for limit in unreadable_limits(environ):
-        del os.environ[limit]
+    _make_opentelemetry_importable()
     findings = examine(
         environ,
         endpoint=parsed.endpoint,
@@ -61,28 +55,36 @@ def run(parsed: argparse.Namespace) -> int:
     return 2 if findings.problems else 0
 
 
-def _endpoint(text: str) -> str:
+def _make_opentelemetry_importable() -> None:
+    """Remove from this process's environment what OpenTelemetry raises for as it is imported."""
+    importable = importable_environment(os.environ)
+    for name in os.environ.keys() - importable.keys():
+        del os.environ[name]
+    os.environ.update(importable)
+
+
+def _parse_endpoint(text: str) -> str:
     try:
         resolve({"export": text}, {})
     except OptionError as error:
-        said = redacted(str(error)).removeprefix("option 'export' ")
-        raise argparse.ArgumentTypeError(said) from error
+        message = redacted(str(error)).removeprefix("option 'export' ")
+        raise argparse.ArgumentTypeError(message) from error
     return text
 
 
-def _seconds(text: str) -> float:
+def _parse_seconds(text: str) -> float:
     try:
         seconds = float(text)
     except ValueError:
         seconds = 0.0
     if not 0 < seconds < float("inf"):
-        raise argparse.ArgumentTypeError(f"write a number of seconds over 0, not {text!r}")
+        raise argparse.ArgumentTypeError(f"write a positive number of seconds, not {text!r}")
     return seconds
 
 
 DOCTOR: Final = Command(
     name="doctor",
-    help="Say what is patched, where spans go, and how to mend what is wrong.",
+    help="Check what is patched and where spans go, and say how to fix each problem.",
     add_options=add_options,
     run=run,
 )

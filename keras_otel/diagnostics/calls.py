@@ -1,4 +1,4 @@
-"""Which calls of models this process has seen, and which it cannot see."""
+"""The calls of models that this process has recorded, and those that it cannot record."""
 
 from __future__ import annotations
 
@@ -15,99 +15,110 @@ from keras_otel.options import in_force
 from keras_otel.runtimes.discovery import imported
 
 _METHODS: Final = ("predict", "predict_on_batch", "__call__")
-_SHOWN: Final = 5
+_MAX_NAMES: Final = 5
 
 
-class KeptMethod(NamedTuple):
-    """A method of Keras's own that was looked up before it was patched, and is still held."""
+class UnpatchedMethod(NamedTuple):
+    """A method of Keras's own that was bound before it was patched, and is still referenced."""
 
     model: Any
     method: str
 
     @property
-    def shown(self) -> str:
-        """As the user would write it."""
+    def display_name(self) -> str:
+        """Return the method as the program writes it, such as `intent.predict`."""
         return f"{getattr(self.model, 'name', None) or type(self.model).__name__}.{self.method}"
 
 
 def check_calls(findings: Findings) -> None:
-    """How many inferences there were, and the calls that give no span."""
+    """Count the inferences of this process, and check for calls that are not recorded."""
     counts = inferences.snapshot()
     total, recorded = sum(counts.values()), counts.get("recorded", 0)
     text = f"{total} seen, {recorded} with a recorded span" if total else "none seen so far"
-    findings.fact("inferences", "Inferences", text, {"seen": total, "recorded": recorded})
+    findings.add_fact("inferences", "Inferences", text, {"seen": total, "recorded": recorded})
     if in_force() is None:
         return
-    kept = _report_kept(findings)
-    unseen = _report_traced(findings)
-    if imported() and not (total or kept or unseen):
-        findings.wrong(
+    has_unpatched_methods = _check_unpatched_methods(findings)
+    has_compiled_models = _check_compiled_models(findings)
+    if imported() and not (total or has_unpatched_methods or has_compiled_models):
+        findings.add_problem(
             "no inference has been seen in this process yet",
-            "Call a model; where one has been called, either it was in another process, or inside "
-            "a function that torch.compile or, before instrument(), another compiler has compiled: "
-            "wrap that function with keras_otel.traced(fn, model)",
+            "Call a model; where one has been called, it was called in another process, or inside a "
+            "function compiled by torch.compile or, before instrument(), by another compiler: wrap "
+            "that function with keras_otel.traced(fn, model)",
         )
 
 
-def kept_methods() -> Iterator[KeptMethod]:
-    """Bound methods, and partial functions, of a function that a patch has replaced."""
-    originals = list(_originals())
-    known = set(map(id, originals))
-    # Exact types only: asking an object of somebody's what it is may run their code.
-    for held in gc.get_referrers(*originals) if originals else ():
-        if type(held) is types.MethodType and id(held.__func__) in known:
-            yield KeptMethod(held.__self__, held.__func__.__name__)
-        elif type(held) is functools.partial and id(held.func) in known and held.args:
-            yield KeptMethod(held.args[0], held.func.__name__)
+def unpatched_methods() -> Iterator[UnpatchedMethod]:
+    """Yield the bound methods and partial functions of functions that a patch has replaced."""
+    originals = list(_patched_originals())
+    original_ids = set(map(id, originals))
+    # Exact types only: isinstance on an object of the program may run the program's code.
+    for referrer in gc.get_referrers(*originals) if originals else ():
+        if type(referrer) is types.MethodType and id(referrer.__func__) in original_ids:
+            yield UnpatchedMethod(referrer.__self__, referrer.__func__.__name__)
+        elif (
+            type(referrer) is functools.partial
+            and id(referrer.func) in original_ids
+            and referrer.args
+        ):
+            yield UnpatchedMethod(referrer.args[0], referrer.func.__name__)
 
 
-def _originals() -> Iterator[Any]:
-    kinds: list[type] = [package.Model for package in imported()]
-    while kinds:
-        kind = kinds.pop()
-        kinds += type.__subclasses__(kind)
+def _patched_originals() -> Iterator[Any]:
+    """Yield the functions that our patches replace, on `Model` and all its subclasses."""
+    classes: list[type] = [package.Model for package in imported()]
+    while classes:
+        model_class = classes.pop()
+        classes += type.__subclasses__(model_class)
         for name in _METHODS:
-            original = _original(vars(kind).get(name))
+            original = _wrapped_original(vars(model_class).get(name))
             if original is not None:
                 yield original
 
 
-def _original(function: Any) -> Any:
-    """What our wrapper calls; None where the function is no wrapper of ours."""
+def _wrapped_original(function: Any) -> Any:
+    """Return the function that our wrapper calls; None where `function` is no wrapper of ours."""
     module = getattr(function, "__globals__", {}).get("__name__", "")
     return vars(function).get("__wrapped__") if module.startswith("keras_otel.") else None
 
 
-def _report_kept(findings: Findings) -> bool:
-    """Methods that were looked up before they were patched."""
-    traced = [f"{t.name}.{t.kept_method}" for t in traced_calls.snapshot() if t.kept_method]
-    names = sorted({*(method.shown for method in kept_methods()), *traced})
+def _check_unpatched_methods(findings: Findings) -> bool:
+    """Report methods that were bound before they were patched; return whether there are any."""
+    running = {f"{t.name}.{t.kept_method}" for t in traced_calls.snapshot() if t.kept_method}
+    referenced = {method.display_name for method in unpatched_methods()}
+    names = sorted(running | referenced)
     if names:
-        findings.wrong(
-            f"{_some(names)} was looked up before instrument(): its calls are not seen, or only "
-            "in part",
-            "Call keras_otel.instrument() first, or look the method up again",
+        findings.add_problem(
+            f"{_abbreviated(names)} was bound before instrument(): its calls are not recorded, or "
+            "only partly",
+            "Call keras_otel.instrument() earlier, or look the method up again after it",
         )
     return bool(names)
 
 
-def _report_traced(findings: Findings) -> bool:
-    """Models that were called while a function around them was compiled."""
-    alive = [traced for traced in traced_calls.snapshot() if traced.kept_method is None]
-    without = sorted({traced.name for traced in alive if not _has_inferences(traced)})
-    if without:
-        findings.wrong(
-            f"0 spans of {_some(without)}: it was only seen inside a compiled function "
-            "(tf.function, jax.jit, Dataset.map), which never comes back to Python",
+def _check_compiled_models(findings: Findings) -> bool:
+    """Report models called while a function around them was compiled.
+
+    Returns:
+        Whether one of them has no inferences at all.
+    """
+    traced = [model for model in traced_calls.snapshot() if model.kept_method is None]
+    never_recorded = sorted({model.name for model in traced if not _has_inferences(model)})
+    if never_recorded:
+        findings.add_problem(
+            f"no spans for {_abbreviated(never_recorded)}: it was called only inside a compiled "
+            "function (tf.function, jax.jit, Dataset.map), which runs without Python",
             "Wrap that function: keras_otel.traced(fn, model)",
         )
-    beside = sorted({traced.name for traced in alive} - set(without))
-    if beside:
-        findings.note(
-            f"{_some(beside)} was also called while a function around it was compiled. What that "
-            "function computes has no span unless it is wrapped: keras_otel.traced(fn, model)"
+    partly_recorded = sorted({model.name for model in traced} - set(never_recorded))
+    if partly_recorded:
+        findings.add_note(
+            f"{_abbreviated(partly_recorded)} was also called while a function around it was "
+            "compiled. That function's inferences have no span unless it is wrapped: "
+            "keras_otel.traced(fn, model)"
         )
-    return bool(without)
+    return bool(never_recorded)
 
 
 def _has_inferences(traced: TracedModel) -> bool:
@@ -115,6 +126,6 @@ def _has_inferences(traced: TracedModel) -> bool:
     return model is None or bool(models.of(model).seen_operations)
 
 
-def _some(names: list[str]) -> str:
-    more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
-    return ", ".join(names[:_SHOWN]) + more
+def _abbreviated(names: list[str]) -> str:
+    more = f" and {len(names) - _MAX_NAMES} more" if len(names) > _MAX_NAMES else ""
+    return ", ".join(names[:_MAX_NAMES]) + more

@@ -1,4 +1,4 @@
-"""Whether the target answers: one empty OTLP export, the smallest thing a receiver accepts."""
+"""Whether the target accepts spans: asked with an empty OTLP export, which stores nothing."""
 
 from __future__ import annotations
 
@@ -7,48 +7,52 @@ from collections.abc import Mapping
 from typing import Final
 from urllib.parse import unquote
 
-from keras_otel.diagnostics.endpoint_errors import check_certificates
-from keras_otel.diagnostics.endpoint_file import ask_file
+from keras_otel.diagnostics.certificates import check_certificate_files
+from keras_otel.diagnostics.endpoint_file import check_file
 from keras_otel.diagnostics.findings import Findings
 from keras_otel.diagnostics.target import Target
 
-_HEADERS: Final = ("OTEL_EXPORTER_OTLP_TRACES_HEADERS", "OTEL_EXPORTER_OTLP_HEADERS")
+_HEADERS_VARIABLES: Final = ("OTEL_EXPORTER_OTLP_TRACES_HEADERS", "OTEL_EXPORTER_OTLP_HEADERS")
 
 
-def check_answer(findings: Findings, environ: Mapping[str, str], target: Target) -> None:
-    """Ask the target; the headers of the environment go with the request."""
+def check_endpoint(findings: Findings, environ: Mapping[str, str], target: Target) -> None:
+    """Check that the target accepts an export with the environment's headers and certificates."""
     if target.protocol == "file":
-        ask_file(findings, target.address)
+        check_file(findings, target.address)
         return
-    headers = _headers(findings, environ)
-    check_certificates(findings, environ)
+    headers = _exporter_headers(findings, environ)
+    check_certificate_files(findings, environ)
+    # Each protocol's packages are imported only where the target needs them.
     if target.protocol == "grpc":
-        # grpc is imported only where it is spoken; its own lines on stderr add nothing.
+        # gRPC's own log lines on standard error repeat what is reported here.
         os.environ.setdefault("GRPC_VERBOSITY", "NONE")
-        from keras_otel.diagnostics.endpoint_grpc import ask_grpc
+        from keras_otel.diagnostics.endpoint_grpc import check_grpc_endpoint
 
-        ask_grpc(findings, environ, target, headers)
-        return
-    from keras_otel.diagnostics.endpoint_http import ask_http
+        check_grpc_endpoint(findings, environ, target, headers)
+    else:
+        from keras_otel.diagnostics.endpoint_http import check_http_endpoint
 
-    ask_http(findings, environ, target, headers)
+        check_http_endpoint(findings, environ, target, headers)
 
 
-def _headers(findings: Findings, environ: Mapping[str, str]) -> dict[str, str]:
-    """The exporter's headers; only their names are ever shown."""
-    name = next((name for name in _HEADERS if environ.get(name, "").strip()), None)
-    if name is None:
+def _exporter_headers(findings: Findings, environ: Mapping[str, str]) -> dict[str, str]:
+    """Return the headers that the exporter sends; their values are secrets and never shown."""
+    variable = next((name for name in _HEADERS_VARIABLES if environ.get(name, "").strip()), None)
+    if variable is None:
         return {}
-    pairs = [part.partition("=") for part in environ[name].split(",") if part.strip()]
-    broken = sum(not (key.strip() and equals) for key, equals, _ in pairs)
-    if broken:
-        findings.wrong(
-            f"{name} has {broken} of {len(pairs)} entries that are not name=value",
+    entries = [entry.partition("=") for entry in environ[variable].split(",") if entry.strip()]
+    invalid = sum(not (name.strip() and equals) for name, equals, _ in entries)
+    if invalid:
+        # The entry itself may be a key, so only the number of invalid entries is shown.
+        findings.add_problem(
+            f"{variable} has {invalid} of {len(entries)} entries that are not name=value",
             "Write name=value,name=value and percent-encode commas and spaces in values",
         )
     headers = {
-        key.strip().lower(): unquote(value.strip()) for key, equals, value in pairs if equals
+        name.strip().lower(): unquote(value.strip()) for name, equals, value in entries if equals
     }
-    shown = ", ".join(sorted(headers))
-    findings.fact("headers", "Headers", f"{shown} ({name}; values not shown)", sorted(headers))
+    names = sorted(headers)
+    findings.add_fact(
+        "headers", "Headers", f"{', '.join(names)} ({variable}; values not shown)", names
+    )
     return headers

@@ -1,4 +1,4 @@
-"""Whether an OTLP/gRPC endpoint answers."""
+"""Whether an OTLP/gRPC endpoint accepts spans."""
 
 from __future__ import annotations
 
@@ -13,71 +13,70 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2_grpc import TraceServiceStub
 
 from keras_otel.diagnostics import endpoint_errors
-from keras_otel.diagnostics.endpoint_errors import Refusal
+from keras_otel.diagnostics.certificates import ca_file
+from keras_otel.diagnostics.endpoint_errors import EndpointError
 from keras_otel.diagnostics.findings import Findings
 from keras_otel.diagnostics.target import Target
 
 _TIMEOUT_S: Final = 3.0
+_DNS_WORDS: Final = ("dns", "resolution", "name or service", "domain name")
 
 
-def ask_grpc(
+def check_grpc_endpoint(
     findings: Findings, environ: Mapping[str, str], target: Target, headers: Mapping[str, str]
 ) -> None:
-    """Export no spans at all, with the exporter's own stub."""
+    """Check that the endpoint accepts an export without spans, sent with the exporter's own stub."""
     started = time.perf_counter()
-    with (
-        _channel(target, endpoint_errors.certificate(environ)) as channel,
-        suppress_instrumentation(),
-    ):
+    with _open_channel(target, ca_file(environ)) as channel, suppress_instrumentation():
         try:
             stub: Any = TraceServiceStub(channel)  # type: ignore[no-untyped-call]  # generated
             stub.Export(
                 ExportTraceServiceRequest(), timeout=_TIMEOUT_S, metadata=tuple(headers.items())
             )
-        except grpc.RpcError as error:
-            refusal = _refusal(target, error)
-            findings.fact("answer", "Endpoint", refusal.what)
-            findings.wrong(f"{target.shown}: {refusal.what}", refusal.mend)
+        except grpc.RpcError as rpc_error:
+            error = _endpoint_error(target, rpc_error)
+            findings.add_fact("answer", "Endpoint", error.message)
+            findings.add_problem(f"{target.display_url}: {error.message}", error.fix)
             return
     elapsed_ms = (time.perf_counter() - started) * 1e3
-    findings.fact("answer", "Endpoint", f"answers OK in {elapsed_ms:.0f} ms")
+    findings.add_fact("answer", "Endpoint", f"responded OK in {elapsed_ms:.0f} ms")
 
 
-def _channel(target: Target, certificate: str | None) -> Any:
+def _open_channel(target: Target, ca_path: str | None) -> Any:
     address = target.address.rpartition("@")[2]
     if not target.is_secure:
         return grpc.insecure_channel(address)
-    roots = Path(certificate).read_bytes() if certificate else None
+    roots = Path(ca_path).read_bytes() if ca_path else None
     return grpc.secure_channel(address, grpc.ssl_channel_credentials(roots))
 
 
-def _refusal(target: Target, error: Any) -> Refusal:
-    code, details = error.code(), str(error.details() or "")
+def _endpoint_error(target: Target, rpc_error: Any) -> EndpointError:
+    code, details = rpc_error.code(), str(rpc_error.details() or "")
     if code is grpc.StatusCode.DEADLINE_EXCEEDED:
-        return endpoint_errors.silent(target, _TIMEOUT_S)
+        return endpoint_errors.timed_out(target, _TIMEOUT_S)
     if code in (grpc.StatusCode.UNAUTHENTICATED, grpc.StatusCode.PERMISSION_DENIED):
-        return endpoint_errors.denied(f"answers {code.name}")
+        return endpoint_errors.unauthorized(f"responded {code.name}")
     if "http2 header with status" in details:
-        # A web server that knows HTTP/2, mostly the receiver's own OTLP/HTTP port.
-        return endpoint_errors.misunderstood(target)
+        # A web server that speaks HTTP/2, usually the receiver's own OTLP/HTTP port.
+        return endpoint_errors.wrong_protocol(target)
     if code is grpc.StatusCode.UNIMPLEMENTED:
-        return Refusal(
-            what="a gRPC server answers that takes no OTLP traces",
-            mend="Name the OTLP port of the Collector or backend, mostly 4317",
+        return EndpointError(
+            message="the gRPC server there does not accept OTLP traces",
+            fix="Name the OTLP port of the Collector or backend, usually 4317",
         )
     if code is grpc.StatusCode.UNAVAILABLE:
-        return _unavailable(target, details.lower())
-    return Refusal(what=f"answers {code.name}", mend="See the receiver's own log")
+        return _unavailable_error(target, details.lower())
+    return EndpointError(message=f"responded {code.name}", fix="See the receiver's own log")
 
 
-def _unavailable(target: Target, details: str) -> Refusal:
-    # gRPC has one code for all of these; its own words are the only way to tell them apart.
+def _unavailable_error(target: Target, details: str) -> EndpointError:
+    # gRPC has one status code for all of these; only the wording of its details distinguishes them.
     if "refused" in details:
-        return endpoint_errors.refused(target)
-    if any(word in details for word in ("dns", "resolution", "name or service", "domain name")):
-        return endpoint_errors.unresolved(target)
+        return endpoint_errors.connection_refused(target)
+    if any(word in details for word in _DNS_WORDS):
+        return endpoint_errors.host_not_found(target)
     if "wrong_version" in details:
-        return endpoint_errors.plaintext(target)
+        return endpoint_errors.tls_not_supported(target)
     if "certificate" in details:
-        return endpoint_errors.untrusted("verification failed")
-    return endpoint_errors.misunderstood(target)
+        return endpoint_errors.untrusted_certificate("verification failed")
+    return endpoint_errors.wrong_protocol(target)

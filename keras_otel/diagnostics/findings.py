@@ -1,4 +1,4 @@
-"""What the checks found, and how it is printed."""
+"""The findings of all checks, as text and as JSON."""
 
 from __future__ import annotations
 
@@ -33,64 +33,76 @@ class Fact:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Problem:
-    """One thing that is wrong, and how to mend it."""
+    """One problem.
 
-    what: str
-    mend: str
+    Attributes:
+        message: What is wrong, as a clause without a full stop.
+        fix: How to fix it, as an imperative without a full stop.
+    """
+
+    message: str
+    fix: str
 
 
 @dataclass(slots=True)
 class Findings:
-    """Facts, problems and notes, in the order in which they were found."""
+    """Facts, problems and notes, in the order in which they were found.
+
+    Secrets in URLs are removed from every text as it is added.
+    """
 
     facts: list[Fact] = field(default_factory=list)
     problems: list[Problem] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
 
-    def fact(self, key: str, label: str, text: str, value: Any = None) -> None:
-        """Add a line; in JSON its value is the text unless `value` is given."""
-        shown = redacted(text)
+    def add_fact(self, key: str, label: str, text: str, value: Any = None) -> None:
+        """Add a line to the report; in JSON its value is the text unless `value` is given."""
+        safe_text = redacted(text)
         self.facts.append(
-            Fact(key=key, label=label, text=shown, value=shown if value is None else value)
+            Fact(key=key, label=label, text=safe_text, value=safe_text if value is None else value)
         )
 
-    def wrong(self, what: str, mend: str) -> None:
-        """Add a problem."""
-        self.problems.append(Problem(what=redacted(what), mend=redacted(mend)))
+    def add_problem(self, message: str, fix: str) -> None:
+        """Add a problem; any problem makes the exit code 2."""
+        self.problems.append(Problem(message=redacted(message), fix=redacted(fix)))
 
-    def note(self, text: str) -> None:
-        """Add what is good to know and breaks nothing."""
+    def add_note(self, text: str) -> None:
+        """Add a remark on something that is not a problem."""
         self.notes.append(redacted(text))
 
-    def add(self, others: Findings) -> None:
-        """Append everything of another."""
-        self.facts += others.facts
-        self.problems += others.problems
-        self.notes += others.notes
-
     def as_json(self) -> dict[str, Any]:
-        """The findings as JSON values."""
+        """Return the findings as JSON values."""
         return {
             "schema_version": SCHEMA_VERSION,
             "ok": not self.problems,
             "facts": {fact.key: fact.value for fact in self.facts},
-            "problems": [{"what": p.what, "mend": p.mend} for p in self.problems],
+            "problems": [_problem_as_json(problem) for problem in self.problems],
             "notes": self.notes,
         }
 
     def as_text(self, title: str, width: int) -> str:
-        """The findings as one screen of text."""
+        """Return the findings as one screen of text, its facts wrapped at `width` columns."""
         count = len(self.problems)
-        verdict = "nothing is wrong" if not count else f"{count} thing{'s'[: count > 1]} wrong"
-        lines = [f"{title}: {verdict}", ""]
+        summary = f"{count} problem{'s'[: count > 1]} found" if count else "no problems found"
+        lines = [f"{title}: {summary}", ""]
         for fact in self.facts:
-            lines += _hanging(fact.label.ljust(_LABEL_WIDTH), fact.text, width)
-        lines += _listed("Wrong", [f"{p.what}. {p.mend}." for p in self.problems])
-        lines += _listed("Good to know", [f"{note}." for note in self.notes])
+            lines += _wrapped(fact.label.ljust(_LABEL_WIDTH), fact.text, width)
+        lines += _numbered("Problems", [f"{p.message}. {p.fix}." for p in self.problems])
+        lines += _numbered("Notes", [f"{note}." for note in self.notes])
         return "\n".join(lines)
 
 
-def _hanging(label: str, text: str, width: int) -> list[str]:
+def _problem_as_json(problem: Problem) -> dict[str, str]:
+    # `what` and `mend` are the former keys, kept for programs that read them.
+    return {
+        "message": problem.message,
+        "fix": problem.fix,
+        "what": problem.message,
+        "mend": problem.fix,
+    }
+
+
+def _wrapped(label: str, text: str, width: int) -> list[str]:
     return textwrap.wrap(
         text,
         width,
@@ -101,7 +113,7 @@ def _hanging(label: str, text: str, width: int) -> list[str]:
     ) or [label.rstrip()]
 
 
-def _listed(heading: str, items: Iterable[str]) -> list[str]:
-    # One line each, however long: a line can be searched, piped and pasted.
+def _numbered(heading: str, items: Iterable[str]) -> list[str]:
+    # Not wrapped: an item on one line can be searched, piped and pasted.
     lines = [f"  {number}. {item}" for number, item in enumerate(items, 1)]
     return ["", heading, *lines] if lines else []

@@ -1,4 +1,4 @@
-"""Where the ids of spans are drawn from."""
+"""Whether span ids use up random numbers of the program."""
 
 from __future__ import annotations
 
@@ -9,11 +9,12 @@ from opentelemetry.sdk.trace.id_generator import RandomIdGenerator
 from keras_otel.diagnostics.findings import Findings
 
 
-def check_ids(findings: Findings, tracers: Any) -> None:
-    """Note a provider whose spans use up the random numbers that a seeded program counts on."""
-    if type(getattr(tracers, "id_generator", None)) is RandomIdGenerator:
-        findings.note(
-            "Ids of spans are drawn from Python's global random generator, and Keras draws its "
-            "seeds from the same one: a seeded program gets other weights. Make the provider with "
+def check_id_generator(findings: Findings, tracer_provider: Any) -> None:
+    """Note a provider that draws its ids from Python's global random generator."""
+    # Exactly the SDK's own class: a subclass may draw from elsewhere.
+    if type(getattr(tracer_provider, "id_generator", None)) is RandomIdGenerator:
+        findings.add_note(
+            "Span ids are drawn from Python's global random generator, from which Keras also draws "
+            "its seeds: a seeded program gets other weights. Create the provider with "
             "TracerProvider(id_generator=keras_otel.export.ids.IndependentIdGenerator())"
         )

@@ -1,7 +1,7 @@
 """The child process of `keras-otel doctor`: one inference of the installed Keras, instrumented.
 
-Writes one JSON object on stdout. What fails is raised as it is, on stderr: run
-`python -m keras_otel.diagnostics.probe` to see it whole.
+It writes one JSON object to standard output. What fails is raised unchanged: run
+`python -m keras_otel.diagnostics.probe` for the full traceback.
 """
 
 from __future__ import annotations
@@ -32,18 +32,25 @@ MODEL_NAME = "doctor"
 
 
 def probe(package: str) -> dict[str, Any]:
-    """Instrument `package`, run a small model once, take the instrumentation out again."""
+    """Instrument `package`, run one inference of a small model, and uninstrument it again.
+
+    Args:
+        package: `keras` or `tf_keras`.
+
+    Returns:
+        What was patched, recorded and dropped, as JSON values.
+    """
     started = time.perf_counter()
     keras = importlib.import_module(package)
-    before = _own(keras.Model)
+    attributes_before = _class_attributes(keras.Model)
     exporter = InMemorySpanExporter()
-    provider = TracerProvider(shutdown_on_exit=False)
-    provider.add_span_processor(SimpleSpanProcessor(exporter))
+    tracer_provider = TracerProvider(shutdown_on_exit=False)
+    tracer_provider.add_span_processor(SimpleSpanProcessor(exporter))
     reader = InMemoryMetricReader()
-    meters = MeterProvider([reader], shutdown_on_exit=False)
-    keras_otel.instrument(tracer_provider=provider, meter_provider=meters)
+    meter_provider = MeterProvider([reader], shutdown_on_exit=False)
+    keras_otel.instrument(tracer_provider=tracer_provider, meter_provider=meter_provider)
     try:
-        _infer(keras)
+        _run_inference(keras)
         names = patched()
     finally:
         keras_otel.uninstrument()
@@ -52,16 +59,16 @@ def probe(package: str) -> dict[str, Any]:
         "version": keras.__version__,
         "backend": keras.backend.backend(),
         "patched": names,
-        "spans": [_described(span) for span in exporter.get_finished_spans()],
+        "spans": [_span_as_json(span) for span in exporter.get_finished_spans()],
         "metrics": _metric_names(reader),
         "failures": failure_counts(),
         "dropped": dropped_counts(),
-        "is_undone": _own(keras.Model) == before,
+        "is_undone": _class_attributes(keras.Model) == attributes_before,
         "duration_s": round(time.perf_counter() - started, 3),
     }
 
 
-def _infer(keras: Any) -> None:
+def _run_inference(keras: Any) -> None:
     model = keras.Sequential(
         [keras.layers.Input((2,)), keras.layers.Dense(2, activation="softmax")]
     )
@@ -70,42 +77,49 @@ def _infer(keras: Any) -> None:
     model.predict_on_batch(np.ones((1, 2), "float32"))
 
 
-def _own(kind: type) -> dict[str, Any]:
-    # Python makes an empty `__annotations__` when somebody, here Keras's serialisation, reads it.
-    return {name: value for name, value in vars(kind).items() if name != "__annotations__"}
+def _class_attributes(model_class: type) -> dict[str, Any]:
+    # Python creates an empty `__annotations__` when it is read, here by Keras's serialisation.
+    return {name: value for name, value in vars(model_class).items() if name != "__annotations__"}
 
 
 def _metric_names(reader: InMemoryMetricReader) -> list[str]:
-    found = reader.get_metrics_data()
+    metrics = reader.get_metrics_data()
     return sorted(
         metric.name
-        for resource in (found.resource_metrics if found else ())
+        for resource in (metrics.resource_metrics if metrics else ())
         for scope in resource.scope_metrics
         for metric in scope.metrics
     )
 
 
-def _described(span: ReadableSpan) -> dict[str, Any]:
+def _span_as_json(span: ReadableSpan) -> dict[str, Any]:
     return {"name": span.name, "attributes": dict(span.attributes or {})}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the probe, and load the hook if one is named."""
+    """Run the probe, load the hook if one is named, and print the result as JSON.
+
+    Args:
+        arguments: The command-line arguments; those of the process by default.
+
+    Returns:
+        The exit code, always 0: every failure is raised.
+    """
     parser = argparse.ArgumentParser(prog="python -m keras_otel.diagnostics.probe")
     parser.add_argument("--package", default="keras", help="keras or tf_keras")
     parser.add_argument("--hook", help="module:function of on_prediction, to load")
     parsed = parser.parse_args(arguments)
-    # Keras and backends may print; stdout is for the result alone.
-    result = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    # Keras and its backends may print to standard output, which is for the result alone.
+    output = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)
-    # Spans are looked at here, whatever the user's variables would make of them.
+    # The probe uses its own providers and default options, whatever the user's variables say.
     for name in [name for name in os.environ if name.startswith("OTEL_")]:
         del os.environ[name]
-    facts = probe(parsed.package)
+    result = probe(parsed.package)
     if parsed.hook:
         resolve({}, {ENVIRONMENT["on_prediction"]: parsed.hook})
-    with result:
-        json.dump(facts, result, default=str)
+    with output:
+        json.dump(result, output, default=str)
     return 0
 
 

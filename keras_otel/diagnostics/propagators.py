@@ -1,4 +1,4 @@
-"""What carries a request's context, and predictions, from one service to the next."""
+"""The propagators that carry a request's context, and its predictions, to other services."""
 
 from __future__ import annotations
 
@@ -6,17 +6,23 @@ import sys
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from keras_otel.diagnostics.components import installed, listed
+from keras_otel.diagnostics.components import entry_point_names, split_list
 from keras_otel.diagnostics.findings import Findings
-from keras_otel.diagnostics.variable_names import nearest
+from keras_otel.diagnostics.variable_names import closest_match
 from keras_otel.options import ACCEPT_MODELS, accepted_models
 
-VARIABLE: Final = "OTEL_PROPAGATORS"
+PROPAGATORS_VARIABLE: Final = "OTEL_PROPAGATORS"
 
-_OURS: Final = "keras"
+_ENTRY_POINT_GROUP: Final = "opentelemetry_propagator"
+_KERAS: Final = "keras"
 _BAGGAGE: Final = "baggage"
-_RIGHT: Final = "tracecontext,baggage,keras"
-_PACKAGES: Final = {
+_CORRECT_ORDER: Final = "tracecontext,baggage,keras"
+_NAMES_BY_CLASS: Final = {
+    "KerasPropagator": _KERAS,
+    "W3CBaggagePropagator": _BAGGAGE,
+    "TraceContextTextMapPropagator": "tracecontext",
+}
+_DISTRIBUTIONS: Final = {
     "b3": "opentelemetry-propagator-b3",
     "b3multi": "opentelemetry-propagator-b3",
     "jaeger": "opentelemetry-propagator-jaeger",
@@ -26,76 +32,76 @@ _PACKAGES: Final = {
 
 
 def check_propagators(findings: Findings, environ: Mapping[str, str]) -> None:
-    """Propagators that are not installed, and an order in which predictions get lost."""
-    names = listed(environ.get(VARIABLE, ""))
+    """Check the propagators of the environment: installed, and in an order that keeps predictions."""
+    names = split_list(environ.get(PROPAGATORS_VARIABLE, ""))
     if "none" in map(str.lower, names):
-        findings.note(f"{VARIABLE}=none: no request carries its trace on to another service")
+        findings.add_note(
+            f"{PROPAGATORS_VARIABLE}=none: no request carries its trace context to another service"
+        )
         return
-    known = installed("opentelemetry_propagator")
+    known = entry_point_names(_ENTRY_POINT_GROUP)
     for name in names:
         if name not in known:
-            findings.wrong(
-                f"{VARIABLE} names {name!r}, which is not installed: whatever uses OpenTelemetry "
-                "stops with a traceback",
-                _fix(name, known),
+            findings.add_problem(
+                f"{PROPAGATORS_VARIABLE} names {name!r}, which is not installed: importing "
+                "OpenTelemetry raises an error",
+                _installation_fix(name, known),
             )
-    _check_order(findings, names, f"Write {VARIABLE}={_RIGHT}")
-    if _OURS in names and accepted_models(environ) is None:
-        findings.note(
-            f"keras in {VARIABLE}: whoever calls this service may say what any model predicted. "
-            f"Name the models that others predict with in {ACCEPT_MODELS}, or write none where the "
-            "public can call"
+    _check_order(findings, names, f"Write {PROPAGATORS_VARIABLE}={_CORRECT_ORDER}")
+    if _KERAS in names and accepted_models(environ) is None:
+        findings.add_note(
+            f"keras in {PROPAGATORS_VARIABLE}: any caller of this service can claim predictions of "
+            f"any model. Set {ACCEPT_MODELS} to the models that other services predict with, or to "
+            "none where the service is public"
         )
 
 
 def check_process_propagators(findings: Findings) -> None:
-    """The same of the propagators that this process really uses."""
+    """Check the order of the propagators that this process uses."""
+    # Where nothing has imported OpenTelemetry's propagators, none are in use.
     propagate: Any = sys.modules.get("opentelemetry.propagate")
     if propagate is None:
         return
-    composite = propagate.get_global_textmap()
-    kinds = {
-        "KerasPropagator": _OURS,
-        "W3CBaggagePropagator": _BAGGAGE,
-        "TraceContextTextMapPropagator": "tracecontext",
-    }
-    parts = getattr(composite, "_propagators", [composite])
-    names = [kinds.get(type(part).__name__, type(part).__name__) for part in parts]
-    findings.fact("propagators", "Propagators", ", ".join(names) or "none", names)
-    _check_order(findings, names, f"Put them in the order {_RIGHT}")
+    textmap = propagate.get_global_textmap()
+    propagators = getattr(textmap, "_propagators", [textmap])
+    class_names = [type(propagator).__name__ for propagator in propagators]
+    names = [_NAMES_BY_CLASS.get(class_name, class_name) for class_name in class_names]
+    findings.add_fact("propagators", "Propagators", ", ".join(names) or "none", names)
+    _check_order(findings, names, f"Put them in the order {_CORRECT_ORDER}")
 
 
-def without_unknown(environ: Mapping[str, str]) -> str | None:
-    """The propagators of the environment that can be loaded; None where all can.
+def installed_propagators(environ: Mapping[str, str]) -> str:
+    """Return the value of OTEL_PROPAGATORS without the propagators that are not installed.
 
-    OpenTelemetry loads them as it is imported, and raises for one that is missing.
+    OpenTelemetry loads propagators as it is imported, and raises for one that is not installed.
     """
-    names = listed(environ.get(VARIABLE, ""))
-    known = installed("opentelemetry_propagator") | {"none"}
-    usable = [name for name in names if name in known]
-    return None if usable == names else ",".join(usable)
+    known = entry_point_names(_ENTRY_POINT_GROUP) | {"none"}
+    names = split_list(environ.get(PROPAGATORS_VARIABLE, ""))
+    return ",".join(name for name in names if name in known)
 
 
-def _fix(name: str, known: frozenset[str]) -> str:
-    if name.lower() in _PACKAGES:
-        return f"pip install {_PACKAGES[name.lower()]}"
-    meant = nearest(name, known)
-    return f"Write {meant}" if meant else f"Install it, or choose from {', '.join(sorted(known))}"
+def _installation_fix(name: str, known: frozenset[str]) -> str:
+    if name.lower() in _DISTRIBUTIONS:
+        return f"pip install {_DISTRIBUTIONS[name.lower()]}"
+    match = closest_match(name, known)
+    return f"Write {match}" if match else f"Install it, or choose from {', '.join(sorted(known))}"
 
 
 def _check_order(findings: Findings, names: Sequence[str], fix: str) -> None:
-    if _OURS not in names:
+    if _KERAS not in names:
         return
-    before = list(names[: names.index(_OURS)])
-    after = names[names.index(_OURS) + 1 :]
-    if _BAGGAGE in after:
-        findings.wrong(
-            f"in {VARIABLE} keras stands before baggage, which then writes over the predictions",
+    position = names.index(_KERAS)
+    if _BAGGAGE in names[position + 1 :]:
+        # Both write the `baggage` header, and the last one to write it wins.
+        findings.add_problem(
+            f"in {PROPAGATORS_VARIABLE} keras comes before baggage, which then overwrites the "
+            "predictions",
             fix,
         )
-    elif not [name for name in before if name != _BAGGAGE]:
-        findings.wrong(
-            f"in {VARIABLE} nothing before keras carries the trace, and without its trace no "
-            "prediction is taken from another service",
+    elif not set(names[:position]) - {_BAGGAGE}:
+        # A prediction is accepted only together with the trace that it belongs to.
+        findings.add_problem(
+            f"in {PROPAGATORS_VARIABLE} no propagator of trace context comes before keras, and "
+            "without a trace no prediction of another service is accepted",
             fix,
         )

@@ -1,4 +1,4 @@
-"""A trial: the installed Keras, instrumented, in a child process."""
+"""The trial: one inference of the installed Keras, instrumented, in a child process."""
 
 from __future__ import annotations
 
@@ -6,146 +6,121 @@ import json
 import signal
 import subprocess
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any, Final
 
 from keras_otel import semconv
 from keras_otel.diagnostics.findings import Findings
+from keras_otel.diagnostics.instrumentation import check_counts, group_by_owner
 from keras_otel.diagnostics.packages import Runtime
-from keras_otel.diagnostics.propagators import VARIABLE
-from keras_otel.diagnostics.variable_values import unreadable_limits
-from keras_otel.diagnostics.variables import HOOK
+from keras_otel.diagnostics.variables import HOOK_VARIABLE
 
-_SEE_IT: Final = "See it whole: python -m keras_otel.diagnostics.probe"
+_PROBE_MODULE: Final = "keras_otel.diagnostics.probe"
+_SHOW_TRACEBACK: Final = f"For the full traceback run: python -m {_PROBE_MODULE}"
+# On the CPU, as a service may hold the accelerator and its memory at this moment.
+_CHILD_VARIABLES: Final = {
+    "TF_CPP_MIN_LOG_LEVEL": "3",
+    "CUDA_VISIBLE_DEVICES": "-1",
+    "JAX_PLATFORMS": "cpu",
+}
 
 
 def check_trial(
     findings: Findings, environ: Mapping[str, str], runtime: Runtime, timeout_s: float
 ) -> None:
-    """Run one inference in a child process and say what came of it."""
+    """Check that an inference in a child process gives one span, within `timeout_s` seconds."""
     if not runtime.is_ready:
-        findings.fact("trial", "Trial", "not run: Keras or its backend is missing", {})
+        findings.add_fact("trial", "Trial", "skipped: Keras or its backend is not installed", {})
         return
-    outcome = _run(findings, environ, runtime, timeout_s)
-    if outcome is None:
-        findings.fact("trial", "Trial", "failed", {})
+    result = _run_probe(findings, environ, runtime, timeout_s)
+    if result is None:
+        findings.add_fact("trial", "Trial", "failed", {})
         return
-    spans = outcome["spans"]
+    spans = result["spans"]
     count = len(spans)
-    findings.fact(
+    findings.add_fact(
         "trial",
         "Trial",
-        f"{outcome['package']} {outcome['version']} on {outcome['backend']}: 1 inference gave "
-        f"{count} span{'s'[: count != 1]}, {outcome['duration_s']:.1f} s with imports",
-        {key: value for key, value in outcome.items() if key not in ("failures", "dropped")},
+        f"{result['package']} {result['version']} on {result['backend']}: 1 inference gave "
+        f"{count} span{'s'[: count != 1]}, {result['duration_s']:.1f} s with imports",
+        {key: value for key, value in result.items() if key not in ("failures", "dropped")},
     )
-    findings.fact("patched", "Patched", grouped(outcome["patched"]), outcome["patched"])
+    findings.add_fact("patched", "Patched", group_by_owner(result["patched"]), result["patched"])
     if spans:
-        findings.fact("recorded", "Recorded", _recorded(spans[0]), spans[0])
-    check_counts(findings, outcome["failures"], outcome["dropped"])
+        findings.add_fact("recorded", "Recorded", _format_span(spans[0]), spans[0])
+    check_counts(findings, result["failures"], result["dropped"])
     if count != 1:
-        findings.wrong(
-            f"one inference gave {count} spans", f"Report it with this output. {_SEE_IT}"
+        findings.add_problem(
+            f"one inference gave {count} spans", f"Report it with this output. {_SHOW_TRACEBACK}"
         )
-    if not outcome["is_undone"]:
-        findings.wrong("uninstrument() left something on keras.Model", "Report it with this output")
-
-
-def check_counts(
-    findings: Findings, failures: Mapping[str, int], dropped: Mapping[str, int]
-) -> None:
-    """What keras_otel could not do, and which inferences got no span."""
-    findings.fact("dropped", "Dropped", _counts(dropped), dict(dropped))
-    findings.fact("failures", "Failures", _counts(failures), dict(failures))
-    if failures:
-        findings.wrong(
-            f"keras_otel failed inside: {_counts(failures)} (predictions are not affected)",
-            "Set the logger keras_otel to DEBUG and report the traceback",
-        )
-    if dropped:
-        findings.wrong(
-            f"inferences without a span: {_counts(dropped)}",
-            "More were waiting for the accelerator than the queue holds; call models in larger "
-            "batches or with less concurrency",
+    if not result["is_undone"]:
+        findings.add_problem(
+            "uninstrument() did not restore keras.Model", "Report it with this output"
         )
 
 
-def grouped(patched: Iterable[str]) -> str:
-    """Dotted names as `keras.Model: predict, fit; ...`, the owner said once."""
-    owners: dict[str, list[str]] = {}
-    for name in patched:
-        owner, _, attribute = name.rpartition(".")
-        shown = f"{owner.partition('.')[0]}.{owner.rpartition('.')[2]}"
-        owners.setdefault(shown, []).append(attribute)
-    return "; ".join(f"{owner}: {', '.join(group)}" for owner, group in owners.items()) or "nothing"
-
-
-def _counts(counts: Mapping[str, int]) -> str:
-    return ", ".join(f"{site} {count}" for site, count in counts.items()) or "none"
-
-
-def _recorded(span: Mapping[str, Any]) -> str:
+def _format_span(span: Mapping[str, Any]) -> str:
     attributes = span["attributes"]
-    known = (
-        ("class", semconv.PREDICTION_CLASS),
-        ("confidence", semconv.PREDICTION_CONFIDENCE),
-        ("version", semconv.MODEL_VERSION),
-    )
-    parts = [f"{word} {_brief(attributes[key])}" for word, key in known if key in attributes]
-    return f"{span['name']}: {', '.join(parts)} ({len(attributes)} attributes)"
+    labels = {
+        semconv.PREDICTION_CLASS: "class",
+        semconv.PREDICTION_CONFIDENCE: "confidence",
+        semconv.MODEL_VERSION: "version",
+    }
+    values = [
+        f"{label} {_format_value(attributes[key])}"
+        for key, label in labels.items()
+        if key in attributes
+    ]
+    return f"{span['name']}: {', '.join(values)} ({len(attributes)} attributes)"
 
 
-def _brief(value: Any) -> str:
+def _format_value(value: Any) -> str:
     return f"{value:.2f}" if isinstance(value, float) else str(value)
 
 
-def _run(
+def _run_probe(
     findings: Findings, environ: Mapping[str, str], runtime: Runtime, timeout_s: float
 ) -> dict[str, Any] | None:
-    command = [
-        sys.executable,
-        "-m",
-        "keras_otel.diagnostics.probe",
-        "--package",
-        str(runtime.package),
-    ]
-    if hook := environ.get(HOOK, "").strip():
+    """Return what the child process printed; None where it failed, which is then a problem."""
+    command = [sys.executable, "-m", _PROBE_MODULE, "--package", str(runtime.package)]
+    if hook := environ.get(HOOK_VARIABLE, "").strip():
         command += ["--hook", hook]
-    # On the CPU: a service may hold the accelerator, and its memory, at this moment.
-    quiet = {"TF_CPP_MIN_LOG_LEVEL": "3", "CUDA_VISIBLE_DEVICES": "-1", "JAX_PLATFORMS": "cpu"}
-    left_out = {VARIABLE, *unreadable_limits(environ)}  # they are found by another check
+    # The probe ignores OTEL_ variables; with some values OpenTelemetry could not be imported.
+    inherited = {name: value for name, value in environ.items() if not name.startswith("OTEL_")}
     try:
         child = subprocess.run(  # noqa: S603 - our own module under this very interpreter
             command,
-            env={k: v for k, v in {**environ, **quiet}.items() if k not in left_out},
+            env={**inherited, **_CHILD_VARIABLES},
             capture_output=True,
             timeout=timeout_s,
             check=False,
         )
     except subprocess.TimeoutExpired:
-        findings.wrong(
+        findings.add_problem(
             f"the trial took longer than {timeout_s:.0f} s",
-            "Allow it more with --timeout, or leave it out with --no-probe",
+            "Allow more time with --timeout, or skip it with --no-probe",
         )
         return None
     if child.returncode == 0:
-        outcome: dict[str, Any] = json.loads(child.stdout)
-        for line in _lines(child.stderr):
+        result: dict[str, Any] = json.loads(child.stdout)
+        for line in _stripped_lines(child.stderr):
             if line.startswith("keras_otel:"):
-                findings.note(f"The trial logged: {line.rstrip('.')}")
-        return outcome
+                findings.add_note(f"The trial logged: {line.rstrip('.')}")
+        return result
     package = "" if runtime.package == "keras" else f" --package {runtime.package}"
-    findings.wrong(f"the trial {_death(child.returncode, child.stderr)}", _SEE_IT + package)
+    findings.add_problem(
+        f"the trial {_describe_failure(child.returncode, child.stderr)}", _SHOW_TRACEBACK + package
+    )
     return None
 
 
-def _death(code: int, stderr: bytes) -> str:
+def _describe_failure(code: int, stderr: bytes) -> str:
     if code < 0:
-        return f"died of {signal.Signals(-code).name}"
-    lines = _lines(stderr)
-    return f"failed: {lines[-1].rstrip('.')}" if lines else f"ended with code {code}"
+        return f"was terminated by {signal.Signals(-code).name}"
+    lines = _stripped_lines(stderr)
+    return f"failed: {lines[-1].rstrip('.')}" if lines else f"exited with code {code}"
 
 
-def _lines(stderr: bytes) -> list[str]:
-    lines = map(str.strip, stderr.decode(errors="replace").splitlines())
+def _stripped_lines(output: bytes) -> list[str]:
+    lines = map(str.strip, output.decode(errors="replace").splitlines())
     return [line for line in lines if line]

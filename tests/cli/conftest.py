@@ -1,4 +1,4 @@
-"""Fixtures: the command line, and endpoints for it to ask."""
+"""Fixtures: the command line, and endpoints for it to check."""
 
 from tests.command_line import environ, keras_otel_cli
 from tests.otlp_endpoints import closed_address, http_server

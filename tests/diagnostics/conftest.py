@@ -1,4 +1,4 @@
-"""Fixtures: the command line, and endpoints that answer or do not."""
+"""Fixtures: the command line, and endpoints that respond or do not."""
 
 from tests.command_line import environ, keras_otel_cli
 from tests.otlp_endpoints import (
@@ -6,7 +6,7 @@ from tests.otlp_endpoints import (
     grpc_address,
     http2_address,
     http_server,
-    silent_address,
+    unresponsive_address,
 )
 
 __all__ = [
@@ -16,5 +16,5 @@ __all__ = [
     "http2_address",
     "http_server",
     "keras_otel_cli",
-    "silent_address",
+    "unresponsive_address",
 ]

@@ -1,4 +1,4 @@
-"""Exporters, samplers and propagators that are named and not there."""
+"""Exporters, samplers and propagators that are named and not installed."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ import pytest
 
 from keras_otel.diagnostics.components import check_components
 from keras_otel.diagnostics.findings import Findings
-from keras_otel.diagnostics.propagators import check_propagators, without_unknown
+from keras_otel.diagnostics.propagators import check_propagators, installed_propagators
 
 
 def checked(**environ: str) -> Findings:
-    """What these variables give."""
+    """Check these variables."""
     findings = Findings()
     check_components(findings, environ)
     check_propagators(findings, environ)
@@ -18,7 +18,7 @@ def checked(**environ: str) -> Findings:
 
 
 @pytest.mark.parametrize(
-    ("name", "value", "what", "fix"),
+    ("name", "value", "message", "fix"),
     [
         ("OTEL_TRACES_EXPORTER", "oltp", "'oltp'", "Write otlp"),
         ("OTEL_TRACES_EXPORTER", "console,otpl", "'otpl'", "Write otlp"),
@@ -39,16 +39,26 @@ def checked(**environ: str) -> Findings:
             "before baggage",
             "tracecontext,baggage",
         ),
-        ("OTEL_PROPAGATORS", "baggage,keras", "carries the trace", "tracecontext,baggage,keras"),
-        ("OTEL_PROPAGATORS", "baggage,keras,tracecontext", "carries the trace", "tracecontext,bag"),
+        (
+            "OTEL_PROPAGATORS",
+            "baggage,keras",
+            "no propagator of trace context",
+            "tracecontext,baggage,keras",
+        ),
+        (
+            "OTEL_PROPAGATORS",
+            "baggage,keras,tracecontext",
+            "no propagator of trace context",
+            "tracecontext,bag",
+        ),
     ],
 )
-def test_names_what_is_wrong_and_the_fix(name, value, what, fix):
-    """A value that is not there, or in a place where it does not work, is one problem."""
+def test_names_the_problem_and_the_fix(name, value, message, fix):
+    """A component that is not installed, or in the wrong order, is one problem."""
     (problem,) = checked(**{name: value}).problems
-    assert what in problem.what
-    assert problem.what.count(name) == 1
-    assert fix in problem.mend
+    assert message in problem.message
+    assert problem.message.count(name) == 1
+    assert fix in problem.fix
 
 
 @pytest.mark.parametrize(
@@ -66,16 +76,17 @@ def test_names_what_is_wrong_and_the_fix(name, value, what, fix):
     ],
     ids=str,
 )
-def test_is_silent_on_what_works(environ):
-    """What OpenTelemetry accepts is no problem."""
+def test_accepts_what_opentelemetry_accepts(environ):
+    """A value that works is no problem."""
     assert checked(**environ).problems == []
 
 
-def test_what_can_be_loaded_is_what_is_installed():
-    """OpenTelemetry loads its propagators as it is imported: the doctor leaves out the unknown."""
-    assert without_unknown({}) is None
-    assert without_unknown({"OTEL_PROPAGATORS": "tracecontext,baggage"}) is None
-    assert (
-        without_unknown({"OTEL_PROPAGATORS": "tracecontext,bagage,keras"}) == "tracecontext,keras"
-    )
-    assert without_unknown({"OTEL_PROPAGATORS": "bagage"}) == ""
+def test_leaves_out_propagators_that_are_not_installed():
+    """OpenTelemetry raises for one of these as it is imported."""
+    assert installed_propagators({}) == ""
+    for value, installed in (
+        ("tracecontext,baggage", "tracecontext,baggage"),
+        ("tracecontext,bagage,keras", "tracecontext,keras"),
+        ("bagage", ""),
+    ):
+        assert installed_propagators({"OTEL_PROPAGATORS": value}) == installed

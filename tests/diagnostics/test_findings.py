@@ -18,9 +18,9 @@ def test_no_url_shows_its_secrets(user, password, key):
     u, p, k = secret[user], secret[password], secret[key]
     findings = Findings()
     url = f"https://{u}:{p}@host:4318/v1?key={k}"
-    findings.fact("target", "Spans go to", f"{url} (x)")
-    findings.wrong(f"{url}: refused", f"write {url}")
-    findings.note(f"see {url}")
+    findings.add_fact("target", "Spans go to", f"{url} (x)")
+    findings.add_problem(f"{url}: refused", f"write {url}")
+    findings.add_note(f"see {url}")
     shown = findings.as_text("t", 100) + str(findings.as_json())
     assert all(word not in shown for word in (u, p, k))
     assert "https://host:4318/v1" in shown
@@ -35,19 +35,30 @@ def test_no_url_shows_its_secrets(user, password, key):
         ("no address at all?", "no address at all?"),
     ],
 )
-def test_takes_only_secrets_out(text, shown):
-    """What is around an address stays as it is."""
+def test_removes_only_secrets(text, shown):
+    """The text around a URL stays unchanged."""
     assert redacted(text) == shown
 
 
 def test_aligns_and_counts():
     """Values start in one column, and each problem is one line however long."""
     findings = Findings()
-    findings.fact("a", "First", "one two three four five six seven eight nine ten eleven twelve")
-    findings.fact("b", "Second", "short")
-    findings.wrong("w" * 200, "Mend it")
+    findings.add_fact(
+        "a", "First", "one two three four five six seven eight nine ten eleven twelve"
+    )
+    findings.add_fact("b", "Second", "short")
+    findings.add_problem("w" * 200, "Fix it")
     lines = findings.as_text("title", 60).splitlines()
-    assert lines[0] == "title: 1 thing wrong"
+    assert lines[0] == "title: 1 problem found"
     assert lines[2].startswith("First          one")
     assert lines[3].startswith("               ")
-    assert lines[-1] == f"  1. {'w' * 200}. Mend it."
+    assert lines[-1] == f"  1. {'w' * 200}. Fix it."
+
+
+def test_json_keeps_the_former_keys_of_a_problem():
+    """`what` and `mend` have the same texts as `message` and `fix`."""
+    findings = Findings()
+    findings.add_problem("it is wrong", "Fix it")
+    assert findings.as_json()["problems"] == [
+        {"message": "it is wrong", "fix": "Fix it", "what": "it is wrong", "mend": "Fix it"}
+    ]

@@ -18,7 +18,7 @@ from keras_otel.diagnostics.packages import check_packages
 
 
 def checked(environ):
-    """The runtime and the findings of this environment."""
+    """Return the runtime and the findings of this environment."""
     findings = Findings()
     return check_packages(findings, environ), findings
 
@@ -56,12 +56,12 @@ def test_backend_of_the_file(tmp_path, content, backend):
 
 
 def test_backend_that_keras_does_not_have(tmp_path):
-    """A misspelt backend is named with the one that was meant."""
+    """A misspelt backend is named with the one that was probably meant."""
     with_keras_3()
     runtime, findings = checked({"KERAS_HOME": str(tmp_path), "KERAS_BACKEND": "tensorflw"})
     assert not runtime.is_ready
     (problem,) = findings.problems
-    assert "'tensorflow'" in problem.mend
+    assert "'tensorflow'" in problem.fix
 
 
 def bare_environment(folder: Path) -> Path:
@@ -108,7 +108,7 @@ def test_works_without_keras(keras_otel_cli, bare_python, tmp_path):
     assert outcome.code == 2, outcome.stderr
     assert outcome.stderr == ""
     assert "Keras          not installed" in outcome.stdout
-    assert "1 thing wrong" in outcome.stdout
+    assert "1 problem found" in outcome.stdout
     assert "pip install 'keras-otel[tensorflow]'" in outcome.stdout
     assert "no file yet, its folder is writable" in outcome.stdout
 
@@ -123,7 +123,7 @@ def test_reports_a_process_without_keras(bare_python, environ):
         [bare_python, "-c", code], env=environ, capture_output=True, text=True, check=False
     )
     assert child.returncode == 0, child.stderr
-    assert "nothing is wrong" in child.stdout
+    assert "no problems found" in child.stdout
 
 
 def test_opentelemetry_that_is_too_old(keras_otel_cli, tmp_path):
@@ -137,5 +137,5 @@ def test_opentelemetry_that_is_too_old(keras_otel_cli, tmp_path):
         "doctor", "--no-probe", "--json", env={"PYTHONPATH": str(folder.parent)}
     )
     (problem,) = json.loads(outcome.stdout)["problems"]
-    assert problem["what"].startswith("opentelemetry-sdk 1.20.0: keras_otel needs >=")
-    assert problem["mend"].startswith("pip install -U 'opentelemetry-sdk>=")
+    assert problem["message"].startswith("opentelemetry-sdk 1.20.0: keras_otel needs >=")
+    assert problem["fix"].startswith("pip install -U 'opentelemetry-sdk>=")

@@ -9,13 +9,13 @@ from keras_otel.diagnostics.target import check_target
 
 
 def target(environ, endpoint=None):
-    """The target of this environment, and the findings."""
+    """Return the target of this environment, and the findings."""
     findings = Findings()
     return check_target(findings, environ, endpoint), findings
 
 
 @pytest.mark.parametrize(
-    ("environ", "shown", "source"),
+    ("environ", "url", "source"),
     [
         ({"OTEL_PYTHON_KERAS_EXPORT": "http://h:4318/"}, "http://h:4318/v1/traces", "EXPORT"),
         ({"OTEL_PYTHON_KERAS_EXPORT": "grpcs://h:4317"}, "grpcs://h:4317", "EXPORT"),
@@ -47,36 +47,36 @@ def target(environ, endpoint=None):
         ({"OTEL_TRACES_EXPORTER": "otlp"}, "grpc://localhost:4317", "default"),
     ],
 )
-def test_follows_the_exporters_own_rules(environ, shown, source):
+def test_follows_the_exporters_own_rules(environ, url, source):
     """The address is the one that the exporter itself would use."""
     found, findings = target(environ)
-    assert found.shown == shown
+    assert found.display_url == url
     assert source in found.source
     assert findings.problems == []
 
 
-def test_an_argument_goes_before_every_variable():
-    """`--endpoint` is asked whatever the environment says."""
+def test_an_argument_overrides_every_variable():
+    """`--endpoint` is the target whatever the environment says."""
     found, _ = target({"OTEL_PYTHON_KERAS_EXPORT": "http://other:4318"}, "grpc://h:4317")
-    assert found.shown == "grpc://h:4317"
+    assert found.display_url == "grpc://h:4317"
 
 
-def test_says_that_nothing_names_a_target():
-    """No target at all is worth knowing and, as the program may set one, not wrong."""
+def test_notes_that_there_is_no_target():
+    """A missing target is a note and no problem, as the program may set one."""
     found, findings = target({})
     assert found is None
     assert findings.problems == []
     assert "OTEL_PYTHON_KERAS_EXPORT" in findings.notes[0]
 
 
-def test_says_who_reads_opentelemetrys_own_variable():
+def test_notes_who_reads_opentelemetrys_own_variable():
     """`instrument()` alone does not read OTEL_EXPORTER_OTLP_ENDPOINT, which surprises people."""
     _, findings = target({"OTEL_EXPORTER_OTLP_ENDPOINT": "http://h:4317"})
     assert "keras_otel.instrument() alone reads OTEL_PYTHON_KERAS_EXPORT" in findings.notes[0]
 
 
 @pytest.mark.parametrize(
-    ("environ", "what"),
+    ("environ", "message"),
     [
         (
             {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://h", "OTEL_EXPORTER_OTLP_PROTOCOL": "http"},
@@ -84,9 +84,9 @@ def test_says_who_reads_opentelemetrys_own_variable():
         ),
         (
             {"OTEL_EXPORTER_OTLP_ENDPOINT": "h", "OTEL_EXPORTER_OTLP_PROTOCOL": "http/protobuf"},
-            "OTEL_EXPORTER_OTLP_ENDPOINT is no URL",
+            "OTEL_EXPORTER_OTLP_ENDPOINT is not a URL",
         ),
-        ({"OTEL_EXPORTER_OTLP_ENDPOINT": "http://h:99999"}, "has a bad port"),
+        ({"OTEL_EXPORTER_OTLP_ENDPOINT": "http://h:99999"}, "has an invalid port"),
         (
             {
                 "OTEL_EXPORTER_OTLP_ENDPOINT": "http://h:4318?key=s3cret",
@@ -96,9 +96,9 @@ def test_says_who_reads_opentelemetrys_own_variable():
         ),
     ],
 )
-def test_names_an_address_that_cannot_be(environ, what):
-    """A protocol, URL or port that cannot be is one problem, and no target."""
+def test_names_an_invalid_url(environ, message):
+    """An invalid protocol, URL or port is one problem, and there is no target."""
     found, findings = target(environ)
     assert found is None
     (problem,) = findings.problems
-    assert what in problem.what
+    assert message in problem.message

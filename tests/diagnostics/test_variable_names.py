@@ -1,4 +1,4 @@
-"""Names of variables that are all but right, and names that are other people's."""
+"""Misspelt names of variables, and names that other packages read."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from keras_otel.diagnostics.variable_names import check_names
 
 
 def checked(*names: str) -> Findings:
-    """What variables of these names give."""
+    """Check variables of these names."""
     findings = Findings()
     check_names(findings, dict.fromkeys(names, "1"))
     return findings
 
 
 @pytest.mark.parametrize(
-    ("name", "meant"),
+    ("name", "intended"),
     [
         ("OTEL_EXPORTER_OTLP_ENDPONT", "OTEL_EXPORTER_OTLP_ENDPOINT"),
         ("OTEL_EXPORTER_OLTP_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT"),
@@ -37,15 +37,15 @@ def checked(*names: str) -> Findings:
         ("OTEL_KERAS_EXPORT", "OTEL_PYTHON_KERAS_EXPORT"),
     ],
 )
-def test_a_slip_is_named_with_what_was_meant(name, meant):
-    """A variable that nobody reads is one problem, with the name that is read."""
+def test_a_typo_is_named_with_the_intended_name(name, intended):
+    """An unknown variable is one problem, with the name that is read."""
     (problem,) = checked(name).problems
-    assert problem.what == f"nobody reads the variable {name}"
-    assert problem.mend == f"Write {meant}"
+    assert problem.message == f"unknown variable {name}"
+    assert problem.fix == f"Rename it to {intended}"
 
 
-def test_names_of_other_packages_are_theirs():
-    """What other instrumentations, distributions and languages read is no slip."""
+def test_names_of_other_packages_are_no_typos():
+    """What other instrumentations, distributions and languages read is no typo."""
     others = (
         "OTEL_PYTHON_FLASK_EXCLUDED_URLS",
         "OTEL_PYTHON_DJANGO_INSTRUMENT",
@@ -66,7 +66,7 @@ def test_names_of_other_packages_are_theirs():
 
 
 def test_every_variable_of_the_sdk_is_known():
-    """What OpenTelemetry itself reads is never taken for a slip of something else."""
+    """What OpenTelemetry itself reads is never taken for a typo of something else."""
     names = [n for n in vars(environment_variables) if n.startswith("OTEL_")]
     assert len(names) > 50
     assert checked(*names).problems == []
