@@ -1,7 +1,7 @@
 """The command line: `keras-otel COMMAND`.
 
-Exit codes: 0 fine, 1 a gate regressed, 2 usage or input error or something is wrong,
-3 inconclusive. No command imports Keras or a backend into this process.
+Exit codes: 0 success, 1 a gate regressed or `--fail-on` matched, 2 invalid usage or input or a
+problem found, 3 inconclusive. No command imports Keras or a backend into this process.
 """
 
 from __future__ import annotations
@@ -19,35 +19,49 @@ from keras_otel.version import __version__
 
 COMMANDS = (SLICE, DASHBOARDS, DOCTOR)
 
-EXIT_WRONG = 2
-_EXIT_INTERRUPTED = 130  # 128 + SIGINT, as shells have it
+_EXIT_ERROR = 2
+_EXIT_INTERRUPTED = 130  # 128 + SIGINT, as in shells
+
+_EXAMPLES = """examples:
+  keras-otel doctor
+      check what is patched and where spans go, and say how to fix each problem
+  keras-otel slice traces.jsonl
+      find the upstream predictions that failures of LLM answers concentrate in
+  keras-otel dashboards export monitoring/
+      write a Grafana dashboard, Prometheus rules and Jaeger links into a folder
+"""
 
 
 class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
-        """One line, where argparse writes the whole usage before it."""
-        self.exit(EXIT_WRONG, f"{self.prog}: {message} (see {self.prog} --help)\n")
+        """Print one line, where argparse prints the whole usage before it."""
+        self.exit(_EXIT_ERROR, f"{self.prog}: {message} (see {self.prog} --help)\n")
 
 
 def parser() -> argparse.ArgumentParser:
-    """The parser of all commands."""
-    top = _Parser(prog="keras-otel", description="OpenTelemetry for Keras models.")
-    top.add_argument(
+    """Return the parser of all commands."""
+    main_parser = _Parser(
+        prog="keras-otel",
+        description="OpenTelemetry for Keras models.",
+        epilog=_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    main_parser.add_argument(
         "--version", action="version", version=__version__, help="print the version and exit"
     )
-    commands = top.add_subparsers(dest="command", metavar="COMMAND", required=True)
+    subparsers = main_parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
     for command in COMMANDS:
-        own = commands.add_parser(command.name, help=command.help, description=command.help)
-        command.add_options(own)
-        own.set_defaults(run=command.run)
-    return top
+        subparser = subparsers.add_parser(command.name, help=command.help, description=command.help)
+        command.add_options(subparser)
+        subparser.set_defaults(run=command.run)
+    return main_parser
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command.
 
     Args:
-        arguments: The words after `keras-otel`; those of the process by default.
+        arguments: The arguments after `keras-otel`; those of the process by default.
 
     Returns:
         The exit code.
@@ -59,7 +73,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         return _EXIT_INTERRUPTED
     except BrokenPipeError:
-        # The reader (`head`, a pager) has gone; the interpreter must not try to flush again.
+        # The reader (`head`, a pager) has exited; the interpreter must not try to flush again.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return EXIT_WRONG
+        return _EXIT_ERROR
     return code

@@ -1,4 +1,4 @@
-"""What a command is made of."""
+"""The record that describes a command."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ class Command:
     """One command of `keras-otel`.
 
     Attributes:
-        name: The word after `keras-otel`.
+        name: Its name on the command line, after `keras-otel`.
         help: One sentence on what it does.
-        add_options: Adds its options to its parser.
-        run: Runs it and returns the exit code.
+        add_options: Adds its options and examples to its parser.
+        run: Runs it with the parsed arguments and returns the exit code.
     """
 
     name: str

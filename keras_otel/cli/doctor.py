@@ -16,9 +16,22 @@ from keras_otel.options import resolve
 
 __all__ = ["DOCTOR", "report"]  # `report` under its former path
 
+_EXAMPLES: Final = """examples:
+  keras-otel doctor
+      check the environment that this shell gives to a program
+  keras-otel doctor --endpoint http://collector:4318
+      check another target than the environment's
+  KERAS_BACKEND=jax keras-otel doctor --json
+      check another backend, and print JSON for a program
+  keras-otel doctor --no-probe --endpoint file:traces.jsonl
+      skip the trial inference, and check a file
+"""
+
 
 def add_options(command: argparse.ArgumentParser) -> None:
     """Add the options of `keras-otel doctor`."""
+    command.epilog = _EXAMPLES
+    command.formatter_class = argparse.RawDescriptionHelpFormatter
     command.add_argument(
         "--endpoint",
         metavar="URL",

@@ -26,17 +26,17 @@ def test_export(keras_otel_cli, tmp_path):
 
 
 def test_bad_input_is_one_line(keras_otel_cli, tmp_path):
-    """No folder, an unknown action, an address that is none, a folder that cannot be written."""
+    """No folder, an unknown action, an invalid URL, a folder that cannot be written."""
     (tmp_path / "file").write_text("")
-    for arguments, said in (
+    for arguments, message in (
         (["export"], "the following arguments are required: DIR"),
         (["import", "x"], "invalid choice: 'import'"),
-        (["export", "x", "--grafana", "localhost:3000"], "write an address such as http://"),
+        (["export", "x", "--grafana", "localhost:3000"], "write a URL such as http://"),
         (["export", str(tmp_path / "file")], "cannot be written: "),
     ):
         outcome = keras_otel_cli("dashboards", *arguments)
         assert outcome.code == 2
-        assert said in outcome.stderr
+        assert message in outcome.stderr
         assert len(outcome.stderr.splitlines()) == 1
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import re
+import shlex
 import signal
 import subprocess
 import sys
@@ -16,17 +18,18 @@ import keras_otel
 from keras_otel.cli import main, parser
 
 DOCS = Path(__file__).parents[2] / "docs" / "cli.md"
+ENVIRONMENT_VARIABLE = re.compile("[A-Z_]+=")
 
 
 def commands() -> list[tuple[str, argparse.ArgumentParser]]:
-    """Each command and its parser."""
+    """Return each command and its parser."""
     (choices,) = (a for a in parser()._actions if isinstance(a, argparse._SubParsersAction))
     return list(choices.choices.items())
 
 
 @pytest.mark.parametrize(("name", "command"), commands())
 def test_every_command_and_option_has_help_and_documentation(name, command):
-    """What the command line can do is said in its help and in docs/cli.md."""
+    """Each command and option is in its help and in docs/cli.md."""
     documented = DOCS.read_text(encoding="utf-8")
     assert command.description
     assert f"## `keras-otel {name}`" in documented
@@ -45,6 +48,26 @@ def test_help_names_every_command(capsys):
     assert all(name in shown for name, _ in commands())
 
 
+def examples(command: argparse.ArgumentParser) -> list[str]:
+    """Return the command lines in the examples of a command's help, each on one line."""
+    lines = (command.epilog or "").replace("\\\n", " ").splitlines()
+    return [line.strip() for line in lines if "keras-otel " in line]
+
+
+@pytest.mark.parametrize(("name", "command"), [("", parser()), *commands()])
+def test_examples_in_help_are_valid(name, command, capsys):
+    """Each help has examples, of that command, and all of them can be parsed."""
+    with pytest.raises(SystemExit, match="0"):
+        main([*name.split(), "--help"])
+    shown = capsys.readouterr().out
+    assert command.epilog.strip() in shown
+    assert examples(command)
+    for example in examples(command):
+        words = [word for word in shlex.split(example) if not ENVIRONMENT_VARIABLE.match(word)]
+        assert words[: 1 + len(name.split())] == ["keras-otel", *name.split()]
+        assert parser().parse_args(words[1:]).run
+
+
 def test_version(keras_otel_cli):
     """`--version` prints the version alone."""
     outcome = keras_otel_cli("--version")
@@ -52,30 +75,30 @@ def test_version(keras_otel_cli):
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "message"),
     [
         ([], "required: COMMAND"),
         (["docter"], "invalid choice: 'docter'"),
         (["doctor", "--no-prob", "x"], "unrecognized arguments: x"),
         (["doctor", "--endpoint", "ftp://me:s3cret@h"], "write http://host:4318"),
-        (["doctor", "--timeout", "0"], "number of seconds over 0"),
-        (["doctor", "--timeout", "soon"], "number of seconds over 0"),
+        (["doctor", "--timeout", "0"], "positive number of seconds"),
+        (["doctor", "--timeout", "soon"], "positive number of seconds"),
     ],
 )
-def test_bad_usage_is_one_line_and_code_2(arguments, said, capsys):
+def test_bad_usage_is_one_line_and_code_2(arguments, message, capsys):
     """Bad usage gets one line that names the help, without secrets, and exit code 2."""
     with pytest.raises(SystemExit) as stopped:
         main(arguments)
     shown = capsys.readouterr().err
     assert stopped.value.code == 2
     assert shown.count("\n") == 1
-    assert said in shown
+    assert message in shown
     assert "--help" in shown
     assert "s3cret" not in shown
 
 
-def test_a_reader_that_goes_away_is_no_traceback(environ):
-    """`keras-otel doctor | head -0` says nothing on stderr."""
+def test_a_reader_that_exits_is_no_traceback(environ):
+    """`keras-otel doctor | head -0` prints nothing to standard error."""
     child = subprocess.Popen(
         [sys.executable, "-m", "keras_otel.cli", "doctor", "--no-probe"],
         env=environ,
@@ -104,5 +127,5 @@ def test_ctrl_c_is_no_traceback(environ, tmp_path):
             assert child.poll() is None
             time.sleep(0.05)
         child.send_signal(signal.SIGINT)
-        shown, said = child.communicate()
-    assert (child.returncode, shown, said) == (130, b"", b"")
+        stdout, stderr = child.communicate()
+    assert (child.returncode, stdout, stderr) == (130, b"", b"")
