@@ -1,7 +1,7 @@
 """The command line: `keras-otel COMMAND`.
 
-Exit codes: 0 success, 1 a gate regressed or `--fail-on` matched, 2 invalid usage or input or a
-problem found, 3 inconclusive. No command imports Keras or a backend into this process.
+Exit codes: 0 success, 1 `slice --fail-on` matched, 2 invalid usage, invalid input or a problem.
+No command imports Keras or a backend into this process.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Whether the target accepts spans: asked with an empty OTLP export, which stores nothing."""
+"""Whether the target accepts spans: checked with an empty OTLP export, which stores nothing."""
 
 from __future__ import annotations
 

@@ -236,3 +236,21 @@ def test_another_command_survives_it_too(keras_otel_cli):
     """The other commands run nevertheless."""
     outcome = keras_otel_cli("slice", "--help", env={"OTEL_PROPAGATORS": "bagage"})
     assert outcome.code == 0, outcome.stderr
+
+
+def test_former_paths_still_work(environ):
+    """`report` and the probe moved from the command line to the diagnostics."""
+    run_python(
+        "import keras_otel.cli.doctor, keras_otel.diagnostics as new\n"
+        "assert keras_otel.cli.doctor.report is new.report",
+        environ,
+    )
+    child = subprocess.run(
+        [sys.executable, "-m", "keras_otel.cli.probe", "--help"],
+        env=environ,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert child.returncode == 0, child.stderr
+    assert "--package" in child.stdout
