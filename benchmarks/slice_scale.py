@@ -29,11 +29,11 @@ import numpy as np
 import pyarrow as pa
 
 from keras_otel import semconv
-from keras_otel.analysis.candidates import candidates, support_of
-from keras_otel.analysis.cells import cells_by_family
-from keras_otel.analysis.comparison import compared
-from keras_otel.analysis.features import Feature
-from keras_otel.analysis.sums import Summing
+from keras_otel.analysis.aggregation.cells import cells_by_family
+from keras_otel.analysis.aggregation.features import Feature
+from keras_otel.analysis.slices.candidates import candidates, support_of
+from keras_otel.analysis.slices.comparison import compared
+from keras_otel.analysis.slices.sums import Summing
 
 START_NS = 1_780_000_000_000_000_000
 CLASSES = ("refund", "order", "shipping", "account", "other")

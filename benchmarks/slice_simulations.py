@@ -29,9 +29,9 @@ from planted import KINDS, Planted, features, one_pair, worse_version
 
 from keras_otel.analysis import slice_failures
 from keras_otel.analysis.result import EvalResult
-from keras_otel.analysis.settings import Settings
-from keras_otel.analysis.slicing import slice_rows
-from keras_otel.analysis.tables import Rows
+from keras_otel.analysis.rows.row_table import Rows
+from keras_otel.analysis.slices.settings import Settings
+from keras_otel.analysis.slices.slicing import slice_rows
 
 BASE_RATE: Final = 0.1
 SESSION: Final = 15

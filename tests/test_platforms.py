@@ -9,8 +9,8 @@ import sys
 
 import pytest
 
-from keras_otel.analysis.sources.lines import Range
-from keras_otel.analysis.sources.shares import shares_of
+from keras_otel.analysis.sources.formats.json_files import Range
+from keras_otel.analysis.sources.formats.work_split import shares_of
 from keras_otel.export.providers import file_path
 
 WITHOUT_FORKS = """

@@ -32,6 +32,7 @@ LAYERS = (
     ("analysis.sources.servers",),
     ("analysis.sources",),
     ("analysis.rows",),
+    ("analysis.aggregation",),
     ("analysis.result",),
     ("analysis.slices",),
     ("analysis.reports", "analysis"),

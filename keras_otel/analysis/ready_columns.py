@@ -8,7 +8,7 @@ from typing import Final
 import ibis
 import ibis.expr.types as ir
 
-from keras_otel.analysis.sources.schema import LONGEST_EXPLANATION
+from keras_otel.analysis.sources.tables.schema import LONGEST_EXPLANATION
 from keras_otel.errors import SourceError
 
 EXPLANATION: Final = "explanation"

@@ -13,10 +13,10 @@ import duckdb
 import ibis
 import ibis.expr.types as ir
 
-from keras_otel.analysis.materialise import materialised
-from keras_otel.analysis.sources.csv_file import encoding_of
-from keras_otel.analysis.sources.files import literal
-from keras_otel.analysis.sources.unpacking import layer_of, recode
+from keras_otel.analysis.rows.materialise import materialised
+from keras_otel.analysis.sources.formats.csv_file import encoding_of
+from keras_otel.analysis.sources.formats.file_types import literal
+from keras_otel.analysis.sources.formats.unpacking import layer_of, recode
 from keras_otel.errors import SourceError
 
 _PARQUET: Final = frozenset({".parquet", ".pq"})

@@ -7,9 +7,6 @@ from typing import Any, Final, get_args
 
 import ibis
 
-from keras_otel.analysis.clusters import AUTO, alike, clustered
-from keras_otel.analysis.features import column_of
-from keras_otel.analysis.materialise import materialised
 from keras_otel.analysis.ready_columns import (
     EXPLANATION,
     count_column,
@@ -20,11 +17,14 @@ from keras_otel.analysis.ready_columns import (
 )
 from keras_otel.analysis.ready_table import table_of
 from keras_otel.analysis.result import SliceResult
-from keras_otel.analysis.settings import Settings
-from keras_otel.analysis.significance import Correction
-from keras_otel.analysis.slicing import slice_rows
-from keras_otel.analysis.tables import Rows
-from keras_otel.analysis.wanted import nearest_first
+from keras_otel.analysis.rows.clusters import AUTO, alike, clustered
+from keras_otel.analysis.rows.feature_columns import column_of
+from keras_otel.analysis.rows.materialise import materialised
+from keras_otel.analysis.rows.row_table import Rows
+from keras_otel.analysis.rows.suggestions import nearest_first
+from keras_otel.analysis.slices.settings import Settings
+from keras_otel.analysis.slices.significance import Correction
+from keras_otel.analysis.slices.slicing import slice_rows
 from keras_otel.errors import SourceError
 
 MODEL: Final = "rows"

@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from html import escape
 from os import PathLike
 from pathlib import Path
 from pkgutil import resolve_name
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Final, Literal
 
-from keras_otel.analysis.accounting import Accounting
-from keras_otel.analysis.cells import Cells
-from keras_otel.analysis.frames import Kind, arrow_table
+from keras_otel.analysis.aggregation.cells import Cells
+from keras_otel.analysis.rows.accounting import Accounting
 
 if TYPE_CHECKING:
     import pandas as pd
     import pyarrow as pa
+
+# By their names: both are made of results, and stand above them.
+_ARROW_TABLE: Final = "keras_otel.analysis.slices.result_tables:arrow_table"
+_PAGE: Final = "keras_otel.analysis.reports.page:render_html"
+
+Kind = Literal["slices", "cohorts"]
+"""A table of a result: of its slices, or of its cohorts."""
 
 Interval = tuple[float, float]
 """Lower and upper end, with 95 % confidence."""
@@ -249,7 +254,8 @@ class SliceResult:
         Raises:
             OptionError: `kind` is neither.
         """
-        return arrow_table(self, kind)
+        table: pa.Table = resolve_name(_ARROW_TABLE)(self, kind)
+        return table
 
     def to_pandas(self, kind: Kind = "slices") -> pd.DataFrame:
         """The same as a pandas data frame; pandas has to be installed."""
@@ -265,19 +271,13 @@ class SliceResult:
         Raises:
             OptionError: `trace_url` is not an http address with `{trace_id}` in it.
         """
-        page: str = _page()(self, trace_url)
+        page: str = resolve_name(_PAGE)(self, trace_url)
         Path(path).write_text(page, encoding="utf-8")
 
     def _repr_html_(self) -> str:
         # In a frame, the page's styles and scripts are its own, and the notebook's are the notebook's.
-        page = escape(_page()(self))
+        page = escape(resolve_name(_PAGE)(self))
         return (
             f'<iframe srcdoc="{page}" title="Failures by upstream prediction" width="100%" '
             'height="800" style="border: 0" sandbox="allow-scripts allow-popups"></iframe>'
         )
-
-
-def _page() -> Callable[..., str]:
-    # By its name: the reports are made of results, and stand above them.
-    page: Callable[..., str] = resolve_name("keras_otel.analysis.reports.page:render_html")
-    return page

@@ -20,10 +20,10 @@ from keras_otel.errors import KerasOtelError, OptionError
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from keras_otel.analysis.changes import Earlier
     from keras_otel.analysis.result import SliceResult
-    from keras_otel.analysis.settings import Settings
-    from keras_otel.analysis.sources.intake import Window
+    from keras_otel.analysis.slices.changes import Earlier
+    from keras_otel.analysis.slices.settings import Settings
+    from keras_otel.analysis.sources.tables.writer import Window
 
 _SUFFIXES: Final = {
     ".json": "json",
@@ -102,20 +102,20 @@ def _format(parsed: argparse.Namespace) -> str:
 
 
 def _result(parsed: argparse.Namespace) -> SliceResult:
-    from keras_otel.analysis.sources.engines import one_line_errors
+    from keras_otel.analysis.sources.servers.engines import one_line_errors
 
     with one_line_errors():
         return _ready_result(parsed) if parsed.rows is not None else _joined_result(parsed)
 
 
 def _earlier(path: Path) -> Earlier:
-    from keras_otel.analysis.changes import read_report
+    from keras_otel.analysis.slices.changes import read_report
 
     return read_report(path)
 
 
 def _compared(result: SliceResult, earlier: Earlier) -> SliceResult:
-    from keras_otel.analysis.changes import changes_since, comparison_warnings
+    from keras_otel.analysis.slices.changes import changes_since, comparison_warnings
 
     warnings = (*result.warnings, *comparison_warnings(result, earlier))
     return replace(result, changes=changes_since(result, earlier), warnings=warnings)
@@ -152,11 +152,12 @@ def _ready_result(parsed: argparse.Namespace) -> SliceResult:
 
 
 def _joined_result(parsed: argparse.Namespace) -> SliceResult:
-    from keras_otel.analysis.fail_rules import FailRule
-    from keras_otel.analysis.slicing import slice_rows
-    from keras_otel.analysis.sources.http_json import Access
-    from keras_otel.analysis.sources.reading import open_sources
-    from keras_otel.analysis.tables import Question, build_rows
+    from keras_otel.analysis.rows.build import build_rows
+    from keras_otel.analysis.rows.fail_rules import FailRule
+    from keras_otel.analysis.rows.row_table import Question
+    from keras_otel.analysis.slices.slicing import slice_rows
+    from keras_otel.analysis.sources.reader import open_sources
+    from keras_otel.analysis.sources.servers.http_json import Access
 
     if not parsed.sources:
         raise OptionError(
@@ -191,7 +192,7 @@ def _joined_result(parsed: argparse.Namespace) -> SliceResult:
 
 
 def _settings(parsed: argparse.Namespace) -> Settings:
-    from keras_otel.analysis.settings import Settings
+    from keras_otel.analysis.slices.settings import Settings
 
     return Settings(
         by=tuple(parsed.by),
@@ -205,7 +206,7 @@ def _settings(parsed: argparse.Namespace) -> Settings:
 
 
 def _window(parsed: argparse.Namespace) -> Window:
-    from keras_otel.analysis.sources.intake import Window
+    from keras_otel.analysis.sources.tables.writer import Window
 
     now = datetime.now(UTC)
     since, until = (

@@ -9,7 +9,7 @@ from grafana_foundation_sdk.builders import dashboard
 from grafana_foundation_sdk.cog.encoder import JSONEncoder
 from grafana_foundation_sdk.models import dashboard as models
 
-from keras_otel.dashboards import panels, rows
+from keras_otel.dashboards import layout, panels
 from keras_otel.dashboards.jaeger import DASHBOARD_UID
 from keras_otel.dashboards.series import (
     EVALUATION,
@@ -37,11 +37,11 @@ def dashboard_model(jaeger: str) -> dict[str, Any]:
         .variables(_variables(jaeger))
     )
     for title, row in (
-        ("Which predictions do the failing answers follow?", rows.failures()),
-        ("What is predicted", rows.predictions()),
-        ("How sure the model is", rows.confidence()),
-        ("How long it takes", rows.latency()),
-        ("The telemetry itself", rows.telemetry()),
+        ("Which predictions do the failing answers follow?", layout.failures()),
+        ("What is predicted", layout.predictions()),
+        ("How sure the model is", layout.confidence()),
+        ("How long it takes", layout.latency()),
+        ("The telemetry itself", layout.telemetry()),
     ):
         board = board.with_row(dashboard.Row(title))
         for panel in row:

@@ -10,8 +10,8 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from keras_otel.analysis.cells import Cells, cells_by_family
-from keras_otel.analysis.features import features_of
+from keras_otel.analysis.aggregation.cells import Cells, cells_by_family
+from keras_otel.analysis.aggregation.features import features_of
 
 
 def frame(rows: int, *, seed: int, features: int = 4, values: int = 3) -> pd.DataFrame:

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from keras_otel.analysis import slice_failures
-from keras_otel.analysis.examples import example_traces
+from keras_otel.analysis.slices.examples import example_traces
 from keras_otel.errors import SourceError
 from tests.analysis.frames import frame
 
@@ -120,7 +120,7 @@ def test_reasons(monkeypatch):
         seen.append(table)
         return example_traces(table, *more)
 
-    monkeypatch.setattr("keras_otel.analysis.slicing.example_traces", spied)
+    monkeypatch.setattr("keras_otel.analysis.slices.slicing.example_traces", spied)
     data = frame(400, seed=1).assign(explanation="für alle " * 80)
 
     result = slice_failures(data, failed="failed", list_all=True)

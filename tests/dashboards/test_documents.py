@@ -13,7 +13,7 @@ import yaml
 
 from keras_otel import semconv
 from keras_otel.dashboards import Places, documents, export
-from keras_otel.dashboards.files import GRAFANA, JAEGER, PROMETHEUS
+from keras_otel.dashboards.documents import GRAFANA, JAEGER, PROMETHEUS
 from keras_otel.dashboards.rules import Alert, Recording, groups
 from keras_otel.dashboards.series import label, series
 from keras_otel.errors import DashboardError

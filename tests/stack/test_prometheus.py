@@ -14,8 +14,8 @@ from scipy import stats
 from statsmodels.stats.proportion import proportions_ztest
 
 from keras_otel.dashboards import Places, documents
+from keras_otel.dashboards.documents import GRAFANA
 from keras_otel.dashboards.expressions import fail_rate
-from keras_otel.dashboards.files import GRAFANA
 from keras_otel.dashboards.rules import Alert, Recording, groups
 from keras_otel.dashboards.series import BIN, CLASS, SPAN_DIMENSIONS, VERSION
 from tests.go_binaries import COLLECTOR_VERSION, JAEGER_VERSION, PROMETHEUS_VERSION

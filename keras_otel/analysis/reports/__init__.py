@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from keras_otel.analysis.reports.csv_lines import render_csv
+from keras_otel.analysis.reports.csv_document import render_csv
 from keras_otel.analysis.reports.json_document import render_json
 from keras_otel.analysis.reports.markdown import render_markdown
 from keras_otel.analysis.reports.page import render_html

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from keras_otel.analysis.reports import wording
-from keras_otel.analysis.reports.quantities import count, percent, percent_range
+from keras_otel.analysis.reports.numbers import count, percent, percent_range
 from keras_otel.analysis.reports.slice_lines import slice_name
 from keras_otel.analysis.reports.wording import Quoted
 from keras_otel.analysis.result import Change, ChangeKind, Measured

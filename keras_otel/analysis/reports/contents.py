@@ -8,9 +8,9 @@ from itertools import groupby
 from typing import Final
 
 from keras_otel.analysis.reports import wording
+from keras_otel.analysis.reports.accounting_lines import readings
 from keras_otel.analysis.reports.change_lines import ChangeLine, change_lines
-from keras_otel.analysis.reports.quantities import count, percent, percent_range
-from keras_otel.analysis.reports.readings import readings
+from keras_otel.analysis.reports.numbers import count, percent, percent_range
 from keras_otel.analysis.reports.slice_lines import SliceLine, slice_line
 from keras_otel.analysis.reports.wording import Quoted
 from keras_otel.analysis.result import Cohort, EvalResult, SliceResult

@@ -12,10 +12,10 @@ from typing import Any, Final
 from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 
-from keras_otel.analysis.reports.carried_cells import carried
 from keras_otel.analysis.reports.change_lines import CHANGES, NO_CHANGE
 from keras_otel.analysis.reports.contents import BETTER, Section, contents
-from keras_otel.analysis.reports.quantities import percent
+from keras_otel.analysis.reports.embedded_cells import carried
+from keras_otel.analysis.reports.numbers import percent
 from keras_otel.analysis.reports.slice_lines import SliceLine
 from keras_otel.analysis.reports.trace_links import require_template, trace_link
 from keras_otel.analysis.result import SliceResult

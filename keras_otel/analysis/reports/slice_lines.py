@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from keras_otel.analysis.reports import wording
-from keras_otel.analysis.reports.quantities import (
+from keras_otel.analysis.reports.numbers import (
     count,
     percent,
     percent_range,

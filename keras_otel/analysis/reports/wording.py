@@ -8,9 +8,9 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
 from keras_otel import semconv
-from keras_otel.analysis.features import MISSING, OTHER
-from keras_otel.analysis.reports.quantities import duration
+from keras_otel.analysis.reports.numbers import duration
 from keras_otel.analysis.reports.ranges import Scale, range_ends, range_text
+from keras_otel.analysis.rows.feature_columns import MISSING, OTHER
 
 Quoted = Callable[[str], str]
 """How an output sets off a text that a user chose."""

@@ -9,10 +9,6 @@ import pandas as pd
 
 from keras_otel import semconv
 from keras_otel.analysis import slice_failures
-from keras_otel.analysis.accounting import Accounting, RowCounts
-from keras_otel.analysis.bins import CONFIDENCE_BINS, DURATION_BINS
-from keras_otel.analysis.intervals import risk_ratio_interval, wilson
-from keras_otel.analysis.predictions import PredictionCounts
 from keras_otel.analysis.result import (
     Cohort,
     EvalResult,
@@ -22,8 +18,12 @@ from keras_otel.analysis.result import (
     Totals,
     VersionCell,
 )
-from keras_otel.analysis.significance import hypergeometric_tail
-from keras_otel.analysis.verdicts import EvaluationCounts
+from keras_otel.analysis.rows.accounting import Accounting, RowCounts
+from keras_otel.analysis.rows.fixed_bins import CONFIDENCE_BINS, DURATION_BINS
+from keras_otel.analysis.rows.predictions import PredictionCounts
+from keras_otel.analysis.rows.verdicts import EvaluationCounts
+from keras_otel.analysis.slices.intervals import risk_ratio_interval, wilson
+from keras_otel.analysis.slices.significance import hypergeometric_tail
 
 COUNTS = {
     ("v1", "refund"): (1400, 112),

@@ -12,11 +12,11 @@ import pytest
 
 from keras_otel import semconv
 from keras_otel.analysis import slice_failures
-from keras_otel.analysis.comparison import compared
-from keras_otel.analysis.intervals import Z, wilson
-from keras_otel.analysis.reports import quantities
-from keras_otel.analysis.reports.mix_and_rate import mix_and_rate
-from keras_otel.analysis.sums import Summing
+from keras_otel.analysis.reports import numbers as written_numbers
+from keras_otel.analysis.slices.comparison import compared
+from keras_otel.analysis.slices.intervals import Z, wilson
+from keras_otel.analysis.slices.rate_decomposition import mix_and_rate
+from keras_otel.analysis.slices.sums import Summing
 from tests.analysis.reports.results import answers, many_slices, sliced
 
 CLASS, VERSION, CONFIDENCE = semconv.PREDICTION_CLASS, semconv.MODEL_VERSION, semconv.CONFIDENCE_BIN
@@ -143,7 +143,7 @@ def test_two_selections_that_overlap(opened):
     spread = Z * math.sqrt(variance)
     same(found, difference=difference, low=difference - spread, high=difference + spread)
     assert "ratioLow" not in found
-    shared = quantities.count(cells.rows[a & b].sum(), "row")
+    shared = written_numbers.count(cells.rows[a & b].sum(), "row")
     assert f"{shared} are in both" in page.get_by_role("status").first.inner_text()
 
 
@@ -172,7 +172,7 @@ def test_every_plot_shows_the_rows_selected(opened):
     heat = page.get_by_role("button", name="class refund and v1:")
     same(numbers(heat), n=(low[CLASS] == "refund").sum(), k=low[low[CLASS] == "refund"].wrong.sum())
     spread = page.get_by_role("table", name="Latency by version").locator("thead").inner_text()
-    assert quantities.count(len(low), "row") in spread
+    assert written_numbers.count(len(low), "row") in spread
 
 
 def test_mix_and_rate_of_the_versions(opened):
@@ -324,10 +324,10 @@ def test_written_numbers_are_python_s(opened):
     ]
     values = [*shares, *(10 * each for each in shares), 0.5, 1.5, 2.5, 9.95, 1234567.5, 20.5]
     for name, function in (
-        ("percent", quantities.percent),
-        ("points", quantities.points),
-        ("count", quantities.count),
-        ("ratio", quantities.ratio),
+        ("percent", written_numbers.percent),
+        ("points", written_numbers.points),
+        ("count", written_numbers.count),
+        ("ratio", written_numbers.ratio),
     ):
         used = [float(each) for each in (values if name in ("count", "ratio") else shares)]
         used = [each for each in used if each >= 0 or name in ("percent", "points")]

@@ -14,8 +14,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from keras_otel.analysis.ready_file import read_rows
-from keras_otel.analysis.sources.reading import open_sources
-from keras_otel.analysis.tables import Question, build_rows
+from keras_otel.analysis.rows.build import build_rows
+from keras_otel.analysis.rows.row_table import Question
+from keras_otel.analysis.sources.reader import open_sources
 from keras_otel.errors import SourceError
 from tests.analysis.sources.jaeger_download import download
 from tests.analysis.sources.requests import Request, Verdict, write

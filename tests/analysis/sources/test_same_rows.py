@@ -17,18 +17,19 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from keras_otel.analysis.fail_rules import FailRule
 from keras_otel.analysis.reports import render_json
-from keras_otel.analysis.sampling_signs import signs_of_sampling
-from keras_otel.analysis.settings import Settings
-from keras_otel.analysis.slicing import slice_rows
-from keras_otel.analysis.sources import lines
-from keras_otel.analysis.sources.intake import Window
-from keras_otel.analysis.sources.reading import open_sources
-from keras_otel.analysis.sources.schema import LONGEST_EXPLANATION
-from keras_otel.analysis.sources.shares import shares_of
-from keras_otel.analysis.tables import FEATURES, Question, build_rows
-from keras_otel.analysis.trace_sample import trace_sample
+from keras_otel.analysis.rows.build import build_rows
+from keras_otel.analysis.rows.fail_rules import FailRule
+from keras_otel.analysis.rows.row_table import FEATURES, Question
+from keras_otel.analysis.rows.sampling_detection import signs_of_sampling
+from keras_otel.analysis.rows.trace_sample import trace_sample
+from keras_otel.analysis.slices.settings import Settings
+from keras_otel.analysis.slices.slicing import slice_rows
+from keras_otel.analysis.sources.formats import json_files
+from keras_otel.analysis.sources.formats.work_split import shares_of
+from keras_otel.analysis.sources.reader import open_sources
+from keras_otel.analysis.sources.tables.schema import LONGEST_EXPLANATION
+from keras_otel.analysis.sources.tables.writer import Window
 from tests.analysis.sources.jaeger_download import download
 from tests.analysis.sources.requests import many, write
 
@@ -144,12 +145,14 @@ def test_by_several_processes(traces, expected, tmp_path):
     size = traces.stat().st_size
     edges = [0, 1, size // 3, size // 3 + 1, size - 1, size]
     parts = [
-        lines.Range(path=str(traces), source="t", start=start, end=end, is_last=end == size)
+        json_files.Range(path=str(traces), source="t", start=start, end=end, is_last=end == size)
         for start, end in itertools.pairwise(edges)
     ]
 
     said = []
-    problems = lines.read_by_processes([parts[::2], parts[1::2]], tmp_path, Window(), said.append)
+    problems = json_files.read_by_processes(
+        [parts[::2], parts[1::2]], tmp_path, Window(), said.append
+    )
 
     assert problems == []
     assert sum(said) == size
@@ -158,7 +161,7 @@ def test_by_several_processes(traces, expected, tmp_path):
 
 def test_shares_cover_every_byte(traces):
     """The shares of a file and of many files add up to all of them."""
-    whole = lines.Range(path="a", source="a", start=0, end=100_000_000)
+    whole = json_files.Range(path="a", source="a", start=0, end=100_000_000)
     shares = shares_of([whole, whole], count=3)
 
     assert len(shares) == 3
@@ -241,7 +244,12 @@ def clickhouse_with(traces):
     """The address of a ClickHouse that holds traces in the Collector's tables."""
     pytest.importorskip("chdb")
     pytest.importorskip("clickhouse_connect")
-    command = [sys.executable, "-m", "tests.analysis.sources.clickhouse_server", str(traces)]
+    command = [
+        sys.executable,
+        "-m",
+        "tests.analysis.sources.servers.clickhouse_server",
+        str(traces),
+    ]
     with subprocess.Popen(
         command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=ROOT, text=True
     ) as process:

@@ -1,4 +1,4 @@
-// Numbers as keras_otel.analysis.reports.quantities writes them.
+// Numbers as keras_otel.analysis.reports.numbers writes them.
 const grouped = new Intl.NumberFormat("en-US", { maximumFractionDigits: 0 });
 
 // Python rounds what lies exactly halfway to the even digit, toFixed away from zero.

@@ -1,4 +1,4 @@
-// The formulas of keras_otel.analysis.intervals and comparison: the page must say the same numbers.
+// The formulas of keras_otel.analysis.slices.intervals and comparison: the page must say the same numbers.
 const Z = 1.959963984540054;
 
 function wilson(rate, n) {

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from keras_otel.analysis.reports.mix_and_rate import Part
+from keras_otel.analysis.reports.plots.inline_svg import COLOURS, drawn
 from keras_otel.analysis.reports.plots.labels import shortened
-from keras_otel.analysis.reports.plots.themed import COLOURS, drawn
+from keras_otel.analysis.slices.rate_decomposition import Part
 
 _BAR_IN = 0.3
 

@@ -6,14 +6,14 @@ from collections.abc import Iterator, Sequence
 from typing import Final
 
 from keras_otel import semconv
-from keras_otel.analysis.bins import CONFIDENCE_BINS, DURATION_BINS
 from keras_otel.analysis.reports import wording
-from keras_otel.analysis.reports.plots.comparison import comparison
 from keras_otel.analysis.reports.plots.heat_map import heat_map_plot
 from keras_otel.analysis.reports.plots.plot import Cells, Plot, largest, not_shown
+from keras_otel.analysis.reports.plots.prediction_shares import SERIES, shares_plot
 from keras_otel.analysis.reports.plots.rates import rates_plot
-from keras_otel.analysis.reports.plots.shares import SERIES, shares_plot
+from keras_otel.analysis.reports.plots.version_comparison import comparison
 from keras_otel.analysis.result import Cohort, EvalResult
+from keras_otel.analysis.rows.fixed_bins import CONFIDENCE_BINS, DURATION_BINS
 
 _MOST_VALUES: Final = 20
 _MOST_VERSIONS: Final = 6

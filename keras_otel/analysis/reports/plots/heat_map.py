@@ -8,10 +8,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
-from keras_otel.analysis.reports.mix_and_rate import Cell
+from keras_otel.analysis.reports.numbers import count, percent
+from keras_otel.analysis.reports.plots.inline_svg import COLOURS, WIDTH_IN, drawn
 from keras_otel.analysis.reports.plots.labels import shortened
-from keras_otel.analysis.reports.plots.themed import COLOURS, WIDTH_IN, drawn
-from keras_otel.analysis.reports.quantities import count, percent
+from keras_otel.analysis.slices.rate_decomposition import Cell
 
 _CELL_IN = 0.45
 _STRONGEST = 0.75  # of the accent's opacity: ink stays readable on it

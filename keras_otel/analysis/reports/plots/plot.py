@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from keras_otel.analysis.reports.mix_and_rate import Cell
-from keras_otel.analysis.reports.quantities import count
+from keras_otel.analysis.reports.numbers import count
+from keras_otel.analysis.slices.rate_decomposition import Cell
 
 Cells = Mapping[tuple[str, str], Cell]
 """Rows and failures by version and value."""

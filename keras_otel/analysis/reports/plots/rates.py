@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from matplotlib.figure import Figure
 
 from keras_otel.analysis.reports import wording
+from keras_otel.analysis.reports.numbers import count, percent
+from keras_otel.analysis.reports.plots.inline_svg import COLOURS, drawn
 from keras_otel.analysis.reports.plots.labels import percent_axis, shortened
-from keras_otel.analysis.reports.plots.themed import COLOURS, drawn
-from keras_otel.analysis.reports.quantities import count, percent
 from keras_otel.analysis.result import Cohort
 
 _LINE_IN = 0.3

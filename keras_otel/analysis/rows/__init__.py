@@ -1,0 +1,1 @@
+"""Spans and evaluations become rows: one for each trace, upstream model and evaluation name."""

@@ -1,0 +1,1 @@
+"""Cells become slices: candidates, tests, confounding, and which of them to report."""

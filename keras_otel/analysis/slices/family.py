@@ -1,0 +1,125 @@
+"""One evaluation of the answers behind one model: a family of tests of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Final
+
+from keras_otel import semconv
+from keras_otel.analysis.aggregation.cells import Cells
+from keras_otel.analysis.result import EvalResult, Example, Predicate
+from keras_otel.analysis.slices.candidates import candidates, support_of
+from keras_otel.analysis.slices.cohorts import cohorts, version_cells
+from keras_otel.analysis.slices.comparison import MIN_CLUSTERS
+from keras_otel.analysis.slices.direction import MOST_LISTED, Direction
+from keras_otel.analysis.slices.screening import Elsewhere
+from keras_otel.analysis.slices.settings import Settings
+from keras_otel.analysis.slices.sums import Summing, Sums
+
+DEFAULT_BY: Final = (semconv.PREDICTION_CLASS, semconv.MODEL_VERSION, semconv.CONFIDENCE_BIN)
+
+
+class Family:
+    """The slices behind one model and one evaluation.
+
+    Args:
+        eval_name: The evaluation's name.
+        model: The model's.
+        cells: The rows.
+        settings: How to slice them.
+        elsewhere: What was tested besides, when features were screened: for slices that fail more often,
+            and for those that fail less often.
+    """
+
+    def __init__(
+        self,
+        eval_name: str,
+        model: str,
+        cells: Cells,
+        settings: Settings,
+        elsewhere: tuple[Elsewhere, Elsewhere],
+    ) -> None:
+        self.eval_name = eval_name
+        self.model = model
+        self.cells = cells
+        self.settings = settings
+        summing = Summing(cells)
+        self.everything: Sums = summing.all
+        found = candidates(
+            cells,
+            summing,
+            levels=range(1, settings.max_level + 1),
+            support=support_of(float(summing.all.rows[0]), settings.min_support),
+        )
+        self.worse = Direction(found, self.everything, settings, elsewhere[0])
+        self.better = (
+            Direction(found, self.everything, settings, elsewhere[1], is_better=True)
+            if settings.better
+            else None
+        )
+
+    @property
+    def tested(self) -> int:
+        """Slices with a p value."""
+        return self.worse.tested
+
+    def wanted_examples(self) -> tuple[str, str, list[tuple[Predicate, ...]]]:
+        """The slices that example traces are wanted of."""
+        return self.eval_name, self.model, [self.worse.named(each) for each in self.worse.listed]
+
+    def warnings(self) -> Iterator[str]:
+        """Describe what is not tested, reversals, and what is not listed."""
+        where = f"in {self.eval_name} behind {self.model}"
+        clusters = int(self.everything.clusters[0])
+        if self.cells.clusters is not None and clusters < MIN_CLUSTERS:
+            yield f"no slice is tested {where}: there are {clusters} clusters, and {MIN_CLUSTERS} are needed"
+        for index in self.worse.findings:
+            name = " and ".join(f"{p.attribute} = {p.value}" for p in self.worse.named(index))
+            for adjusted in self.worse.confounding(index).adjustments:
+                if adjusted.reverses:
+                    yield (
+                        f"Simpson's paradox: {name} fails more often than the rest {where}, but "
+                        f"less often once {adjusted.attribute} is held fixed"
+                    )
+            if self.worse.is_reversed(index):
+                ratio = self.worse.findings[index].ratio
+                yield (
+                    f"{name} fails less often than the rest {where}, but "
+                    f"{ratio:.2g} times as often once the other findings are held fixed"
+                )
+        for index in self.worse.single_and_explained():
+            for adjusted in self.worse.confounding(index).adjustments:
+                if adjusted.reverses:
+                    name = " and ".join(
+                        f"{p.attribute} = {p.value}" for p in self.worse.named(index)
+                    )
+                    yield (
+                        f"Simpson's paradox: {name} fails more often than the rest {where}, but less "
+                        f"often once {adjusted.attribute} is held fixed: it is not a finding"
+                    )
+        if self.settings.list_all and len(self.worse) > MOST_LISTED:
+            yield f"{MOST_LISTED} of {len(self.worse):,} slices tested {where} are listed"
+
+    def result(self, examples: Sequence[tuple[Example, ...]]) -> EvalResult:
+        """Give everything that was found, with the examples of each listed slice."""
+        by = self.settings.by or DEFAULT_BY
+        n, k = float(self.everything.n[0]), float(self.everything.k[0])
+        return EvalResult(
+            eval=self.eval_name,
+            model=self.model,
+            rows=self.cells.number(n),
+            failed=self.cells.number(k),
+            rate=k / n if n else 0.0,
+            slices_tested=self.tested,
+            cohorts=tuple(cohorts(self.cells, by)),
+            slices=tuple(
+                self.worse.slice(index, found)
+                for index, found in zip(self.worse.listed, examples, strict=True)
+            ),
+            plot_cohorts=tuple(cohorts(self.cells, DEFAULT_BY)),
+            version_cells=tuple(version_cells(self.cells)),
+            better=()
+            if self.better is None
+            else tuple(self.better.slice(index, ()) for index in self.better.listed),
+            cells=self.cells,
+        )

@@ -1,0 +1,1 @@
+"""Files of traces and evaluations, one reader for each format."""

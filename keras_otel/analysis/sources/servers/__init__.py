@@ -1,0 +1,1 @@
+"""Servers and engines that traces and evaluations are read from."""

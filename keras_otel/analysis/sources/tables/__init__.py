@@ -1,0 +1,1 @@
+"""The two tables that every source is read into, and the records that they are made of."""

@@ -1,0 +1,1 @@
+"""Rows: what is matched, counted and left out."""

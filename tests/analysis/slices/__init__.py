@@ -1,0 +1,1 @@
+"""Slices: tests, intervals, and the choice of what is reported."""

@@ -1,0 +1,1 @@
+"""Values and attributes as the two tables have them."""
