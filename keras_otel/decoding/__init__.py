@@ -1,4 +1,4 @@
-"""From the numbers of an output to what they say. numpy in, records out.
+"""Decoding a model's output into classes, confidences and values: numpy in, records out.
 
-Nothing here knows of OpenTelemetry or holds a Keras object.
+Nothing here depends on OpenTelemetry or holds a Keras object.
 """

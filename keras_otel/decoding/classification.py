@@ -1,4 +1,4 @@
-"""What the heads share: shapes, names, and the record of a batch of classes."""
+"""What the readers of all heads share: shapes, class names, and the record of a batch."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Array = npt.NDArray[Any]
 
 NOT_FINITE = "output is NaN or infinite"
 
-# `np.bincount` takes memory for every class up to the largest id, `np.unique` for those it sees.
+# `np.bincount` allocates for every class up to the largest id, `np.unique` only for those present.
 _MANY_CLASSES = 65_536
 
 
@@ -23,12 +23,12 @@ _MANY_CLASSES = 65_536
 _SAMPLED_ROWS = 1
 
 
-class Keep(NamedTuple):
-    """How much of a batch is wanted.
+class BatchDetail(NamedTuple):
+    """How much detail of a batch is recorded.
 
     Attributes:
-        max_rows: Up to this many rows are kept row by row.
-        count_classes: Whether anyone wants the class counts of a larger batch.
+        max_rows: Up to this many rows are recorded row by row.
+        count_classes: Whether the class counts of a larger batch are needed.
     """
 
     max_rows: int
@@ -36,14 +36,14 @@ class Keep(NamedTuple):
 
 
 def opaque(rows: int, reason: str, task: Task = "opaque") -> Decoded:
-    """A record that says nothing but why."""
+    """Return a record without a prediction, with the reason why there is none."""
     return Decoded(task=task, rows=rows, opaque_reason=reason)
 
 
 def as_matrix(array: Array) -> Array | None:
-    """Shape (rows, columns), or None where a row holds more than one vector.
+    """Return the array in shape (rows, columns), or None where a row holds several vectors.
 
-    Whole numbers become floats: int8 and bool cannot even be subtracted from one another.
+    Integers and booleans become float64: int8 would overflow, booleans cannot be subtracted.
     """
     if array.dtype.kind in "iub":
         array = array.astype(np.float64)
@@ -56,18 +56,18 @@ def as_matrix(array: Array) -> Array | None:
     return None
 
 
-def many_positions(rows: int, array: Array) -> Decoded:
-    """The record of an output such as a segmentation, a class for every pixel."""
+def opaque_positions(rows: int, array: Array) -> Decoded:
+    """Return the record of an output with many predictions a row, such as a segmentation."""
     return opaque(rows, f"output of rank {array.ndim} holds many predictions a row")
 
 
-def names_of(labels: tuple[str, ...] | None, columns: int) -> tuple[str, ...] | None:
-    """The labels, if there is one for each column; a list that does not fit would name wrongly."""
+def fitting_labels(labels: tuple[str, ...] | None, columns: int) -> tuple[str, ...] | None:
+    """Return the labels if there is one for each column; others would give wrong names."""
     return labels if labels is not None and len(labels) == columns else None
 
 
-class Ordinals:
-    """Class ids as text, for models whose labels nobody told."""
+class IndexNames:
+    """The names of the classes of a model without labels: their indices as text."""
 
     __slots__ = ("_columns",)
 
@@ -81,22 +81,31 @@ class Ordinals:
         return self._columns
 
 
-Names = tuple[str, ...] | Ordinals
+ClassNames = tuple[str, ...] | IndexNames
 
 
-def classified(
+def decoded_classes(
     task: Task,
     class_ids: Array,
     confidence: Array | None,
-    names: Names,
-    keep: Keep,
+    names: ClassNames,
+    detail: BatchDetail,
     total: float,
 ) -> Decoded:
-    """The record of a batch whose every row has one class; `total` is the confidences' sum."""
+    """Return the record of a batch in which every row has one class.
+
+    Args:
+        task: The task of the record.
+        class_ids: Shape (rows,).
+        confidence: Shape (rows,), in [0, 1]; None where it is not known.
+        names: The name of each class.
+        detail: How much is recorded.
+        total: The sum of the confidences.
+    """
     rows = class_ids.shape[0]
-    kept_ids: list[int] = class_ids.tolist() if rows <= keep.max_rows else []
+    kept_ids: list[int] = class_ids.tolist() if rows <= detail.max_rows else []
     kept: list[float] = (
-        confidence.tolist() if confidence is not None and rows <= keep.max_rows else []
+        confidence.tolist() if confidence is not None and rows <= detail.max_rows else []
     )
     classes = tuple([names[i] for i in kept_ids])
     return Decoded(
@@ -107,27 +116,33 @@ def classified(
         confidences=tuple(kept),
         confidence_mean=None if confidence is None else total / rows,
         confidence_min=None if confidence is None else float(confidence.min()),
-        class_counts=_counts(class_ids, names) if keep.count_classes else {},
+        class_counts=_class_counts(class_ids, names) if detail.count_classes else {},
         confidence_sample=()
         if confidence is None
         else tuple(zip(classes, kept, strict=True))
-        if kept or not keep.count_classes
-        else _sample(class_ids, confidence, names),
+        if kept or not detail.count_classes
+        else _confidence_sample(class_ids, confidence, names),
     )
 
 
-def with_bad_rows(
-    class_ids: Array, confidence: Array | None, finite: Array, names: Names, keep: Keep
+def decoded_with_bad_rows(
+    class_ids: Array,
+    confidence: Array | None,
+    finite: Array,
+    names: ClassNames,
+    detail: BatchDetail,
 ) -> Decoded:
-    """The summaries of the finite rows, and the reason why rows are not listed."""
+    """Return the summaries of the finite rows, and the reason why no rows are listed."""
     rows = class_ids.shape[0]
     bad = rows - int(np.count_nonzero(finite))
     if bad == rows:
         return opaque(rows, NOT_FINITE, "multiclass")
-    good = None if confidence is None else confidence[finite]
-    total = 0.0 if good is None else float(good.sum(dtype=np.float64))
-    rest = classified("multiclass", class_ids[finite], good, names, keep, total)
-    return rest._replace(
+    finite_confidence = None if confidence is None else confidence[finite]
+    total = 0.0 if finite_confidence is None else float(finite_confidence.sum(dtype=np.float64))
+    decoded = decoded_classes(
+        "multiclass", class_ids[finite], finite_confidence, names, detail, total
+    )
+    return decoded._replace(
         rows=rows,
         classes=(),
         class_ids=(),
@@ -136,7 +151,7 @@ def with_bad_rows(
     )
 
 
-def _counts(class_ids: Array, names: Names) -> dict[str, int]:
+def _class_counts(class_ids: Array, names: ClassNames) -> dict[str, int]:
     if len(names) > _MANY_CLASSES or class_ids.dtype.kind == "u":
         values, occurrences = np.unique(class_ids, return_counts=True)
         pairs = zip(values.tolist(), occurrences.tolist(), strict=True)
@@ -145,8 +160,10 @@ def _counts(class_ids: Array, names: Names) -> dict[str, int]:
     return {names[i]: n for i, n in enumerate(counts) if n}
 
 
-def _sample(class_ids: Array, confidence: Array, names: Names) -> tuple[tuple[str, float], ...]:
-    """Evenly spaced rows that stand for a large batch."""
+def _confidence_sample(
+    class_ids: Array, confidence: Array, names: ClassNames
+) -> tuple[tuple[str, float], ...]:
+    """Return class and confidence of evenly spaced rows, to represent a large batch."""
     step = max(1, class_ids.shape[0] // _SAMPLED_ROWS)
     picked = slice(step // 2, step * _SAMPLED_ROWS, step)
     ids, values = class_ids[picked].tolist(), confidence[picked].tolist()

@@ -2,13 +2,13 @@
 
 Decisions:
 
-* A class is named only where the head is known; the largest score is the class whatever its
-  scale, but a confidence needs a probability.
-* A row of zeros is padding, unless the scores are known to be logits: it names no class.
-* A row with NaN or a positive infinity names no class (an independent logit of ±infinity does: its
-  sigmoid is 0 or 1). In a batch such rows leave the arrays out and the
-  reason says how many there were; the summaries cover the rest.
-* One row of few columns, the case of an online service, is read with plain floats: for ten
+* A class is recorded only where the head is known. The largest score is the class whatever its
+  scale, but only a probability is a confidence.
+* A row of zeros is padding and has no class, unless the scores are known to be logits.
+* A row with NaN or a positive infinity has no class (an independent logit of ±infinity has: its
+  sigmoid is 0 or 1). With such rows in a batch no rows are listed; the reason says how many there
+  are, and the summaries cover the others.
+* One row of few columns, the usual case of an online service, is read with plain floats: for ten
   columns that is several times faster than numpy's dispatch. Everything else is vectorised.
 """
 
@@ -18,7 +18,7 @@ from typing import assert_never
 
 import numpy as np
 
-from keras_otel.decoding.classification import NOT_FINITE, Array, Keep, opaque
+from keras_otel.decoding.classification import NOT_FINITE, Array, BatchDetail, opaque
 from keras_otel.decoding.heads import (
     Binary,
     Embedding,
@@ -44,7 +44,7 @@ from keras_otel.records import Decoded
 
 __all__ = ["NOT_FINITE", "decode"]
 
-# The dtypes that are read as they are: native bool, integers, float32 and float64.
+# Dtypes that need no conversion: native bool, integers, float32 and float64.
 _PLAIN = "?bBhHiIlLqQfd"
 
 
@@ -57,20 +57,20 @@ def decode(
     count_classes: bool = True,
     output: str | None = None,
 ) -> Decoded:
-    """Read one output.
+    """Decode one output.
 
     Args:
         head: What kind of output it is.
         array: Shape (rows, columns), (rows,), or higher with all middle axes of length 1. Any
             real dtype, also bfloat16 and float8 of ml_dtypes.
-        max_rows: Up to this many rows are kept row by row.
-        verify: True where the array did not come straight from the model's own last layer (a
-            wrapped function, an overridden `predict`), so that its scale must show in the values.
-        count_classes: Whether anyone wants the class counts of a batch of more than `max_rows`.
+        max_rows: Up to this many rows are recorded row by row.
+        verify: True if the array did not come directly from the model's own last layer (but from
+            a wrapped function, an overridden `predict`), so that its values must show its scale.
+        count_classes: Whether the class counts of a batch of more than `max_rows` are needed.
         output: Name of the output, where the model has several.
 
     Returns:
-        The record; of task `opaque`, or with an `opaque_reason`, where something cannot be read.
+        The record; of task `opaque`, or with an `opaque_reason`, where something is unreadable.
     """
     shape = array.shape
     if (
@@ -82,11 +82,11 @@ def decode(
     ):
         decoded = read_one_row(array[0].tolist(), head, tolerance_of(array), verify=verify)
     else:
-        decoded = _decode(head, array, Keep(max_rows, count_classes), verify=verify)
+        decoded = _decode(head, array, BatchDetail(max_rows, count_classes), verify=verify)
     return decoded if output is None else decoded._replace(output=output)
 
 
-def _decode(head: Head, array: Array, keep: Keep, *, verify: bool) -> Decoded:
+def _decode(head: Head, array: Array, detail: BatchDetail, *, verify: bool) -> Decoded:
     shape = array.shape
     rows = shape[0] if shape else 1
     if isinstance(head, Opaque):
@@ -94,15 +94,15 @@ def _decode(head: Head, array: Array, keep: Keep, *, verify: bool) -> Decoded:
     if array.dtype.char not in _PLAIN:
         array = _as_real(array)
     if not shape or array.dtype.kind not in "fiub":
-        what = f"is of dtype {array.dtype}" if shape else "has no batch dimension"
-        return opaque(rows, f"output {what}")
+        problem = f"is of dtype {array.dtype}" if shape else "has no batch dimension"
+        return opaque(rows, f"output {problem}")
     match head:
         case Multiclass():
-            return read_multiclass(head, array, keep, verify=verify)
+            return read_multiclass(head, array, detail, verify=verify)
         case Undetermined():
-            return read_undetermined(head, array, keep)
+            return read_undetermined(head, array, detail)
         case Binary():
-            return read_binary(head, array, keep, verify=verify)
+            return read_binary(head, array, detail, verify=verify)
         case Multilabel():
             return read_multilabel(head, array, verify=verify)
         case Sequence():
@@ -116,9 +116,9 @@ def _decode(head: Head, array: Array, keep: Keep, *, verify: bool) -> Decoded:
 
 
 def _as_real(array: Array) -> Array:
-    """float32 for short floats, those of ml_dtypes included; float64 for longer ones.
+    """Return short floats, also those of ml_dtypes, as float32, and longer ones as float64.
 
-    Short floats would overflow and round in sums and norms; a long double's `tolist` gives numpy
+    Sums and norms of short floats would overflow and round; `tolist` of a long double returns numpy
     scalars, which OpenTelemetry would store as text.
     """
     kind = array.dtype.kind
@@ -129,4 +129,4 @@ def _as_real(array: Array) -> Array:
         with np.errstate(over="ignore", invalid="ignore"):
             return array.astype(np.float64 if is_long else np.float32)
     except (TypeError, ValueError):
-        return array  # a record, not a number
+        return array  # a structured dtype, not a number

@@ -1,4 +1,4 @@
-"""Heads: what kind of output a model has, and how sure we are of its scale."""
+"""Heads: what kind of output a model has, and how certain its scale is."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class Binary:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Multilabel:
-    """Any number of labels; a row has one column for each. One threshold for all, or one each."""
+    """Any number of labels; a row has one column for each. One threshold, or one per label."""
 
     labels: tuple[str, ...] | None = None
     scale: Scale = Scale.UNKNOWN
@@ -49,9 +49,13 @@ class Multilabel:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sequence:
-    """A class for each position of a row: each token of a text, each pixel of an image."""
+    """A class for each position of a row: each token of a text, each pixel of an image.
 
-    of: Multiclass | Binary | Multilabel
+    Attributes:
+        inner: The head that each position is read with.
+    """
+
+    inner: Multiclass | Binary | Multilabel
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,7 +70,7 @@ class Embedding:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Undetermined:
-    """Nothing is known but the values: rows that are probabilities are classes, others opaque."""
+    """Only the values are known: rows that are probabilities are classes, others are opaque."""
 
     labels: tuple[str, ...] | None = None
 

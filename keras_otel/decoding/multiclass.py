@@ -1,4 +1,4 @@
-"""One class of several: softmax, logits, class ids, and outputs that only their values tell of."""
+"""Reading one class of several: softmax, logits, class ids, and outputs of an unknown head."""
 
 from __future__ import annotations
 
@@ -9,32 +9,32 @@ import numpy as np
 from keras_otel.decoding.classification import (
     NOT_FINITE,
     Array,
-    Keep,
-    Ordinals,
+    BatchDetail,
+    IndexNames,
     as_matrix,
-    classified,
-    many_positions,
-    names_of,
+    decoded_classes,
+    decoded_with_bad_rows,
+    fitting_labels,
     opaque,
-    with_bad_rows,
+    opaque_positions,
 )
 from keras_otel.decoding.heads import Multiclass, Scale, Undetermined
 from keras_otel.records import Decoded
 
 ALL_ZERO = "all scores are zero"
 
-# A layer may make a row of zeros of these; of probabilities and unknown scores it is padding.
+# A row of zeros is a possible output on these scales; on others it is padding.
 _MAY_BE_ZERO = (Scale.LOGIT, Scale.HINGE)
 
-# Beyond this many columns numpy is faster than a list of floats.
+# With more columns than this numpy is faster than a list of floats.
 FEW_COLUMNS = 64
 
 
-def read_undetermined(head: Undetermined, array: Array, keep: Keep) -> Decoded:
-    """Classes if every row is non-negative and sums to 1, else opaque: never a guess.
+def read_undetermined(head: Undetermined, array: Array, detail: BatchDetail) -> Decoded:
+    """Read classes if every row is non-negative and sums to 1; otherwise the output is opaque.
 
-    Rows of a single 1 may as well say which expert, slot or position was chosen, and whole numbers
-    are no probabilities.
+    One-hot rows are opaque too, because they may as well be the choice of an expert, slot or
+    position; and integers are not probabilities.
     """
     scores = as_matrix(array) if array.ndim == 2 and array.dtype.kind == "f" else None
     if scores is not None and scores.shape[0] and scores.shape[1] > 1:
@@ -42,7 +42,7 @@ def read_undetermined(head: Undetermined, array: Array, keep: Keep) -> Decoded:
             return opaque(array.shape[0], "no head known")
         if ((scores == 0.0) | (scores == 1.0)).all():
             return opaque(array.shape[0], "no head known: rows of a single 1 may be a choice")
-        decoded = read_multiclass(Multiclass(labels=head.labels), scores, keep, verify=True)
+        decoded = read_multiclass(Multiclass(labels=head.labels), scores, detail, verify=True)
         if decoded.confidences or decoded.confidence_mean is not None:
             return decoded
         if not decoded.classes and decoded.opaque_reason is not None:
@@ -50,14 +50,16 @@ def read_undetermined(head: Undetermined, array: Array, keep: Keep) -> Decoded:
     return opaque(array.shape[0], "no head known")
 
 
-def read_multiclass(head: Multiclass, array: Array, keep: Keep, *, verify: bool) -> Decoded:
-    """The class of the largest score, and its probability where the scores tell it."""
+def read_multiclass(
+    head: Multiclass, array: Array, detail: BatchDetail, *, verify: bool
+) -> Decoded:
+    """Read the class of the largest score, and its probability where the scores give one."""
     rows = array.shape[0]
     if array.ndim == 1 and array.dtype.kind in "iu":
-        return _class_ids(head, array, keep)
+        return _class_ids(head, array, detail)
     scores = as_matrix(array)
     if scores is None:
-        return many_positions(rows, array)
+        return opaque_positions(rows, array)
     columns = scores.shape[1]
     if columns < 2:
         return opaque(rows, "one column holds no classes")
@@ -65,20 +67,20 @@ def read_multiclass(head: Multiclass, array: Array, keep: Keep, *, verify: bool)
         return Decoded(task="multiclass", rows=0)
     if rows == 1 and columns <= FEW_COLUMNS:
         return read_one_row(scores[0].tolist(), head, tolerance_of(scores), verify=verify)
-    return _many_rows(scores, head, keep, verify=verify)
+    return _many_rows(scores, head, detail, verify=verify)
 
 
 def tolerance_of(array: Array) -> float:
-    """How far a sum of probabilities may be from 1 for the rounding of its dtype.
+    """Return how far a sum of probabilities may be from 1, given the rounding of its dtype.
 
-    Halves and bfloat16 arrive here as float32 with their own rounding (2⁻⁸ relative), hence the
-    width; rows of unrelated positive numbers are still told apart.
+    float16 and bfloat16 arrive here as float32 with their own rounding (2⁻⁸ relative), hence the
+    wide tolerance; rows of unrelated positive numbers are still outside of it.
     """
     return 1e-3 if array.dtype.char == "d" else 1e-2
 
 
 def read_one_row(row: list[float], head: Multiclass, tolerance: float, *, verify: bool) -> Decoded:
-    """The same for one row of plain floats."""
+    """Read the class of one row of plain floats, in the same way as `read_multiclass`."""
     total = sum(row)
     ordered = sorted(row)
     top = ordered[-1]
@@ -118,9 +120,9 @@ def read_one_row(row: list[float], head: Multiclass, tolerance: float, *, verify
     )
 
 
-def _many_rows(scores: Array, head: Multiclass, keep: Keep, *, verify: bool) -> Decoded:
+def _many_rows(scores: Array, head: Multiclass, detail: BatchDetail, *, verify: bool) -> Decoded:
     rows, columns = scores.shape
-    names = names_of(head.labels, columns) or Ordinals(columns)
+    names = fitting_labels(head.labels, columns) or IndexNames(columns)
     class_ids = scores.argmax(axis=1)
     top = scores.take(class_ids + np.arange(0, scores.size, columns))
     confidence: Array | None
@@ -129,18 +131,18 @@ def _many_rows(scores: Array, head: Multiclass, keep: Keep, *, verify: bool) -> 
         if is_probability:
             confidence = top
         elif (verify or head.scale not in _MAY_BE_ZERO) and not scores.any(axis=1).all():
-            return _padded(scores, head, keep, verify=verify)
+            return _padded(scores, head, detail, verify=verify)
         elif head.scale is Scale.LOGIT:
             confidence = 1.0 / np.exp(scores - top[:, None]).sum(axis=1)
         else:
             confidence = None
-        # One sum tells whether any row is NaN or infinite, and is the mean's numerator.
+        # One sum shows whether any row is NaN or infinite, and is the numerator of the mean.
         known = top if confidence is None else confidence
         total = float(np.add.reduce(known, dtype=np.float64))
     # Finite scores of 1e308 add up to infinity too; those rows are not bad.
     if not math.isfinite(total) and not (finite := np.isfinite(known)).all():
-        return with_bad_rows(class_ids, confidence, finite, names, keep)
-    decoded = classified("multiclass", class_ids, confidence, names, keep, total)
+        return decoded_with_bad_rows(class_ids, confidence, finite, names, detail)
+    decoded = decoded_classes("multiclass", class_ids, confidence, names, detail, total)
     if rows == 1 and confidence is not None:
         runner_up = np.partition(scores[0], -2)[-2]
         margin = (
@@ -152,15 +154,15 @@ def _many_rows(scores: Array, head: Multiclass, keep: Keep, *, verify: bool) -> 
     return decoded
 
 
-def _padded(scores: Array, head: Multiclass, keep: Keep, *, verify: bool) -> Decoded:
-    """The summaries of the rows that are not all zero, and how many are."""
+def _padded(scores: Array, head: Multiclass, detail: BatchDetail, *, verify: bool) -> Decoded:
+    """Return the summaries of the rows that are not all zero, and the number of those that are."""
     filled: Array = np.asarray(scores.any(axis=1))
     rows, padding = scores.shape[0], scores.shape[0] - int(np.count_nonzero(filled))
     if padding == rows:
         return opaque(rows, ALL_ZERO, "multiclass")
-    rest = _many_rows(scores[filled], head, keep, verify=verify)
-    reasons = [f"{padding} of {rows} rows are all zero", rest.opaque_reason]
-    return rest._replace(
+    decoded = _many_rows(scores[filled], head, detail, verify=verify)
+    reasons = [f"{padding} of {rows} rows are all zero", decoded.opaque_reason]
+    return decoded._replace(
         rows=rows,
         classes=(),
         class_ids=(),
@@ -171,11 +173,11 @@ def _padded(scores: Array, head: Multiclass, keep: Keep, *, verify: bool) -> Dec
 
 
 def _are_probabilities(scores: Array, top: Array, scale: Scale, *, verify: bool) -> bool:
-    """True if every finite row is non-negative and sums to 1, where the values are to decide."""
+    """Return True if every finite row is non-negative and sums to 1, and the scale allows it."""
     if scale is Scale.HINGE or (scale is Scale.LOGIT and not verify):
         return False
     tolerance = tolerance_of(scores)
-    # numpy is slow along a short last axis: a product with ones adds a row up five times faster.
+    # numpy sums slowly along a short last axis: a product with ones is five times faster.
     sums = scores @ np.ones(scores.shape[1], scores.dtype)
     if (
         sums.max() <= 1.0 + tolerance
@@ -183,16 +185,17 @@ def _are_probabilities(scores: Array, top: Array, scale: Scale, *, verify: bool)
         and scores.min() >= -tolerance
     ):
         return True
-    finite = np.isfinite(top)  # NaN fails each comparison above: look at the other rows alone
+    finite = np.isfinite(top)  # NaN fails each comparison above: check the other rows alone
     fits = (np.abs(sums - 1.0) <= tolerance) & (scores.min(axis=1) >= -tolerance)
     return bool(finite.any() and fits[finite].all())
 
 
-def _class_ids(head: Multiclass, ids: Array, keep: Keep) -> Decoded:
-    """An output that already holds class indices, of shape (rows,): no confidence is known."""
+def _class_ids(head: Multiclass, ids: Array, detail: BatchDetail) -> Decoded:
+    """Read an output of class indices, of shape (rows,); there is no confidence."""
     if not ids.size:
         return Decoded(task="multiclass", rows=0)
-    known = len(head.labels) if head.labels else int(ids.max()) + 1
-    if int(ids.min()) < 0 or int(ids.max()) >= known:
-        return opaque(ids.shape[0], f"class ids outside 0 to {known - 1}", "multiclass")
-    return classified("multiclass", ids, None, head.labels or Ordinals(known), keep, 0.0)
+    classes = len(head.labels) if head.labels else int(ids.max()) + 1
+    if int(ids.min()) < 0 or int(ids.max()) >= classes:
+        return opaque(ids.shape[0], f"class ids outside 0 to {classes - 1}", "multiclass")
+    names = head.labels or IndexNames(classes)
+    return decoded_classes("multiclass", ids, None, names, detail, 0.0)

@@ -1,4 +1,4 @@
-"""Outputs without classes: a number or a vector for each row."""
+"""Reading outputs without classes: a number or a vector for each row."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from keras_otel.records import Decoded
 
 
 def read_regression(array: Array) -> Decoded:
-    """The number of a single row."""
+    """Read the value of a single row; of a batch only the number of rows is recorded."""
     rows = array.shape[0]
     values = as_matrix(array)
     if values is None or values.shape[1] != 1:
@@ -27,7 +27,7 @@ def read_regression(array: Array) -> Decoded:
 
 
 def read_embedding(array: Array) -> Decoded:
-    """The length of the vectors, and the norm of a single one."""
+    """Read the dimension of the vectors, and the Euclidean norm of a single one."""
     rows = array.shape[0]
     if array.ndim < 2:
         return opaque(rows, "one number a row, no embedding")

@@ -78,7 +78,7 @@ def task_of(head: Head) -> Task:
 def labels_problem(head: Head, labels: tuple[str, ...], columns: int | None) -> str | None:
     """What is wrong with these labels for this head, or None."""
     match head:
-        case Sequence(of=inner):
+        case Sequence(inner=inner):
             return labels_problem(inner, labels, columns)
         case Binary():
             wanted: int | None = 2
@@ -178,7 +178,7 @@ def _described(task: Task, scale: Scale, output: Output) -> Head:
             return Multilabel(scale=scale)
         case "sequence":
             return Sequence(
-                of=Binary(scale=scale) if output.columns == 1 else Multiclass(scale=scale)
+                inner=Binary(scale=scale) if output.columns == 1 else Multiclass(scale=scale)
             )
         case "regression":
             return Regression()
@@ -196,7 +196,7 @@ def _labelled(head: Head, described: Description, output: Output) -> Head:
     problem = labels_problem(head, labels, output.columns)
     if problem is None:
         return _with_labels(head, labels)
-    if isinstance(head, Sequence) and isinstance(head.of, Multiclass) and len(output.shape) == 1:
+    if isinstance(head, Sequence) and isinstance(head.inner, Multiclass) and len(output.shape) == 1:
         return _with_labels(head, labels)  # class ids, one for each position
     _log.warning("keras_otel: %s; class ids are recorded instead", problem)
     return head
@@ -204,7 +204,7 @@ def _labelled(head: Head, described: Description, output: Output) -> Head:
 
 def _with_labels(head: Head, labels: tuple[str, ...]) -> Head:
     if isinstance(head, Sequence):
-        return Sequence(of=replace(head.of, labels=labels))
+        return Sequence(inner=replace(head.inner, labels=labels))
     if isinstance(head, (Multiclass, Binary, Multilabel, Undetermined)):
         return replace(head, labels=labels)
     return head
@@ -217,15 +217,17 @@ def _by_position(head: Head, output: Output, own: Shape | None, *, is_described:
         return head
     # Of a text of one token the shape alone does not say that there may be more.
     is_sure = own is not None or is_described
-    return head if is_sure and all(length == 1 for length in shape[:-1]) else Sequence(of=head)
+    return head if is_sure and all(length == 1 for length in shape[:-1]) else Sequence(inner=head)
 
 
 def _with_threshold(head: Head, threshold: float | tuple[float, ...] | None) -> Head:
     if threshold is None:
         return head
     if isinstance(head, Sequence):
-        inner = _with_threshold(head.of, threshold)
-        return Sequence(of=inner) if isinstance(inner, (Multiclass, Binary, Multilabel)) else head
+        inner = _with_threshold(head.inner, threshold)
+        return (
+            Sequence(inner=inner) if isinstance(inner, (Multiclass, Binary, Multilabel)) else head
+        )
     if isinstance(head, Multilabel):
         return replace(head, thresholds=threshold if isinstance(threshold, tuple) else (threshold,))
     if isinstance(head, Binary):

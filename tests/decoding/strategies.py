@@ -91,7 +91,7 @@ heads: st.SearchStrategy[Head] = st.one_of(
     st.builds(Embedding),
     st.builds(
         Sequence,
-        of=st.one_of(
+        inner=st.one_of(
             st.builds(Multiclass, labels=_labels, scale=scales),
             st.builds(Binary, labels=_labels, scale=scales, threshold=_thresholds),
             st.builds(Multilabel, labels=_labels, scale=scales),

@@ -15,8 +15,8 @@ from keras_otel.decoding.decode import NOT_FINITE, decode
 from keras_otel.decoding.heads import Binary, Multiclass, Multilabel, Scale, Sequence
 from tests.decoding.strategies import patient, softmaxes
 
-TAGGER = Sequence(of=Multiclass(scale=Scale.LOGIT))
-PROBABILITY = Sequence(of=Multiclass(labels=("O", "LOC"), scale=Scale.PROBABILITY))
+TAGGER = Sequence(inner=Multiclass(scale=Scale.LOGIT))
+PROBABILITY = Sequence(inner=Multiclass(labels=("O", "LOC"), scale=Scale.PROBABILITY))
 
 _shapes = hnp.array_shapes(min_dims=3, max_dims=4, min_side=1, max_side=4)
 
@@ -83,7 +83,7 @@ def test_padding_positions_are_left_out_where_they_are_zero():
 @pytest.mark.parametrize("shape", [(1, 2, 2, 1), (1, 2, 2), (1, 4)])
 def test_a_mask_of_one_class_against_the_rest(shape):
     """A binary segmentation counts its pixels on either side of the threshold."""
-    head = Sequence(of=Binary(labels=("road", "car"), scale=Scale.PROBABILITY, threshold=0.6))
+    head = Sequence(inner=Binary(labels=("road", "car"), scale=Scale.PROBABILITY, threshold=0.6))
 
     decoded = decode(head, np.array([0.9, 0.5, 0.6, 0.7]).reshape(shape))
 
@@ -94,7 +94,7 @@ def test_a_mask_of_one_class_against_the_rest(shape):
 
 def test_several_labels_at_each_position():
     """Labels over their threshold are counted; there is no one confidence."""
-    head = Sequence(of=Multilabel(labels=("a", "b"), scale=Scale.PROBABILITY))
+    head = Sequence(inner=Multilabel(labels=("a", "b"), scale=Scale.PROBABILITY))
 
     decoded = decode(head, np.array([[[0.9, 0.1], [0.8, 0.7]]]))
 
@@ -104,7 +104,7 @@ def test_several_labels_at_each_position():
 
 def test_class_ids_at_each_position():
     """Whole numbers of shape (rows, positions) are classes whose confidence nobody knows."""
-    decoded = decode(Sequence(of=Multiclass(labels=("O", "LOC"))), np.array([[1, 0, 1]]))
+    decoded = decode(Sequence(inner=Multiclass(labels=("O", "LOC"))), np.array([[1, 0, 1]]))
 
     assert decoded.position_counts == (("LOC", 2), ("O", 1))
     assert decoded.confidence_mean is None
