@@ -73,7 +73,7 @@ def test_the_screen_tells_the_story(outcome: tuple[Path, str]) -> None:
 
     assert "v1: trained on 294 questions" in shown
     assert "60 of 60" in shown
-    assert "answer_correct behind model intent" in shown
+    assert "answer_correct by upstream model intent" in shown
     assert str(out / "report.html") in shown
     assert "docker compose up" in shown
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from typing import Any, Final, get_args
 
@@ -44,10 +45,11 @@ def slice_failures(  # noqa: PLR0913 - the options of the command line, by the s
     cluster: str | None = None,
     adjust_for: Sequence[str] = (),
     min_support: int | None = None,
-    max_level: int = 3,
+    max_predicates: int = 3,
     fdr: Correction = "bh",
     list_all: bool = False,
     better: bool = False,
+    max_level: int | None = None,
 ) -> SliceResult:
     """Find the slices in which failures concentrate.
 
@@ -63,10 +65,11 @@ def slice_failures(  # noqa: PLR0913 - the options of the command line, by the s
             `auto` for the first that is called like one and whose values repeat.
         adjust_for: Columns to hold fixed, to see whether that changes a risk ratio.
         min_support: Fewest rows of a slice; 30 or 0.5 % of all rows by default.
-        max_level: Most predicates of a slice, 1 to 3.
+        max_predicates: Maximum number of predicates in a slice, 1 to 3.
         fdr: `bh` (Benjamini-Hochberg) or `by` (Benjamini-Yekutieli).
         list_all: Whether all slices tested are listed, at most 500 of them.
         better: Whether slices that fail less often than the rest are reported too.
+        max_level: Deprecated name of `max_predicates`; it takes precedence if both are given.
 
     Returns:
         One family of slices; its records are those of `keras_otel.analysis.result`.
@@ -74,7 +77,14 @@ def slice_failures(  # noqa: PLR0913 - the options of the command line, by the s
     Raises:
         SourceError: A column is not there, or holds what it cannot.
     """
-    _require_settings(min_support=min_support, max_level=max_level, fdr=fdr)
+    if max_level is not None:
+        warnings.warn(
+            "slice_failures(max_level=...) is deprecated: use max_predicates=...",
+            DeprecationWarning,
+            stacklevel=2,
+        )
+        max_predicates = max_level
+    _require_settings(min_support=min_support, max_predicates=max_predicates, fdr=fdr)
     table = table_of(rows)
     given = None if cluster == AUTO else cluster
     named = [
@@ -131,7 +141,7 @@ def slice_failures(  # noqa: PLR0913 - the options of the command line, by the s
             by=tuple(by) or features,
             adjust_for=tuple(adjust_for),
             min_support=min_support,
-            max_level=max_level,
+            max_predicates=max_predicates,
             fdr=fdr,
             list_all=list_all,
             better=better,
@@ -139,10 +149,10 @@ def slice_failures(  # noqa: PLR0913 - the options of the command line, by the s
     )
 
 
-def _require_settings(*, min_support: int | None, max_level: int, fdr: str) -> None:
+def _require_settings(*, min_support: int | None, max_predicates: int, fdr: str) -> None:
     if min_support is not None and min_support < 1:
         raise SourceError(f"min_support is {min_support}: a slice has at least 1 row")
-    if max_level not in _LEVELS:
-        raise SourceError(f"max_level is {max_level}: a slice has 1 to 3 predicates")
+    if max_predicates not in _LEVELS:
+        raise SourceError(f"max_predicates is {max_predicates}: a slice has 1 to 3 predicates")
     if fdr not in get_args(Correction):
         raise SourceError(f"fdr is {fdr!r}: it is one of {', '.join(get_args(Correction))}")

@@ -143,7 +143,7 @@ def _ready_result(parsed: argparse.Namespace) -> SliceResult:
         cluster=parsed.cluster,
         adjust_for=parsed.adjust_for,
         min_support=parsed.min_support,
-        max_level=parsed.max_level,
+        max_predicates=parsed.max_predicates,
         fdr=parsed.fdr,
         list_all=parsed.all,
         better=parsed.better,
@@ -198,7 +198,7 @@ def _settings(parsed: argparse.Namespace) -> Settings:
         by=tuple(parsed.by),
         adjust_for=tuple(parsed.adjust_for),
         min_support=parsed.min_support,
-        max_level=parsed.max_level,
+        max_predicates=parsed.max_predicates,
         fdr=parsed.fdr,
         list_all=parsed.all,
         better=parsed.better,
@@ -269,7 +269,7 @@ def _render(result: SliceResult, kind: str, parsed: argparse.Namespace, to: Text
 
 SLICE: Final = Command(
     name="slice",
-    help="Say which upstream predictions the failures of LLM answers concentrate in.",
+    help="Report in which upstream predictions the failures of LLM answers concentrate.",
     add_options=add_options,
     run=run,
 )

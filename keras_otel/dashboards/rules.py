@@ -102,7 +102,7 @@ def rule_file() -> dict[str, Any]:
 
 
 def _failures(what: str, by: tuple[str, ...], of: str) -> Group:
-    """Does the answer fail more often behind one class or version than behind the rest?
+    """Does the answer fail more often after one class or version than after the rest?
 
     The test is that of two proportions with a pooled rate p, each with its number of evaluations:
     z = (p1 - p2) / sqrt(p * (1 - p) * (1 / n1 + 1 / n2)).
@@ -139,8 +139,8 @@ def _failures(what: str, by: tuple[str, ...], of: str) -> Group:
                 expression=f"{z} > {Z_LIMIT} and {count} >= {LEAST_EVALUATIONS}"
                 f" and {rate} > {rest} + {LEAST_DIFFERENCE}",
                 holds_for="5m",
-                summary=f"{{{{ $labels.{EVALUATION} }}}} fails more often behind {of}"
-                f"{{{{ $labels.{MODEL} }}}} {{{{ $labels.{VERSION} }}}} than behind the rest",
+                summary=f"{{{{ $labels.{EVALUATION} }}}} fails more often after {of}"
+                f"{{{{ $labels.{MODEL} }}}} {{{{ $labels.{VERSION} }}}} than after the rest",
                 description="It is {{ $value | humanize }} standard errors above the rest in the last "
                 f"{over}. keras-otel slice tells whether it holds, and for what else.",
             ),

@@ -166,8 +166,8 @@ def test_nothing_to_find(data, options, warning):
 
 
 FOUND = {
-    "one predicate": {"max_level": 1},
-    "two predicates": {"max_level": 2},
+    "one predicate": {"max_predicates": 1},
+    "two predicates": {"max_predicates": 2},
     "any support": {"min_support": 1},
     "the stricter correction": {"fdr": "by"},
     "by twice": {"by": ["class", "class"]},
@@ -236,8 +236,8 @@ REFUSED = {
         {"weight": "w"},
         "240 rows whose weight is below 1e-50",
     ),
-    "no predicates": (rows(), {"max_level": 0}, "max_level is 0: a slice has 1 to 3"),
-    "four predicates": (rows(), {"max_level": 4}, "max_level is 4: a slice has 1 to 3"),
+    "no predicates": (rows(), {"max_predicates": 0}, "max_predicates is 0: a slice has 1 to 3"),
+    "four predicates": (rows(), {"max_predicates": 4}, "max_predicates is 4: a slice has 1 to 3"),
     "no support": (rows(), {"min_support": 0}, "min_support is 0"),
     "another correction": (rows(), {"fdr": "holm"}, "fdr is 'holm': it is one of bh, by"),
     "a name twice": (

@@ -211,10 +211,21 @@ def test_counts_of_numbers_and_of_many_values():
         }
     )
     data["failed"] = rng.random(3000) < np.where(data["age"] > 60, 0.4, 0.1)
-    asked = {"failed": "failed", "by": ["age", "town"], "list_all": True, "max_level": 1}
+    asked = {"failed": "failed", "by": ["age", "town"], "list_all": True, "max_predicates": 1}
 
     by_count = slice_failures(data, count="times", **asked)
     by_row = slice_failures(written_out(data, "times"), **asked)
 
     assert by_count.evals[0].slices[0].predicates[0].lower is not None
     assert without_examples(by_count) == without_examples(by_row)
+
+
+def test_former_name_of_max_predicates():
+    """`max_level` still works, with a DeprecationWarning that names the new argument."""
+    data = pd.DataFrame({"a": list("xy") * 100, "b": list("uuvv") * 50, "failed": [0, 1] * 100})
+    new = slice_failures(data, failed="failed", max_predicates=1)
+
+    with pytest.warns(DeprecationWarning, match="use max_predicates"):
+        former = slice_failures(data, failed="failed", max_level=1)
+
+    assert former == new

@@ -77,7 +77,7 @@ def test_all_errors():
 def test_income():
     """Married, educated, with capital, long hours; one by one they are all found too."""
     (family,) = slice_failures(adult(), failed="rich").evals
-    (alone,) = slice_failures(adult(), failed="rich", max_level=1).evals
+    (alone,) = slice_failures(adult(), failed="rich", max_predicates=1).evals
 
     first = {(p.attribute, p.value) for p in family.slices[0].predicates}
     assert ("marital", "Married-civ-spouse") in first

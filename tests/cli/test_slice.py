@@ -189,7 +189,7 @@ def test_all(sliced, traces):
 
 def test_levels_support_and_sampling(sliced, traces):
     """Longer slices, small ones and unweighted rows can be asked away."""
-    short = sliced(traces, "--max-level", 1, "--all")["evals"][0]
+    short = sliced(traces, "--max-predicates", 1, "--all")["evals"][0]
     large = sliced(traces, "--min-support", 700, "--all")["evals"][0]
     sampled = sliced(traces, "--sample-rate", 0.1)
 
@@ -285,6 +285,16 @@ def test_scores_without_a_rule(run, tmp_path):
     assert "--fail 'faithful: score<0.5'" in err
 
 
+def test_former_name_of_max_predicates(run, traces):
+    """`--max-level` still works, with one line that names the new option; help does not show it."""
+    new = run(traces, "--max-predicates", 1, "--format", "json")
+    former = run(traces, "--max-level", 1, "--format", "json")
+
+    assert former[:2] == new[:2]
+    assert former[2] == "keras-otel slice: --max-level is deprecated: use --max-predicates\n"
+    assert new[2] == ""
+
+
 @pytest.mark.parametrize(
     "arguments",
     [
@@ -292,6 +302,7 @@ def test_scores_without_a_rule(run, tmp_path):
             ["--sample-rate", "0"],
             ["--sample-rate", "x"],
             ["--min-support", "0"],
+            ["--max-predicates", "4"],
             ["--max-level", "4"],
         ),
         *(["--timeout", "0"], ["--timeout", "nan"], ["--header", "x"], ["--header", "a b: c"]),

@@ -39,7 +39,7 @@ def change_lines(changes: Sequence[Change], quoted: Quoted = str) -> Iterator[Ch
         where = ""
         if several:
             told = (wording.shown(change.eval), wording.shown(change.model))
-            where = f", in {quoted(told[0])} behind model {quoted(told[1])}"
+            where = f", in {quoted(told[0])} by upstream model {quoted(told[1])}"
         yield ChangeLine(word=_WORDS[change.change], text=f"{name}{where}: {_rates(change)}")
 
 

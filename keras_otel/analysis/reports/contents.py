@@ -135,7 +135,7 @@ def _section(family: EvalResult, quoted: Quoted) -> Section:
     were = "was" if family.slices_tested == 1 else "were"
     summary = f"{failed_of(family.failed, family.rows, family.rate)}." if family.rows else ""
     return Section(
-        title=f"{quoted(wording.shown(family.eval))} behind model {quoted(wording.shown(family.model))}",
+        title=f"{quoted(wording.shown(family.eval))} by upstream model {quoted(wording.shown(family.model))}",
         summary=f"{summary} {tested} {were} tested, {count(found)} found.".strip(),
         silence="" if found else _silence(family),
         slices=tuple(slice_line(each, quoted) for each in family.slices),

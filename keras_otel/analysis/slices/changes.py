@@ -137,12 +137,12 @@ def comparison_warnings(result: SliceResult, earlier: Earlier) -> Iterator[str]:
     for eval_name, model in earlier.families:
         if (eval_name, model) not in now:
             yield (
-                f"{eval_name} behind {model} is in the earlier report and not in what was read: its findings "
+                f"{eval_name} by upstream model {model} is in the earlier report and not in what was read: its findings "
                 "are not compared"
             )
     for eval_name, model in now:
         if (eval_name, model) not in earlier.families:
-            yield f"{eval_name} behind {model} is not in the earlier report: all its findings are new"
+            yield f"{eval_name} by upstream model {model} is not in the earlier report: all its findings are new"
 
 
 def _change(kind: ChangeKind, of: Finding, before: Finding | None, after: Finding | None) -> Change:

@@ -48,7 +48,7 @@ class Family:
         found = candidates(
             cells,
             summing,
-            levels=range(1, settings.max_level + 1),
+            levels=range(1, settings.max_predicates + 1),
             support=support_of(float(summing.all.rows[0]), settings.min_support),
         )
         self.worse = Direction(found, self.everything, settings, elsewhere[0])
@@ -69,7 +69,7 @@ class Family:
 
     def warnings(self) -> Iterator[str]:
         """Describe what is not tested, reversals, and what is not listed."""
-        where = f"in {self.eval_name} behind {self.model}"
+        where = f"in {self.eval_name} by upstream model {self.model}"
         clusters = int(self.everything.clusters[0])
         if self.cells.clusters is not None and clusters < MIN_CLUSTERS:
             yield f"no slice is tested {where}: there are {clusters} clusters, and {MIN_CLUSTERS} are needed"

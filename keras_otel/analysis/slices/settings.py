@@ -15,7 +15,7 @@ class Settings:
         by: Attributes that get a list of their values; class, version and confidence by default.
         adjust_for: Attributes that confounding is always reported for, besides the model's version.
         min_support: Fewest rows of a slice; 30 or 0.5 % of all rows by default.
-        max_level: Most predicates of a slice, 1 to 3.
+        max_predicates: Maximum number of predicates in a slice, 1 to 3.
         fdr: How p values are corrected for the slices tested.
         list_all: Whether all slices tested are listed, at most 500 of them.
         better: Whether slices that fail less often than the rest are reported too.
@@ -24,7 +24,7 @@ class Settings:
     by: tuple[str, ...] = ()
     adjust_for: tuple[str, ...] = ()
     min_support: int | None = None
-    max_level: int = 3
+    max_predicates: int = 3
     fdr: Correction = "bh"
     list_all: bool = False
     better: bool = False

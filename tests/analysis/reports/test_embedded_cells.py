@@ -107,7 +107,7 @@ def test_the_page_stays_small():
     frame = pd.DataFrame(
         {f"column {place:02}": random.integers(0, 40, count).astype(str) for place in range(12)}
     ).assign(wrong=random.random(count) < 0.2, weight=random.random(count) + 0.5)
-    result = slice_failures(frame, failed="wrong", weight="weight", max_level=1)
+    result = slice_failures(frame, failed="wrong", weight="weight", max_predicates=1)
 
     page = render_html(result)
 

@@ -164,8 +164,8 @@ def test_families_of_one_report_only(tmp_path):
 
     assert [each.change for each in changes_since(result, earlier)] == ["new"]
     assert [warning.partition(" is ")[0] for warning in comparison_warnings(result, earlier)] == [
-        "tone behind rows",
-        "failed behind rows",
+        "tone by upstream model rows",
+        "failed by upstream model rows",
     ]
 
 

@@ -60,7 +60,7 @@ def test_a_reversal_is_said_in_words():
         failed="rejected",
         by=["gender"],
         adjust_for=("department",),
-        max_level=1,
+        max_predicates=1,
         list_all=True,
     )
     (family,) = result.evals
@@ -74,7 +74,7 @@ def test_a_reversal_is_said_in_words():
     assert {p.attribute for by in women.explained_by for p in by} == {"department"}
     (warning,) = result.warnings
     assert warning == (
-        "Simpson's paradox: gender = women fails more often than the rest in rejected behind rows, "
+        "Simpson's paradox: gender = women fails more often than the rest in rejected by upstream model rows, "
         "but less often once department is held fixed: it is not a finding"
     )
 

@@ -78,7 +78,7 @@ def test_what_goes_no_further_counts():
     often = np.prod([np.where(data[f"x{n:02d}"] == "v2", 1.1, 1) for n in range(20)], axis=0)
     often = np.where(data["x00"] == "v1", 0.2, np.where(data["x01"] == "v0", 2, 1)) * often
     data["failed"] = rng.random(ROWS) < np.clip(0.1 * often, 0, 1)
-    result = slice_failures(data, failed="failed", max_level=1, list_all=True, better=True)
+    result = slice_failures(data, failed="failed", max_predicates=1, list_all=True, better=True)
     (family,) = result.evals
 
     assert notes(result)
@@ -119,8 +119,10 @@ def test_what_is_asked_for_stays():
     """Whatever it looks like, and however much is."""
     data = with_cause(features=20)
     asked = [f"x{n:02d}" for n in range(10, 18)]
-    adjusted = slice_failures(data, failed="failed", adjust_for=["x03"], max_level=1)
-    everything = slice_failures(data, failed="failed", by=[*asked, *data.columns[:10]], max_level=1)
+    adjusted = slice_failures(data, failed="failed", adjust_for=["x03"], max_predicates=1)
+    everything = slice_failures(
+        data, failed="failed", by=[*asked, *data.columns[:10]], max_predicates=1
+    )
 
     assert notes(adjusted)
     assert "x03" in {feature.name for feature in adjusted.evals[0].cells.features}
@@ -139,7 +141,7 @@ def test_constants():
     data = with_cause(features=20)
     for n in range(20):
         data[f"constant{n}"] = "always"
-    result = slice_failures(data, failed="failed", max_level=2)
+    result = slice_failures(data, failed="failed", max_predicates=2)
     names = [feature.name for feature in result.evals[0].cells.features]
 
     assert findings(result) == [[("x13", "v2")]]
@@ -185,7 +187,7 @@ def test_clusters_and_weights(weighted, clustered):
         failed="failed",
         weight="weight" if weighted else None,
         cluster="session" if clustered else None,
-        max_level=1,
+        max_predicates=1,
     )
     used = {feature.name for feature in result.evals[0].cells.features}
 
@@ -216,7 +218,7 @@ def test_a_rare_value_of_many(more):
     data = tenants("acme")
     for n in range(more):
         data[f"x{n}"] = np.random.default_rng(n).integers(0, 3, len(data)).astype(str)
-    result = slice_failures(data, failed="failed", max_level=2)
+    result = slice_failures(data, failed="failed", max_predicates=2)
     counts = data["tenant"].value_counts()
     order = sorted(counts.index, key=lambda value: (-counts[value], value))
 
