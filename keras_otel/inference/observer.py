@@ -33,7 +33,12 @@ from keras_otel.metrics import count_dropped, instruments_of
 from keras_otel.options import Options
 from keras_otel.propagation.attachment import Attachment, detach
 from keras_otel.propagation.batch import current_batch
-from keras_otel.propagation.publishing import Announced, announce, is_in_request, publish
+from keras_otel.propagation.publishing import (
+    PendingPrediction,
+    is_in_request,
+    publish,
+    publish_pending,
+)
 from keras_otel.propagation.shared_call import Row, Rows
 from keras_otel.records import Decoded, Inference, ModelIdentity
 from keras_otel.version import __version__
@@ -243,12 +248,12 @@ class Observer:
         call.args, call.kwargs = (), {}  # the queue must not keep the inputs alive
         outputs = [name for name, _, _ in leaves]
         rows: Rows | None = None
-        announced: Announced | None = None
+        announced: PendingPrediction | None = None
         shared = current_batch()
         if shared is not None:
             rows = Rows(shared, facts.identity, outputs, is_pending=True)
         elif is_in_request(call.context):
-            announced = guarded("publish", announce, call.context, facts.identity, outputs)
+            announced = guarded("publish", publish_pending, call.context, facts.identity, outputs)
 
         def finish() -> None:
             # The call itself has returned: a scope of our own keeps a hook from being observed.
@@ -269,7 +274,7 @@ class Observer:
             if rows is not None:
                 rows.close()
             if announced is not None:
-                announced.settle(outputs, span)
+                announced.resolve(outputs, span)
 
         if not self._worker.submit(finish):
             count_dropped("accelerator queue")

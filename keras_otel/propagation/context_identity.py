@@ -14,52 +14,52 @@ from typing import Final
 
 from keras_otel._forks import run_in_child
 
-MAX_ROOTS: Final = 1024
+MAX_REQUESTS: Final = 1024
 MAX_FLOWS: Final = 64
 """Requests, and flows of one request, whose contexts are remembered at one time."""
 
 _probe: Final[ContextVar[None]] = ContextVar("keras_otel_context", default=None)
 
 
-class Homes:
+class FlowContexts:
     """The context that each flow is at home in, by the numbers of its root and of the flow."""
 
     def __init__(self) -> None:
         self._start_over()
         run_in_child(self._start_over)
 
-    def settle(self, root: int, flow: int) -> None:
+    def make_home(self, request: int, flow: int) -> None:
         """Make the running context the home of a flow."""
         with self._lock:
-            tokens = self._roots.setdefault(root, {})
+            tokens = self._requests.setdefault(request, {})
             tokens[flow] = _probe.set(None)
             if len(tokens) > MAX_FLOWS:
                 del tokens[next(iter(tokens))]
-            if len(self._roots) > MAX_ROOTS:
-                self._roots.popitem(last=False)
+            if len(self._requests) > MAX_REQUESTS:
+                self._requests.popitem(last=False)
 
-    def is_here(self, root: int, flow: int) -> bool:
+    def is_home(self, request: int, flow: int) -> bool:
         """Return True in the very context that is the home of a flow, and not in a copy."""
-        token = self._roots.get(root, {}).get(flow)
+        token = self._requests.get(request, {}).get(flow)
         if token is None:
             return False
         try:
             _probe.reset(token)
         except (RuntimeError, ValueError):  # what Python says in any other context
             return False
-        self.settle(root, flow)
+        self.make_home(request, flow)
         return True
 
-    def forget(self, root: int) -> None:
+    def forget(self, request: int) -> None:
         """Let go of the contexts of a request."""
-        self._roots.pop(root, None)
+        self._requests.pop(request, None)
 
     def __len__(self) -> int:
-        return len(self._roots)
+        return len(self._requests)
 
     def _start_over(self) -> None:
         self._lock = threading.Lock()
-        self._roots: OrderedDict[int, dict[int, Token[None]]] = OrderedDict()
+        self._requests: OrderedDict[int, dict[int, Token[None]]] = OrderedDict()
 
 
-homes: Final = Homes()
+flow_contexts: Final = FlowContexts()

@@ -6,117 +6,138 @@ from collections.abc import Iterator
 from typing import Any
 from weakref import WeakKeyDictionary
 
-from keras_otel.propagation.branch_updates import News, newer_of
-from keras_otel.propagation.context_state import Known, known_below
+from keras_otel.propagation.branch_updates import BranchUpdate, newer_of
+from keras_otel.propagation.context_state import ContextState, state_below, state_of
 from keras_otel.propagation.execution_units import Unit, running_unit
-from keras_otel.propagation.request_tree import Node, Slots
+from keras_otel.propagation.publication import Slots
+from keras_otel.propagation.request_node import Request
 from keras_otel.propagation.task_flow import Flow
 
 
-def flow_below(root: Node) -> Flow | None:
-    """Return the flow of the running code below this root; None where it has nothing to go by.
+def flow_below(request: Request) -> Flow | None:
+    """Return the flow of the running code below a root; None where it has nothing to go by.
 
-    Of code that has neither predicted nor used anything it says what the code started with, and is
+    Of code that has neither predicted nor used anything it holds what the code started with, and is
     not kept.
     """
-    if root.flows is None:
+    if request.flows is None:
         return None
-    main = main_flow(root)
-    if main is not None and main.unit.is_here():
+    main = running_main(request)
+    if main is not None:
         return main
-    known = known_below(root)
+    state = state_below(request)
     unit = running_unit()
-    return _kept(root, unit, known) or branch(root, unit, known)
+    return _kept(request, unit, state) or branch(request, unit, state)
 
 
-def own_flow(root: Node) -> Flow:
-    """Return the flow of the running code below this root, and keep it."""
-    if root.flows is None:
-        root.flows = WeakKeyDictionary()
-    flow = flow_below(root)
+def running_main(request: Request) -> Flow | None:
+    """Return the flow of the code that started the root span, where that runs now."""
+    main = main_flow(request)
+    return main if main is not None and main.unit.is_here() else None
+
+
+def own_flow(request: Request) -> Flow:
+    """Return the flow of the running code below a root, and keep it."""
+    if request.flows is None:
+        request.flows = WeakKeyDictionary()
+    flow = flow_below(request)
     if flow is None:
-        flow = Flow(root, running_unit())
+        flow = Flow(request, running_unit())
     keep(flow)
     return flow
 
 
 def keep(flow: Flow) -> None:
     """Let the flow be found by its unit, for as long as that lives."""
-    root, anchor = flow.root, flow.unit.anchor
-    if anchor is not None and root.flows is not None and flow is not root.main:
-        root.flows[anchor] = flow
+    request = flow.request
+    if flow is request.main or request.flows is None:
+        return
+    anchor = flow.unit.anchor
+    if anchor is not None:
+        request.flows[anchor] = flow
 
 
-def _kept(root: Node, unit: Unit, known: Known | None) -> Flow | None:
+def is_kept(flow: Flow) -> bool:
+    """Return True if the flow is found by its unit."""
+    flows = flow.request.flows
+    return flow is flow.request.main or (flows is not None and flow.unit.anchor in flows)
+
+
+def _kept(request: Request, unit: Unit, state: ContextState | None) -> Flow | None:
     anchor = unit.anchor
     if anchor is not None:
-        return kept_for(root, anchor)
+        return kept_for(request, anchor)
     # What the context of a thread holds is all that tells one job of a worker from the next.
-    if known is None or known.flow.unit.anchor is not None or not known.flow.unit.is_here():
+    if state is None or state.flow.unit.anchor is not None or not state.flow.unit.is_here():
         return None
-    return known.flow
+    return state.flow
 
 
-def kept_for(root: Node, anchor: Any) -> Flow | None:
-    """Return the flow that is kept for what stands for a unit."""
-    flow: Flow | None = None if root.flows is None else root.flows.get(anchor)
-    return flow if flow is not None and flow.epoch == root.epoch else None
+def kept_for(request: Request, anchor: Any) -> Flow | None:
+    """Return the flow that is kept for the object that stands for a unit."""
+    flow: Flow | None = None if request.flows is None else request.flows.get(anchor)
+    return flow if flow is not None and flow.epoch == request.epoch else None
 
 
-def main_flow(root: Node) -> Flow | None:
+def main_flow(request: Request) -> Flow | None:
     """Return the flow of the code that started the root span, if that was seen."""
-    main: Flow | None = root.main
-    if root.start is None or (main is not None and main.epoch == root.epoch):
+    main: Flow | None = request.main
+    if request.start is None or (main is not None and main.epoch == request.epoch):
         return main
-    main = root.main = Flow(root, root.start)
+    main = request.main = Flow(request, request.start)
     return main
 
 
-def branch(root: Node, unit: Unit, known: Known | None) -> Flow | None:
+def branch(request: Request, unit: Unit, state: ContextState | None) -> Flow | None:
     """Return the flow of a unit that starts with what its context knows."""
-    main = main_flow(root)
-    parent = main if known is None else known.flow
+    main = main_flow(request)
+    parent = main if state is None else state.flow
     if parent is None:
         return None
-    flow = Flow(root, unit)
+    flow = Flow(request, unit)
     flow.parent = parent
-    if known is None:
+    if state is None:
         # Nothing had happened yet in the context that this one was copied from.
-        known = Known(parent, 0, {}, {}, frozenset())
-    if known.number != parent.number and known.number == parent.home_number:
-        known = parent.known()  # what happened since, happened in copies of that context
-    flow.inherited = dict(known.slots)
-    for model, news in known.news.items():
-        _inherit(flow.inherited, model, news)
-    doubted = known.doubted.union(_news_of_others(parent, known.number, flow.inherited))
-    if parent.number not in (known.number, parent.home_number):
-        doubted = doubted.union(_changed_since(parent, flow.inherited))
-    flow.doubted = frozenset(doubted)
+        state = ContextState(parent, 0, {}, {}, frozenset())
+    if state.number != parent.number and state.number == parent.home_number:
+        # What happened since, happened in copies of that context, by the parent's own code: this
+        # unit was started after it. Without this, it would start with an outdated prediction.
+        state = state_of(parent)
+    flow.inherited = dict(state.slots)
+    for model, update in state.updates.items():
+        _inherit(flow.inherited, model, update)
+    conflicting = state.conflicting_models.union(
+        _updated_since(parent, state.number, flow.inherited)
+    )
+    if parent.number not in (state.number, parent.home_number):
+        # The parent has gone on in some copy of its context: before or after this unit started.
+        conflicting = conflicting.union(_changed_since(parent, flow.inherited))
+    flow.conflicting_models = frozenset(conflicting)
     return flow
 
 
-def _inherit(slots: Slots, model: str, news: News) -> None:
-    if news.is_beside:
+def _inherit(slots: Slots, model: str, update: BranchUpdate) -> None:
+    if update.is_concurrent:
         return
     known = slots.get(model)
-    if known is None or news.slot.latest.says_the_same(known.latest):
-        slots[model] = news.slot
+    if known is None or update.slot.latest.is_equivalent_to(known.latest):
+        slots[model] = update.slot
     else:
-        slots[model] = newer_of(known, news, is_own=True)
+        slots[model] = newer_of(known, update, is_own=True)
 
 
-def _news_of_others(parent: Flow, number: int, inherited: Slots) -> Iterator[str]:
-    """Yield the models of which somebody predicted something, for all we know before the branch.
+def _updated_since(parent: Flow, number: int, inherited: Slots) -> Iterator[str]:
+    """Yield the models with an update that may have come before the branch, for all we know.
 
     What the parent had awaited when this context was copied, the context knows.
     """
-    for model, news in parent.later.items():
+    for model, update in parent.updates.items():
         before = inherited.get(model)
-        if before is None or (news.is_beside and not news.covers_another):
+        if before is None or (update.is_concurrent and not update.replaces_other_branch):
             continue
-        if news.is_awaited and number <= news.seen_by:
+        if update.is_awaited and number <= update.seen_by:
             continue
-        if not news.slot.latest.says_the_same(before.latest):
+        if not update.slot.latest.is_equivalent_to(before.latest):
             yield model
 
 
@@ -124,5 +145,5 @@ def _changed_since(parent: Flow, slots: Slots) -> Iterator[str]:
     """Yield the models of which the parent predicted something in some copy of its context."""
     for model, slot in parent.own.items():
         known = slots.get(model)
-        if known is not None and not slot.latest.says_the_same(known.latest):
+        if known is not None and not slot.latest.is_equivalent_to(known.latest):
             yield model

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from functools import lru_cache
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 from keras_otel import semconv
 
@@ -227,7 +227,7 @@ _PLAIN: Final = frozenset(
 
 @lru_cache(maxsize=1024)
 def is_genai_scope(name: str) -> bool:
-    """True for the scope of a known LLM instrumentation, or one below it."""
+    """Return True for the scope of a known LLM instrumentation, or one below it."""
     if name.startswith(_STORES):
         return False
     return any(
@@ -237,39 +237,49 @@ def is_genai_scope(name: str) -> bool:
 
 @lru_cache(maxsize=1024)
 def is_never_genai(name: str) -> bool:
-    """True for the scope of an instrumentation whose spans are about something else."""
+    """Return True for the scope of an instrumentation whose spans are about something else."""
     if not name.startswith(_CONVENTIONAL):
         return False
     return name.removeprefix(_CONVENTIONAL).partition(".")[0] in _PLAIN
 
 
 def has_genai_name(keys: Iterable[str]) -> bool:
-    """True if one of these attribute or event names is about generative AI."""
+    """Return True if one of these attribute or event names is about generative AI."""
     for key in keys:  # noqa: SIM110 - any() takes twice as long, at every span that starts
-        if key.startswith(PREFIXES) and not key.startswith(_AMBIENT):
+        if _is_genai_name(key):
             return True
     return False
 
 
-def says_its_kind(attributes: Mapping[str, Any]) -> bool:
-    """True for a span that says whether it looks something up."""
-    return not attributes.keys().isdisjoint(_LOOK_UPS)
+@lru_cache(maxsize=4096)
+def _is_genai_name(key: str) -> bool:
+    return key.startswith(PREFIXES) and not key.startswith(_AMBIENT)
 
 
-def is_look_up(attributes: Mapping[str, Any]) -> bool:
-    """True for a span that looks something up for an answer, and gives none itself."""
-    for key, kinds in _LOOK_UPS.items():
-        kind = attributes.get(key)
+Role = Literal["unstated", "answer", "look-up", "around a turn"]
+"""What a span about GenAI does with a prediction, as its attributes say.
+
+* unstated: it does not say what kind it is, counts as an answer, and may still say otherwise;
+* answer: it uses the prediction;
+* look-up: it looks something up for an answer, and leaves the prediction to that;
+* around a turn: it is the span of an agent, a chain or a workflow, inside of which a model may
+  predict.
+"""
+
+
+def role_of(attributes: Mapping[str, Any]) -> Role:
+    """Return what a span with these attributes does with a prediction."""
+    role: Role = "unstated"
+    for key, kind in attributes.items():
+        look_ups = _LOOK_UPS.get(key)
+        if look_ups is None:
+            continue
         # MLflow keeps its values as JSON.
-        if isinstance(kind, str) and kind.strip('"').lower() in kinds:
-            return True
-    return False
-
-
-def is_around_a_turn(attributes: Mapping[str, Any]) -> bool:
-    """True for the span of an agent, a chain or a workflow, inside of which a model may predict."""
-    for key in _LOOK_UPS:
-        kind = attributes.get(key)
-        if isinstance(kind, str) and kind.strip('"').lower() in _AROUND:
-            return True
-    return False
+        name = kind.strip('"').lower() if isinstance(kind, str) else ""
+        if name in _AROUND:
+            return "around a turn"
+        if name in look_ups:
+            role = "look-up"
+        elif role == "unstated":
+            role = "answer"
+    return role

@@ -12,7 +12,7 @@ from keras_otel._unicode import name_of
 from keras_otel.records import UpstreamPrediction
 
 
-class _Given:
+class _Block:
     """An open block.
 
     A generator may be closed in another context, where the variable cannot be reset: so the block
@@ -21,13 +21,13 @@ class _Given:
 
     __slots__ = ("is_open", "outer", "predictions")
 
-    def __init__(self, predictions: tuple[UpstreamPrediction, ...], outer: _Given | None) -> None:
+    def __init__(self, predictions: tuple[UpstreamPrediction, ...], outer: _Block | None) -> None:
         self.predictions = predictions
         self.outer = outer
         self.is_open = True
 
 
-_current: Final[ContextVar[_Given | None]] = ContextVar("keras_otel_given", default=None)
+_current: Final[ContextVar[_Block | None]] = ContextVar("keras_otel_given", default=None)
 
 
 @contextmanager
@@ -50,17 +50,17 @@ def prediction_context(*predictions: UpstreamPrediction) -> Iterator[None]:
                 "prediction_context() takes predictions as keras_otel.current_predictions() "
                 f"returns them, got {type(prediction).__name__}"
             )
-    given = _Given(tuple(map(_fit_to_send, predictions)), _innermost())
-    _current.set(given)
+    block = _Block(tuple(map(_fit_to_send, predictions)), _innermost())
+    _current.set(block)
     try:
         yield
     finally:
-        given.is_open = False
+        block.is_open = False
         _current.set(_innermost())
 
 
 def _fit_to_send(prediction: UpstreamPrediction) -> UpstreamPrediction:
-    """Return the prediction itself, or with its texts mended where the program's own are unfit."""
+    """Return the prediction itself, or with names that can be sent where the program's own cannot."""
     version, name, labels = prediction.version, prediction.class_name, prediction.labels
     fit = replace(
         prediction,
@@ -73,22 +73,18 @@ def _fit_to_send(prediction: UpstreamPrediction) -> UpstreamPrediction:
 
 
 def given_predictions() -> tuple[UpstreamPrediction, ...]:
-    """The predictions of the open blocks around this code, innermost first."""
-    given = _innermost()
-    if given is None:
-        return ()
+    """Return the predictions of the open blocks around this code, innermost first."""
+    block = _current.get()
     predictions: tuple[UpstreamPrediction, ...] = ()
-    while given is not None:
-        predictions += given.predictions
-        given = _open(given.outer)
+    while block is not None:
+        if block.is_open:
+            predictions += block.predictions
+        block = block.outer
     return predictions
 
 
-def _innermost() -> _Given | None:
-    return _open(_current.get())
-
-
-def _open(given: _Given | None) -> _Given | None:
-    while given is not None and not given.is_open:
-        given = given.outer
-    return given
+def _innermost() -> _Block | None:
+    block = _current.get()
+    while block is not None and not block.is_open:
+        block = block.outer
+    return block

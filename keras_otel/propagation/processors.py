@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import weakref
 from collections.abc import Callable, Mapping, MutableMapping
 from functools import partial
 
-from opentelemetry.context import Context, get_current
+from opentelemetry.context import Context
 from opentelemetry.sdk._logs import LogRecordProcessor, ReadWriteLogRecord
 from opentelemetry.sdk.trace import ReadableSpan, Span, SpanProcessor
 from opentelemetry.trace import SpanKind, get_current_span
@@ -17,32 +16,29 @@ from keras_otel._guard import guarded
 from keras_otel._span_limits import SDK_DEFAULT_LIMIT, limit_of_span
 from keras_otel.options import Propagate, in_force, resolve
 from keras_otel.propagation import recent_spans
-from keras_otel.propagation.flow_events import note_ended, note_root, note_started
+from keras_otel.propagation.execution_units import starting_unit
+from keras_otel.propagation.flow_events import note_ended
 from keras_otel.propagation.genai import (
     has_genai_name,
-    is_around_a_turn,
     is_genai_scope,
-    is_look_up,
     is_never_genai,
-    says_its_kind,
+    role_of,
 )
 from keras_otel.propagation.publishing import clear
-from keras_otel.propagation.request_tree import Node, tree
+from keras_otel.propagation.request_node import Node
+from keras_otel.propagation.request_tree import tree
 from keras_otel.propagation.resolution import (
-    Seen,
+    Followed,
     carried_by,
-    may_follow,
+    followed_from,
+    has_explicit_predictions,
     predictions_at_end,
-    seen_from,
 )
-from keras_otel.propagation.unclassified_spans import (
-    Undecided,
-    note_followed,
-    unwatch,
-    watch,
-    watching,
-)
+from keras_otel.propagation.span_placement import add_node, note_code
+from keras_otel.propagation.task_flow import Flow
+from keras_otel.propagation.unclassified_spans import UnclassifiedSpan, watching
 from keras_otel.propagation.upstream_attributes import (
+    attributes_to_set,
     plain,
     stamp,
     upstream_attributes,
@@ -101,7 +97,8 @@ class KerasSpanProcessor(SpanProcessor):
 
     def on_end(self, span: ReadableSpan) -> None:
         """Let go of a request's contexts; a span that has ended is still an ancestor."""
-        if span.parent is None or span.parent.is_remote:
+        parent = span.parent
+        if parent is None or parent.is_remote:
             guarded("span end", _ended, span)
 
     def set_enabled(self, is_enabled: bool) -> None:  # noqa: FBT001 - the only argument, and named
@@ -121,99 +118,99 @@ class KerasSpanProcessor(SpanProcessor):
         scope_name = "" if scope is None else scope.name
         if scope_name == semconv.SCOPE_NAME or not self._mode.is_enabled:
             return
-        context = get_current() if parent_context is None else parent_context
-        parent = get_current_span(context)
-        above = None if span.parent is None or span.parent.is_remote else span.parent
-        if above is not None and above.span_id != parent.get_span_context().span_id:
-            # Run in another thread than the span was started in: what that one follows is not known.
-            tree.add_started(span, tree.span_of(above))
-            return
-        node = tree.add_started(span, None if above is None else parent)
+        node = add_node(span, parent_context)
         if node is None:
-            return  # another processor of ours was faster
-        if above is None:
-            note_root(node)
-        else:
-            note_started(node.root)
+            return
+        request, parent = node.request, node.parent
+        position = parent or tree.node_of(get_current_span(parent_context))
+        is_explicit = has_explicit_predictions(parent_context)
+        is_any = is_explicit or (position is not None and bool(position.request.slots))
+        if not is_any and request.flows is None:
+            return  # as with most spans: there is nothing to follow
+        main: Flow | None = None
+        if parent is not None:
+            is_here, main = note_code(node, span, parent_context)
+            if not is_here:
+                return
         mode = self._mode.now()
-        if mode == "none":
+        if mode == "none" or not is_any:
             return
         attributes = plain(span.attributes)
         is_genai = is_genai_scope(scope_name) or has_genai_name(attributes)
-        position = node.parent or tree.node_of(parent)
         if is_genai or mode == "all":
-            is_around = is_around_a_turn(attributes)
-            uses = is_genai and not is_around and not is_look_up(attributes)
-            seen = seen_from(position, context, uses=uses)
-            if seen.published and is_around:
-                at_end = partial(predictions_at_end, node.root, seen)
-                _watch(node, span, seen, is_genai=is_genai, is_due=True, at_end=at_end)
+            role = role_of(attributes)
+            uses = is_genai and role in ("answer", "unstated")
+            followed = followed_from(position, parent_context, flow=main, uses=uses)
+            if role == "around a turn" and followed.published:
+                # Only its end tells what it carries: the turn's own prediction may still be made.
+                at_end = partial(predictions_at_end, request, followed)
+                _watch(node, followed, is_genai=is_genai, is_due=True, at_end=at_end)
                 return
-            is_stamped = _stamp(span, attributes, seen)
-            if is_genai:
-                is_open = bool(seen.newly_used) and not says_its_kind(attributes)
-            else:
-                is_open = bool(seen.published)
-            if is_open or not is_stamped:
-                _watch(node, span, seen, is_genai=is_genai, is_due=not is_stamped)
-        elif (
-            may_follow(position, context) and span.kind in _KINDS and not is_never_genai(scope_name)
-        ):
-            _watch(node, span, seen_from(position, context), is_due=None)
+            is_stamped = _stamp(node, span, attributes, followed)
+            may_change = (
+                followed.newly_used and role == "unstated" if is_genai else followed.published
+            )
+            if may_change or not is_stamped:
+                _watch(node, followed, is_genai=is_genai, is_due=not is_stamped)
+        elif span.kind not in _KINDS or is_never_genai(scope_name):
+            return
+        elif main is None or is_explicit or not tree.watch_for_later(node, main):
+            _watch(node, followed_from(position, parent_context), is_due=None)
 
     def _ending(self, span: Span) -> None:
-        node = tree.node_of(span)
-        undecided = None if node is None else unwatch(node)
-        if node is None or undecided is None or not self._mode.is_enabled:
+        node = tree.node_with(span.get_span_context())
+        if node is None:
             return
-        is_genai = undecided.is_genai()
-        if is_genai:
-            with tree.lock:
-                if undecided.settle():
-                    note_followed(node.root, undecided)
-        if is_genai if undecided.stamps is None else undecided.stamps:
-            predictions = undecided.predictions()
-            if predictions and stamp(span, plain(span.attributes), predictions):
-                recent_spans.stamped.note(span.get_span_context(), predictions)
+        if not self._mode.is_enabled:
+            tree.unwatch(node)
+            return
+        unclassified = tree.end(node)
+        if unclassified is None:
+            return
+        predictions = unclassified.predictions()
+        attributes = attributes_to_set(*predictions)
+        if predictions and stamp(span, plain(span.attributes), attributes, limit_of_span(span)):
+            recent_spans.stamped_spans.add(span.get_span_context(), predictions)
 
 
 def _watch(
     node: Node,
-    span: Span,
-    seen: Seen,
+    followed: Followed,
     *,
     is_genai: bool = False,
     is_due: bool | None,
     at_end: Callable[[], tuple[UpstreamPrediction, ...]] | None = None,
 ) -> None:
-    if seen.published or seen.given or seen.remote:
-        predictions = at_end or seen.predictions
-        undecided = Undecided(span, seen.published, predictions, is_genai=is_genai)
-        undecided.used = seen.newly_used
-        undecided.stamps = is_due
-        watch(node, undecided)
+    if followed.is_any:
+        unclassified = UnclassifiedSpan(node, starting_unit())
+        unclassified.published = followed.published
+        unclassified.used = followed.newly_used
+        unclassified.known_predictions = at_end or followed.predictions
+        unclassified.is_surely_genai = is_genai
+        unclassified.is_due = is_due
+        tree.watch(unclassified)
 
 
 def _ended(span: ReadableSpan) -> None:
     context = span.get_span_context()
-    root = None if context is None else tree.root_with(context)
-    if root is not None:
-        note_ended(root)
+    node = None if context is None else tree.node_with(context)
+    if node is not None and node.parent is None:
+        note_ended(node.request)
 
 
-def _stamp(span: Span, attributes: Mapping[str, AttributeValue], seen: Seen) -> bool:
+def _stamp(
+    node: Node, span: Span, attributes: Mapping[str, AttributeValue], followed: Followed
+) -> bool:
     """Stamp a span that starts; False if that is left to its end."""
-    predictions = seen.predictions()
+    predictions = followed.predictions()
     limit = limit_of_span(span)
-    is_tight = limit is not None and limit < SDK_DEFAULT_LIMIT
-    if predictions and (is_tight or stamp(span, attributes, predictions)):
-        recent_spans.stamped.note(span.get_span_context(), predictions)
-    for publication in seen.published:
-        if publication.is_pending:
-            with tree.lock:
-                if publication.is_pending:
-                    publication.waiting.append(weakref.ref(span))
     # What the program sets later would push its own oldest attributes out where there is no room.
+    is_tight = limit is not None and limit < SDK_DEFAULT_LIMIT
+    if predictions and (is_tight or stamp(span, attributes, followed.attributes(), limit)):
+        recent_spans.stamped_spans.add(span.get_span_context(), predictions)
+    for publication in followed.published:
+        if publication.is_pending:
+            tree.wait_for(publication, node)
     return not is_tight
 
 

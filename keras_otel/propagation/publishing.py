@@ -8,17 +8,19 @@ from opentelemetry.context import Context
 from opentelemetry.trace import Span, get_current_span
 
 from keras_otel._guard import guarded
+from keras_otel._span_limits import limit_of_span
 from keras_otel._unicode import name_of
 from keras_otel.propagation import recent_spans
-from keras_otel.propagation.flow_events import let_caller_wait, note_known, note_published
-from keras_otel.propagation.request_tree import Publication, tree
-from keras_otel.propagation.unclassified_spans import settle
-from keras_otel.propagation.upstream_attributes import plain, stamp
+from keras_otel.propagation.flow_events import let_caller_wait
+from keras_otel.propagation.publication import Publication
+from keras_otel.propagation.request_node import Request
+from keras_otel.propagation.request_tree import tree
+from keras_otel.propagation.upstream_attributes import attributes_to_set, plain, stamp
 from keras_otel.records import Decoded, ModelIdentity, UpstreamPrediction
 
 
 def is_in_request(context: Context) -> bool:
-    """True if there is a span to publish to: without one there is no request to belong to."""
+    """Return True if there is a span to publish to: without one there is no request to belong to."""
     return get_current_span(context).get_span_context().is_valid
 
 
@@ -48,44 +50,48 @@ def publish(
         model = _name(identity, decoded.output)
         prediction = _prediction(model, identity, decoded, span)
         publications.append(
-            Publication(model, prediction, identity=identity, is_addressed=not is_callers)
+            Publication(model, prediction, identity=identity, is_for_other_task=not is_callers)
         )
     _remember(span, publications)
     _publish(context, publications, is_callers=is_callers)
 
 
-def announce(
+def publish_pending(
     context: Context,
     identity: ModelIdentity,
     outputs: Sequence[str | None],
     *,
     is_callers: bool = True,
-) -> Announced:
-    """Publish predictions that an accelerator still computes; the arguments are as in `publish`."""
+) -> PendingPrediction:
+    """Publish predictions that are not known yet; the arguments are as in `publish`."""
     publications = {
         output: Publication(
             _name(identity, output),
             None,
             identity=identity,
             is_pending=True,
-            is_addressed=not is_callers,
+            is_for_other_task=not is_callers,
         )
         for output in outputs
     }
-    _publish(context, list(publications.values()), is_callers=is_callers)
-    return Announced(identity, publications)
+    request = _publish(context, list(publications.values()), is_callers=is_callers)
+    return PendingPrediction(request, identity, publications)
 
 
-class Announced:
+class PendingPrediction:
     """Predictions that will be known later, by output."""
 
     def __init__(
-        self, identity: ModelIdentity, publications: dict[str | None, Publication]
+        self,
+        request: Request,
+        identity: ModelIdentity,
+        publications: dict[str | None, Publication],
     ) -> None:
+        self._request = request
         self._identity = identity
         self._publications = publications
 
-    def settle(self, outputs: Iterable[Decoded], span: Span) -> None:
+    def resolve(self, outputs: Iterable[Decoded], span: Span) -> None:
         """Fill in what is known now, also on the spans that were started meanwhile."""
         known = {decoded.output: decoded for decoded in outputs}
         for output, publication in self._publications.items():
@@ -93,14 +99,10 @@ class Announced:
             prediction = None
             if decoded is not None:
                 prediction = _prediction(publication.model, self._identity, decoded, span)
-            with tree.lock:
-                publication.prediction = prediction
-                publication.is_pending = False
-                waiting, publication.waiting = publication.waiting, []
-            for reference in waiting:
-                late = reference()
-                if late is not None and prediction is not None:
-                    _stamp_late(late, prediction)
+            for reference in tree.resolve_pending(self._request, publication, prediction):
+                waiting = reference()
+                if waiting is not None and prediction is not None:
+                    _stamp_late(waiting, prediction)
         _remember(span, self._publications.values())
 
 
@@ -111,7 +113,7 @@ def clear() -> None:
     """
     node = tree.node_of(get_current_span())
     if node is not None:
-        tree.clear(node.root)
+        tree.clear(node.request)
 
 
 def _name(identity: ModelIdentity, output: str | None) -> str:
@@ -136,28 +138,24 @@ def _prediction(
     )
 
 
-def _publish(context: Context, publications: list[Publication], *, is_callers: bool) -> None:
+def _publish(context: Context, publications: list[Publication], *, is_callers: bool) -> Request:
     calling = get_current_span(context)
     if is_callers:
         guarded("follow who waits", let_caller_wait, tree.node_of(calling))
-    with tree.lock:
-        node = tree.node_for(calling)
-        if node.root.undecided:
-            settle(node.root)
-        flow = note_known(node.root, publications) if is_callers else None
-        node.publish(publications)
-        if flow is not None:
-            note_published(flow, publications)
+    return tree.publish(calling, publications, is_callers=is_callers)
 
 
 def _remember(span: Span, publications: Iterable[Publication]) -> None:
     predictions = tuple([p.prediction for p in publications if p.prediction is not None])
     if predictions:
-        recent_spans.inferences.note(span.get_span_context(), predictions)
+        recent_spans.inference_spans.add(span.get_span_context(), predictions)
 
 
 def _stamp_late(span: Span, prediction: UpstreamPrediction) -> None:
     present = plain(getattr(span, "attributes", None))
-    if span.is_recording() and stamp(span, present, (prediction,)):
+    if span.is_recording() and stamp(
+        span, present, attributes_to_set(prediction), limit_of_span(span)
+    ):
         context = span.get_span_context()
-        recent_spans.stamped.note(context, (*(recent_spans.stamped.of(context) or ()), prediction))
+        stamped = recent_spans.stamped_spans
+        stamped.add(context, (*(stamped.get(context) or ()), prediction))

@@ -11,17 +11,29 @@ from keras_otel.records import UpstreamPrediction
 _KEY: Final = create_key("keras_otel-remote-predictions")
 
 
+class _Usage:
+    """Whether this process has ever got predictions from another service.
+
+    Where it has not, a span that starts need not look into its context.
+    """
+
+    is_used = False
+
+
 def remote_predictions(context: Context | None = None) -> tuple[UpstreamPrediction, ...]:
-    """The predictions that came with the request of `context`, newest first.
+    """Return the predictions that came with the request of `context`, newest first.
 
     Without a context, those of the current one.
     """
-    found = get_value(_KEY, context)
-    return found if isinstance(found, tuple) else ()
+    if not _Usage.is_used:
+        return ()
+    predictions = get_value(_KEY, context)
+    return predictions if isinstance(predictions, tuple) else ()
 
 
 def with_remote_predictions(
     context: Context, predictions: tuple[UpstreamPrediction, ...]
 ) -> Context:
-    """A copy of `context` whose request came with these predictions."""
+    """Return a copy of `context` whose request came with these predictions."""
+    _Usage.is_used = True
     return set_value(_KEY, predictions, context)

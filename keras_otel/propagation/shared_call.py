@@ -10,7 +10,7 @@ from opentelemetry.trace import INVALID_SPAN, Span
 
 from keras_otel._guard import guarded
 from keras_otel.propagation.batch import Batch
-from keras_otel.propagation.publishing import announce, is_in_request, publish
+from keras_otel.propagation.publishing import is_in_request, publish, publish_pending
 from keras_otel.records import Decoded, ModelIdentity
 
 
@@ -22,7 +22,7 @@ class Row:
         context: The request's.
     """
 
-    __slots__ = ("_announced", "_identity", "_is_told", "_outputs", "context", "index")
+    __slots__ = ("_identity", "_is_told", "_outputs", "_pending", "context", "index")
 
     def __init__(
         self,
@@ -37,10 +37,10 @@ class Row:
         self.context = context
         self._identity = identity
         self._outputs = outputs
-        self._announced = None
+        self._pending = None
         if is_pending:
-            self._announced = guarded(
-                "publish", announce, context, identity, outputs, is_callers=False
+            self._pending = guarded(
+                "publish", publish_pending, context, identity, outputs, is_callers=False
             )
         self._is_told = False
 
@@ -49,8 +49,8 @@ class Row:
         if self._is_told:
             return
         self._is_told = True
-        if self._announced is not None:
-            self._announced.settle(outputs, span)
+        if self._pending is not None:
+            self._pending.resolve(outputs, span)
         else:
             publish(self.context, self._identity, outputs, span, is_callers=False)
 

@@ -4,28 +4,32 @@
 an LLM span is most often written by hand. What such a span follows is what it would have followed at
 its start; whether it does is looked at when the next prediction is made, when another span looks for
 one, and when it ends. Nothing of it outlives the span.
+
+Most such spans never turn out to be about GenAI. So what a span could follow is not looked for at its
+start, but before anything changes that it depends on, or at its end. That is put off only in code
+whose view does not change with time alone: see `can_wait`.
+
+The tree's lock is held by whoever calls the functions of this module.
 """
 
 from __future__ import annotations
 
-import weakref
 from collections.abc import Callable, Iterable
 from typing import Any, Final
 
-from opentelemetry.trace import Span
-
-from keras_otel.propagation.execution_units import starting_unit
-from keras_otel.propagation.flow_events import note_used
-from keras_otel.propagation.flow_lookup import flow_below
-from keras_otel.propagation.genai import has_genai_name, is_around_a_turn, is_look_up
-from keras_otel.propagation.request_tree import Node, Publication, tree
+from keras_otel.propagation.decision import followed_publications
+from keras_otel.propagation.execution_units import Unit
+from keras_otel.propagation.genai import has_genai_name, role_of
+from keras_otel.propagation.publication import Publication
+from keras_otel.propagation.request_node import Node, Request
+from keras_otel.propagation.task_flow import Flow
 from keras_otel.propagation.upstream_attributes import plain
 from keras_otel.records import UpstreamPrediction
 
 Predictions = tuple[UpstreamPrediction, ...]
 
 
-class _Watching:
+class _OpenSpans:
     """How many spans are watched in this process, so that the end of any other costs nothing.
 
     Of spans that never end some may be counted for ever; then an end costs a look.
@@ -34,45 +38,64 @@ class _Watching:
     count = 0
 
 
-watching: Final = _Watching()
+watching: Final = _OpenSpans()
 
 
-class Undecided:
+class UnclassifiedSpan:
     """An open span, and what it could follow at its start.
 
     Attributes:
-        published: What was predicted in this process; some may be pending.
-        predictions: Everything it could follow that is known by now.
-        used: Those that count as used because of this span alone.
-        stamps: Whether it is to be stamped at its end; None if only when it is about GenAI then.
+        node: Its node.
         unit: The task or thread that started it.
+        flow: The flow of the code that started it, while what it follows is not looked for yet.
+        published: What was predicted in this process; some may be pending.
+        used: Those that count as used because of this span alone.
+        known_predictions: Returns everything it could follow that is known by now, where that is
+            more or less than what was published.
+        is_surely_genai: Whether its start says that it is about GenAI.
+        is_due: Whether it is to be stamped at its end; None if only when it is about GenAI then.
     """
 
-    __slots__ = ("_is_genai", "_span", "predictions", "published", "stamps", "unit", "used")
+    __slots__ = (
+        "flow",
+        "is_due",
+        "is_surely_genai",
+        "known_predictions",
+        "node",
+        "published",
+        "unit",
+        "used",
+    )
 
-    def __init__(
-        self,
-        span: Span,
-        published: tuple[Publication, ...],
-        predictions: Callable[[], Predictions],
-        *,
-        is_genai: bool,
-    ) -> None:
-        self._span = weakref.ref(span)
-        self._is_genai = is_genai
-        self.published = published
-        self.predictions = predictions
+    def __init__(self, node: Node, unit: Unit, flow: Flow | None = None) -> None:
+        self.node = node
+        self.unit = unit
+        self.flow = flow
+        self.published: tuple[Publication, ...] = ()
         self.used: tuple[Publication, ...] = ()
-        self.stamps: bool | None = None
-        self.unit = starting_unit()
+        self.known_predictions: Callable[[], Predictions] | None = None
+        self.is_surely_genai = False
+        self.is_due: bool | None = None
 
     def is_gone(self) -> bool:
-        """True if nobody holds the span any longer."""
-        return self._span() is None
+        """Return True if nobody holds the span any longer."""
+        return self.node() is None
 
     def is_genai(self) -> bool:
-        """True if the span is about GenAI, as far as it says by now."""
-        return self._is_genai or has_genai_name(self._attributes())
+        """Return True if the span is about GenAI, as far as it says by now."""
+        return self.is_surely_genai or has_genai_name(self._attributes())
+
+    def look(self) -> None:
+        """Look for what the span could follow at its start, unless that was done."""
+        if self.flow is not None and self.node.parent is not None:
+            self.published = followed_publications(self.node.parent, self.flow)
+            self.flow = None
+
+    def predictions(self) -> Predictions:
+        """Return everything it could follow that is known by now."""
+        if self.known_predictions is not None:
+            return self.known_predictions()
+        return tuple([p.prediction for p in self.published if p.prediction is not None])
 
     def settle(self) -> bool:
         """Let its predictions count as used if it uses them, and as unused if it does not.
@@ -83,9 +106,9 @@ class Undecided:
             True if it uses them.
         """
         attributes = self._attributes()
-        if not (self._is_genai or has_genai_name(attributes)):
+        if not (self.is_surely_genai or has_genai_name(attributes)):
             return False
-        if is_look_up(attributes) or is_around_a_turn(attributes):
+        if role_of(attributes) in ("look-up", "around a turn"):
             for publication in self.used:
                 publication.is_used = False
             self.used = ()
@@ -96,80 +119,65 @@ class Undecided:
         self.used += newly
         return True
 
-    def leave(self, used: Iterable[Publication]) -> None:
-        """Another span uses these as well: they stay used, whatever this one turns out to be."""
-        if self.used:
-            self.used = tuple([p for p in self.used if p not in used])
-
     def _attributes(self) -> dict[str, Any]:
-        return plain(getattr(self._span(), "attributes", None))
+        return plain(getattr(self.node(), "attributes", None))
 
 
-def watch(node: Node, undecided: Undecided) -> None:
-    """Keep the span of this node in view until it ends."""
-    root = node.root
-    with tree.lock:
-        if root.undecided is None:
-            root.undecided = {}
-        root.undecided[node.number] = undecided
-        watching.count += 1
+def can_wait(flow: Flow) -> bool:
+    """Return True if what this flow's code follows changes only by what happens in the request.
+
+    Of the code that started the root span, and heard of no task that still runs. Other code's view
+    may change because a task ends, which nobody tells.
+    """
+    request = flow.request
+    if flow is not request.main:
+        return False
+    return not flow.updates or not any(u.is_concurrent for u in flow.updates.values())
 
 
-def unwatch(node: Node) -> Undecided | None:
-    """What was kept of a span that is ending."""
-    if not node.root.undecided:
-        return None
-    with tree.lock:
-        undecided: Undecided | None = node.root.undecided.pop(node.number, None)
-        if undecided is not None:
+def watch(span: UnclassifiedSpan) -> None:
+    """Keep an open span in view until it ends."""
+    request = span.node.request
+    if request.open_spans is None:
+        request.open_spans = {}
+    request.open_spans[span.node.key] = span
+    watching.count += 1
+
+
+def unwatch(node: Node) -> UnclassifiedSpan | None:
+    """Return what was kept of a span that is ending, and forget it."""
+    open_spans = node.request.open_spans
+    span: UnclassifiedSpan | None = open_spans.pop(node.key, None) if open_spans else None
+    if span is not None:
+        watching.count -= 1
+    return span
+
+
+def look_for_open_spans(request: Request) -> None:
+    """Look for what the open spans follow, before something changes that it depends on."""
+    for span in (request.open_spans or {}).values():
+        span.look()
+
+
+def settle_open_spans(request: Request) -> None:
+    """Decide on the spans that are open below a root, as far as they say by now."""
+    open_spans = request.open_spans or {}
+    for key, span in tuple(open_spans.items()):
+        if span.is_gone():
+            del open_spans[key]
             watching.count -= 1
-    return undecided
+    genai = [span for span in open_spans.values() if span.is_genai()]
+    if genai:
+        look_for_open_spans(request)  # those of the others, before these use theirs
+    for span in genai:
+        span.settle()
 
 
-def watched(node: Node | None) -> Undecided | None:
-    """What is kept of an open span."""
-    undecided = None if node is None else node.root.undecided
-    return None if node is None or undecided is None else undecided.get(node.number)
+def keep_used(request: Request, used: Iterable[Publication]) -> None:
+    """Let these predictions stay used, whatever the open spans turn out to be.
 
-
-def settle(root: Node) -> None:
-    """Decide on the spans that are open below a root, as far as they say by now.
-
-    The tree's lock is held.
+    A span that is about GenAI for sure carries them as well.
     """
-    open_spans = root.undecided or {}
-    for number, undecided in tuple(open_spans.items()):
-        if undecided.is_gone():
-            del open_spans[number]
-            watching.count -= 1
-        else:
-            undecided.settle()
-
-
-def note_use(root: Node, used: Iterable[Publication]) -> None:
-    """A span uses these predictions, whatever the ones that are watched turn out to be.
-
-    The tree's lock is held.
-    """
-    for undecided in (root.undecided or {}).values():
-        undecided.leave(used)
-
-
-def note_followed(root: Node, undecided: Undecided) -> None:
-    """A span that has used its predictions ends: the code that it belongs to follows them.
-
-    Unless something newer was predicted since, or another task or thread than that of the span
-    ends it. The tree's lock is held.
-    """
-    if not undecided.unit.is_here():
-        return
-    flow = flow_below(root)
-    slots = root.slots or {}
-    followed = []
-    for publication in undecided.published:
-        slot = slots.get(publication.model)
-        newest = -1 if flow is None else flow.newest_seen(publication.model)
-        if slot is not None and slot.latest is publication and newest <= publication.number:
-            followed.append(publication)
-    if followed:
-        note_used(root, followed)
+    for span in (request.open_spans or {}).values():
+        if span.used:
+            span.used = tuple([p for p in span.used if p not in used])

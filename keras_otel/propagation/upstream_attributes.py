@@ -5,33 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import lru_cache
 from itertools import islice
-from typing import NamedTuple
+from typing import Final
 
 from opentelemetry.attributes import BoundedAttributes
 from opentelemetry.trace import Span
 from opentelemetry.util.types import AttributeValue
 
 from keras_otel import semconv
-from keras_otel._span_limits import limit_of_span
 from keras_otel.records import UpstreamPrediction
-
-
-def upstream_attributes(predictions: Iterable[UpstreamPrediction]) -> dict[str, AttributeValue]:
-    """The `keras.upstream.<model>.*` attributes of the first eight models.
-
-    Of two predictions whose models share a key, the first one counts.
-    """
-    attributes: dict[str, AttributeValue] = {}
-    stamped: list[str] = []
-    for prediction in predictions:
-        segment = semconv.key_segment(prediction.model)
-        if segment in stamped:
-            continue
-        if len(stamped) == semconv.MAX_UPSTREAM_MODELS:
-            break
-        stamped.append(segment)
-        attributes.update(attributes_of(prediction))
-    return attributes
 
 
 def first_per_model(predictions: Iterable[UpstreamPrediction]) -> Iterator[UpstreamPrediction]:
@@ -44,36 +25,50 @@ def first_per_model(predictions: Iterable[UpstreamPrediction]) -> Iterator[Upstr
             yield prediction
 
 
-def attributes_of(prediction: UpstreamPrediction) -> dict[str, AttributeValue]:
-    """The attributes of one upstream prediction, what matters most first.
+def upstream_attributes(predictions: Iterable[UpstreamPrediction]) -> dict[str, AttributeValue]:
+    """Return the `keras.upstream.<model>.*` attributes of the first eight models.
 
-    What it does not say is left out.
+    Of two predictions whose models share a key, the first one counts.
     """
-    keys = _keys(prediction.model)
     attributes: dict[str, AttributeValue] = {}
-    if prediction.class_name is not None:
-        attributes[keys.class_name] = prediction.class_name
-    if prediction.confidence is not None:
-        attributes[keys.confidence] = prediction.confidence
-    if prediction.value is not None:
-        attributes[keys.value] = prediction.value
-    if prediction.labels is not None:
-        attributes[keys.labels] = prediction.labels
-    if prediction.version is not None:
-        attributes[keys.version] = prediction.version
+    for prediction in islice(first_per_model(predictions), semconv.MAX_UPSTREAM_MODELS):
+        attributes.update(attributes_of(prediction))
     return attributes
 
 
+def attributes_to_set(*predictions: UpstreamPrediction) -> dict[str, AttributeValue]:
+    """Return the same in the order in which a span sets them, what matters most last.
+
+    Of what the program sets later on a full span, the oldest would make room: the class comes last.
+    """
+    return dict(reversed(upstream_attributes(predictions).items()))
+
+
+def attributes_of(prediction: UpstreamPrediction) -> dict[str, AttributeValue]:
+    """Return the attributes of one upstream prediction, what matters most first.
+
+    What it does not say is left out.
+    """
+    return {
+        key: value
+        for field, key in _fields(prediction.model)
+        if (value := getattr(prediction, field)) is not None
+    }
+
+
 def plain(attributes: Mapping[str, AttributeValue] | None) -> dict[str, AttributeValue]:
-    """A copy to look into: the SDK's own mapping takes several times as long for each look."""
+    """Return a copy to look into: the SDK's own mapping takes several times as long for each look."""
     copy: Callable[[], dict[str, AttributeValue]] | None = getattr(attributes, "copy", None)
     return dict(attributes or {}) if copy is None else copy()
 
 
 def stamp(
-    span: Span, present: Mapping[str, AttributeValue], predictions: Iterable[UpstreamPrediction]
+    span: Span,
+    present: Mapping[str, AttributeValue],
+    attributes: Mapping[str, AttributeValue],
+    limit: int | None,
 ) -> bool:
-    """Set the attributes on a span of the SDK, as far as it has room for them.
+    """Set upstream attributes on a span of the SDK, as far as it has room for them.
 
     A key that the span has already stays as it is. The SDK would drop a full span's oldest
     attributes, its own; so what has no room is left out, of the newest prediction the version first
@@ -82,23 +77,21 @@ def stamp(
     Args:
         span: The span; recording, or ending.
         present: What it carries already.
-        predictions: What it follows.
+        attributes: What it is to carry, in the order of `attributes_to_set`.
+        limit: How many attributes it may have; see `limit_of_span`.
 
     Returns:
         True if it carries anything of them now.
     """
-    attributes = upstream_attributes(predictions)
     if not present.keys().isdisjoint(attributes):
         attributes = {key: value for key, value in attributes.items() if key not in present}
-    limit = limit_of_span(span)
     if limit is not None and len(present) + len(attributes) > limit:
-        room = max(0, limit - len(present))
-        attributes = dict(islice(attributes.items(), room))
-    # Of what the program sets later, the oldest would make room: the class comes last.
-    return bool(attributes) and _put(span, dict(reversed(attributes.items())))
+        surplus = len(attributes) - max(0, limit - len(present))
+        attributes = dict(islice(attributes.items(), surplus, None))
+    return bool(attributes) and _set(span, attributes)
 
 
-def _put(span: Span, attributes: Mapping[str, AttributeValue]) -> bool:
+def _set(span: Span, attributes: Mapping[str, AttributeValue]) -> bool:
     if span.is_recording():
         span.set_attributes(attributes)
         return True
@@ -116,20 +109,16 @@ def _put(span: Span, attributes: Mapping[str, AttributeValue]) -> bool:
     return True
 
 
-class _Keys(NamedTuple):
-    class_name: str
-    confidence: str
-    version: str
-    value: str
-    labels: str
+_FIELDS: Final = (
+    ("class_name", semconv.UPSTREAM_CLASS),
+    ("confidence", semconv.UPSTREAM_CONFIDENCE),
+    ("value", semconv.UPSTREAM_VALUE),
+    ("labels", semconv.UPSTREAM_LABELS),
+    ("version", semconv.UPSTREAM_VERSION),
+)
 
 
 @lru_cache(maxsize=1024)
-def _keys(model: str) -> _Keys:
-    return _Keys(
-        class_name=semconv.upstream_key(model, semconv.UPSTREAM_CLASS),
-        confidence=semconv.upstream_key(model, semconv.UPSTREAM_CONFIDENCE),
-        version=semconv.upstream_key(model, semconv.UPSTREAM_VERSION),
-        value=semconv.upstream_key(model, semconv.UPSTREAM_VALUE),
-        labels=semconv.upstream_key(model, semconv.UPSTREAM_LABELS),
-    )
+def _fields(model: str) -> tuple[tuple[str, str], ...]:
+    """Return the fields of a prediction that become attributes, each with its key."""
+    return tuple([(field, semconv.upstream_key(model, part)) for field, part in _FIELDS])

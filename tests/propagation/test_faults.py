@@ -13,7 +13,15 @@ import keras_otel
 from keras_otel import _guard
 from keras_otel.inference import observer
 from keras_otel.inference.observer import Observer
-from keras_otel.propagation import attachment, processors, publishing, resolution, waiting_tasks
+from keras_otel.propagation import (
+    attachment,
+    processors,
+    publishing,
+    request_tree,
+    resolution,
+    span_placement,
+    waiting_tasks,
+)
 from keras_otel.propagation.request_tree import tree
 from tests.propagation.conftest import Service
 
@@ -30,14 +38,14 @@ def broken(*args: Any, **kwargs: Any) -> Any:
     ("owner", "name", "site"),
     [
         (observer, "publish", "publish"),
-        (publishing, "note_published", "publish"),
+        (request_tree, "note_published", "publish"),
         (publishing, "Publication", "publish"),
         (tree, "node_for", "publish"),
-        (processors, "note_started", "span start"),
-        (processors, "seen_from", "span start"),
+        (span_placement, "note_started", "span start"),
+        (processors, "followed_from", "span start"),
         (processors, "stamp", "span start"),
         (resolution, "remote_predictions", "span start"),
-        (resolution, "note_used", "span start"),
+        (request_tree, "note_used", "span start"),
         (processors, "note_ended", "span end"),
     ],
     ids=lambda value: (
@@ -183,7 +191,7 @@ def test_a_fault_on_an_accelerator(providers, accelerator, monkeypatch):
     providers.instrument()
     service = Service(providers.tracer_provider.get_tracer("service"))
     before = _guard.failure_counts().get("publish", 0)
-    monkeypatch.setattr(observer, "announce", broken)
+    monkeypatch.setattr(observer, "publish_pending", broken)
     with service.span():
         service.model(np.eye(3, dtype="float32")[:1])
     keras_otel.uninstrument()

@@ -18,9 +18,10 @@ from opentelemetry.instrumentation.threading import ThreadingInstrumentor
 from opentelemetry.trace import NonRecordingSpan, SpanContext, TraceFlags, set_span_in_context
 
 import keras_otel
-from keras_otel.propagation.context_identity import homes
+from keras_otel.propagation.context_identity import flow_contexts
+from keras_otel.propagation.publication import MAX_MODELS
 from keras_otel.propagation.remote_predictions import with_remote_predictions
-from keras_otel.propagation.request_tree import MAX_MODELS, tree
+from keras_otel.propagation.request_tree import tree
 from keras_otel.records import UpstreamPrediction
 from tests.propagation.conftest import Service, label_of
 
@@ -898,9 +899,9 @@ def test_contexts_are_let_go_of(service):
             in_copied_context(service.predict, 0)
             in_copied_context(service.llm)
 
-    before = len(homes)
+    before = len(flow_contexts)
     request()
-    assert len(homes) == before
+    assert len(flow_contexts) == before
     assert len(tree) == 0
 
 

@@ -27,8 +27,9 @@ from opentelemetry.trace import SpanKind
 
 import keras_otel
 from keras_otel.propagation.processors import KerasSpanProcessor
+from keras_otel.propagation.publication import Publication
 from keras_otel.propagation.remote_predictions import with_remote_predictions
-from keras_otel.propagation.request_tree import Publication, tree
+from keras_otel.propagation.request_tree import tree
 from keras_otel.propagation.resolution import carried_by
 from keras_otel.propagation.unclassified_spans import watching
 from keras_otel.records import UpstreamPrediction
@@ -68,8 +69,8 @@ def latest(span: Any) -> Publication:
     """What was predicted last in the request of this span."""
     node = tree.node_of(span)
     assert node is not None
-    assert node.root.slots is not None
-    return node.root.slots["intent"].latest
+    assert node.request.slots is not None
+    return node.request.slots["intent"].latest
 
 
 # -- which spans -----------------------------------------------------------------------------------
@@ -480,13 +481,13 @@ def test_nothing_is_kept(service):
         assert node is not None
         answer(service)
         with service.span("plain"):
-            assert node.undecided
-        assert not node.undecided
+            assert node.request.open_spans
+        assert not node.request.open_spans
         assert watching.count == before
         service.tracer.start_span("never ended")
         gc.collect()
         service.predict(2)
-        assert not node.undecided
+        assert not node.request.open_spans
         assert watching.count == before
     del root, node
     gc.collect()

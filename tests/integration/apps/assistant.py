@@ -173,7 +173,7 @@ async def state() -> dict[str, Any]:
     return {
         "process": os.getpid(),
         "nodes": len(request_tree.tree),
-        "remembered": max(len(recent_spans.stamped), len(recent_spans.inferences)),
+        "remembered": max(len(recent_spans.stamped_spans), len(recent_spans.inference_spans)),
         "failures": _guard.failure_counts(),
         "dropped": metrics.dropped_counts(),
     }
