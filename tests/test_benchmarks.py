@@ -53,7 +53,7 @@ def test_propagation_measures_every_case(tmp_path: Path) -> None:
     assert [(c["case"], c["at_most_us"], c["at_most_ratio"]) for c in cases] == [
         ("span, not stamped, no prediction", 2.0, None),
         ("span, not stamped, after a prediction", 2.0, None),
-        ("GenAI span, stamped", 6.0, None),
+        ("GenAI span, stamped", 8.0, None),
         ("publication, depth 1", None, None),
         ("publication, depth 8", None, None),
         ("record_evaluation, current span", None, None),

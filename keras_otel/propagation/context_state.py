@@ -59,6 +59,15 @@ def state_below(request: Request) -> ContextState | None:
     return None
 
 
+def is_known(flow: Flow) -> bool:
+    """Return True if the running context knows the newest state of a flow."""
+    states = _current.get()
+    if states and states[-1].flow is flow:  # as most often, the request is the newest one
+        return states[-1].number == flow.number
+    state = state_below(flow.request)
+    return state is not None and state.flow is flow and state.number == flow.number
+
+
 def state_in(context: Context, request: Request) -> ContextState | None:
     """Return what another context knows below a root."""
     entries = context.get(_current, ())

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import Final
 
 from keras_otel.propagation.context_identity import flow_contexts
-from keras_otel.propagation.context_state import set_state, state_below, state_of
+from keras_otel.propagation.context_state import is_known, set_state, state_of
 from keras_otel.propagation.execution_units import current_task, running_unit, starting_unit
 from keras_otel.propagation.flow_lookup import is_kept, keep, own_flow
 from keras_otel.propagation.flow_updates import receive_update, record_own
@@ -33,14 +33,11 @@ def note_started(flow: Flow) -> None:
 
     A task that has no flow yet branches off here.
     """
-    request = flow.request
     if flow.unit.is_task and not is_kept(flow):
         keep(flow)
         set_state(state_of(flow))
-    elif flow.number:
-        state = state_below(request)
-        if state is None or state.flow is not flow or state.number != flow.number:
-            set_state(state_of(flow))  # what happened in copies of this context
+    elif flow.number and not is_known(flow):
+        set_state(state_of(flow))  # what happened in copies of this context
 
 
 def let_caller_wait(node: Node | None) -> None:

@@ -75,6 +75,8 @@ def _fit_to_send(prediction: UpstreamPrediction) -> UpstreamPrediction:
 def given_predictions() -> tuple[UpstreamPrediction, ...]:
     """Return the predictions of the open blocks around this code, innermost first."""
     block = _current.get()
+    if block is None:
+        return ()
     predictions: tuple[UpstreamPrediction, ...] = ()
     while block is not None:
         if block.is_open:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from opentelemetry.context import Context
 from opentelemetry.trace import Span, get_current_span
@@ -62,8 +62,22 @@ def publish_pending(
     outputs: Sequence[str | None],
     *,
     is_callers: bool = True,
-) -> PendingPrediction:
-    """Publish predictions that are not known yet; the arguments are as in `publish`."""
+    resolve_now: Callable[[], object] | None = None,
+) -> PendingPrediction | None:
+    """Publish predictions that are not known yet.
+
+    Args:
+        context: As in `publish`.
+        identity: The model.
+        outputs: Names of its outputs, None for the only one.
+        is_callers: As in `publish`.
+        resolve_now: Resolves them at once, for a span that needs to know now; None where only
+            waiting helps, as with what an accelerator still computes.
+
+    Returns:
+        None if they have to be known before: the request has an earlier prediction of the model,
+        and two are compared as the second one is published. Nothing was published then.
+    """
     publications = {
         output: Publication(
             _name(identity, output),
@@ -74,8 +88,10 @@ def publish_pending(
         )
         for output in outputs
     }
-    request = _publish(context, list(publications.values()), is_callers=is_callers)
-    return PendingPrediction(request, identity, publications)
+    request = _publish(
+        context, list(publications.values()), is_callers=is_callers, resolve_now=resolve_now
+    )
+    return None if request is None else PendingPrediction(request, identity, publications)
 
 
 class PendingPrediction:
@@ -138,11 +154,23 @@ def _prediction(
     )
 
 
-def _publish(context: Context, publications: list[Publication], *, is_callers: bool) -> Request:
-    calling = get_current_span(context)
+def _publish(
+    context: Context,
+    publications: list[Publication],
+    *,
+    is_callers: bool,
+    resolve_now: Callable[[], object] | None = None,
+) -> Request | None:
+    """Publish; return the request, or None if the predictions have to be known before."""
+    node = tree.node_for(get_current_span(context))
+    request = node.request
+    if resolve_now is not None and request.has_models_of(publications):
+        return None
     if is_callers:
-        guarded("follow who waits", let_caller_wait, tree.node_of(calling))
-    return tree.publish(calling, publications, is_callers=is_callers)
+        guarded("follow who waits", let_caller_wait, node)
+    tree.resolve_now(request)  # the earlier ones are compared with these, and must be known
+    is_published = tree.publish(node, publications, is_callers=is_callers, resolve_now=resolve_now)
+    return request if is_published else None
 
 
 def _remember(span: Span, publications: Iterable[Publication]) -> None:

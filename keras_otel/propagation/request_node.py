@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import itertools
 import weakref
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -35,6 +35,8 @@ class Request:
         flows: The flows of the other tasks and jobs, by the object that stands for each.
         open_spans: The open spans that may turn out to be about GenAI, by the key of their node;
             see `unclassified_spans`.
+        unresolved: What finds out predictions that are published and not known yet, where that
+            takes no waiting.
     """
 
     __slots__ = (
@@ -47,6 +49,7 @@ class Request:
         "root",
         "slots",
         "start",
+        "unresolved",
     )
 
     def __init__(self, root: Node) -> None:
@@ -59,11 +62,17 @@ class Request:
         self.is_main_confirmed = False
         self.flows: WeakKeyDictionary[Any, Any] | None = None
         self.open_spans: dict[int, Any] | None = None
+        self.unresolved: tuple[Callable[[], object], ...] = ()
 
     def is_open(self) -> bool:
         """Return True while the root span has not ended, as far as can be seen."""
         span = None if self.root is None else self.root()
         return span is not None and getattr(span, "end_time", None) is None
+
+    def has_models_of(self, publications: Iterable[Publication]) -> bool:
+        """Return True if there are earlier predictions of these models."""
+        slots = self.slots or {}
+        return any(publication.model in slots for publication in publications)
 
     def release(self) -> None:
         """Let go of what knows the request itself, as its root span is gone."""
@@ -121,3 +130,12 @@ class Node(weakref.ref[Span]):
         while chain[-1].parent is not None:
             chain.append(chain[-1].parent)
         return chain
+
+
+def key_of(span: Span) -> int:
+    """Return what a node is found by: local spans by their id, remote ones by their object.
+
+    Two requests may come from one remote span; what each of them extracted is its own object.
+    """
+    context = span.get_span_context()
+    return -id(span) if context.is_remote else context.span_id

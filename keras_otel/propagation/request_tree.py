@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import threading
 import weakref
-from collections.abc import Container, Iterable
+from collections.abc import Callable, Container, Iterable
 from typing import Final
 
 from opentelemetry.trace import Span, SpanContext
 
 from keras_otel import semconv
 from keras_otel._forks import run_in_child
+from keras_otel._guard import guarded
 from keras_otel.propagation.decision import followed_publications
 from keras_otel.propagation.flow_events import note_published, note_seen, note_used
 from keras_otel.propagation.flow_lookup import flow_below, keep, own_flow
 from keras_otel.propagation.publication import Publication
-from keras_otel.propagation.request_node import Node, Request
+from keras_otel.propagation.request_node import Node, Request, key_of
 from keras_otel.propagation.task_flow import Flow
 from keras_otel.propagation.unclassified_spans import (
     Predictions,
@@ -23,6 +24,7 @@ from keras_otel.propagation.unclassified_spans import (
     can_wait,
     keep_used,
     look_for_open_spans,
+    newest_followed,
     settle_open_spans,
     unwatch,
     watch,
@@ -46,7 +48,7 @@ class Tree:
 
     def node_of(self, span: Span) -> Node | None:
         """Return the node of a span, if it has one."""
-        node = self._nodes.get(_key(span))
+        node = self._nodes.get(key_of(span))
         return node if node is not None and node.is_of(span) else None
 
     def node_with(self, context: SpanContext) -> Node | None:
@@ -58,7 +60,7 @@ class Tree:
 
     def node_for(self, span: Span) -> Node:
         """Return the node of a span; where nobody saw it start, it is a root of its own."""
-        return self.node_of(span) or self._add(span, _key(span), span.get_span_context(), None)
+        return self.node_of(span) or self._add(span, key_of(span), span.get_span_context(), None)
 
     def add_started(self, span: Span, parent: Node | None) -> Node | None:
         """Add the node of a span that starts, as a root where it has no parent.
@@ -100,18 +102,30 @@ class Tree:
     # -- predictions -----------------------------------------------------------------------------
 
     def publish(
-        self, calling: Span, publications: list[Publication], *, is_callers: bool
-    ) -> Request:
+        self,
+        node: Node,
+        publications: list[Publication],
+        *,
+        is_callers: bool,
+        resolve_now: Callable[[], object] | None = None,
+    ) -> bool:
         """Publish to a span and to its local ancestors.
 
         Args:
-            calling: The span that the predictions are made in, or made for.
+            node: The span's node.
             publications: The predictions.
             is_callers: Whether the running task or thread is the one that they are for.
+            resolve_now: Finds them out, where they are not known yet and that takes no waiting.
+
+        Returns:
+            False if they have to be known before: the request has others to compare with.
         """
+        request = node.request
         with self._lock:
-            node = self.node_for(calling)
-            request = node.request
+            if resolve_now is not None:
+                if request.has_models_of(publications):
+                    return False
+                request.unresolved = (*request.unresolved, resolve_now)
             if request.open_spans:
                 settle_open_spans(request)
                 look_for_open_spans(request)
@@ -119,7 +133,20 @@ class Tree:
             node.publish(publications)
             if flow is not None:
                 note_published(flow, publications)
-            return request
+        return True
+
+    def resolve_now(self, request: Request) -> None:
+        """Find out what was published and is not known yet, as far as that takes no waiting.
+
+        The program's hook and its processors run meanwhile: no lock is held.
+        """
+        unresolved = request.unresolved
+        if not unresolved:
+            return
+        for resolve in unresolved:
+            guarded("settle a prediction", resolve)
+        with self._lock:
+            request.unresolved = tuple([r for r in request.unresolved if r not in unresolved])
 
     def resolve_pending(
         self,
@@ -229,10 +256,10 @@ class Tree:
 
     def predictions_of_open_span(self, node: Node) -> Predictions | None:
         """Return what an open span that turned out to be about GenAI will carry; None for others."""
+        span = self._genai_span(node)
+        if span is None:
+            return None
         with self._lock:
-            span: UnclassifiedSpan | None = (node.request.open_spans or {}).get(node.key)
-            if span is None or not span.is_genai():
-                return None
             span.look()
         return span.predictions()
 
@@ -242,6 +269,8 @@ class Tree:
         Returns:
             What was kept of it, if it is to be stamped now.
         """
+        if node.request.unresolved:
+            self._genai_span(node)
         with self._lock:
             span = unwatch(node)
             if span is None:
@@ -250,38 +279,21 @@ class Tree:
             if is_genai:
                 span.look()
                 look_for_open_spans(node.request)
-                if span.settle():
-                    self._note_followed(node.request, span)
+                if span.settle() and span.unit.is_here():
+                    flow = flow_below(node.request)
+                    followed = newest_followed(span, flow)
+                    if followed:
+                        self._note_used(node.request, flow, followed)
         is_due = is_genai if span.is_due is None else span.is_due
         return span if is_due else None
 
-    def _note_followed(self, request: Request, span: UnclassifiedSpan) -> None:
-        """Let the code that a span belongs to follow what the span has used.
-
-        Unless something newer was predicted since, or another task or thread than that of the span
-        ends it.
-        """
-        if not span.unit.is_here():
-            return
-        flow = flow_below(request)
-        slots = request.slots or {}
-        followed = []
-        for publication in span.published:
-            slot = slots.get(publication.model)
-            newest = -1 if flow is None else flow.newest_seen(publication.model)
-            if slot is not None and slot.latest is publication and newest <= publication.number:
-                followed.append(publication)
-        if followed:
-            self._note_used(request, flow, followed)
-
-
-def _key(span: Span) -> int:
-    """Return what a node is found by: local spans by their id, remote ones by their object.
-
-    Two requests may come from one remote span; what each of them extracted is its own object.
-    """
-    context = span.get_span_context()
-    return -id(span) if context.is_remote else context.span_id
+    def _genai_span(self, node: Node) -> UnclassifiedSpan | None:
+        """Return an open span that turned out to be about GenAI, with what it follows known."""
+        span: UnclassifiedSpan | None = (node.request.open_spans or {}).get(node.key)
+        if span is None or not span.is_genai():
+            return None
+        self.resolve_now(node.request)
+        return span
 
 
 tree: Final = Tree()

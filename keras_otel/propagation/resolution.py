@@ -95,6 +95,7 @@ def followed_from(
     published: tuple[Publication, ...] = ()
     newly_used: tuple[Publication, ...] = ()
     if position is not None and position.request.slots:
+        tree.resolve_now(position.request)
         published, newly_used = tree.follow(
             position,
             flow=flow,

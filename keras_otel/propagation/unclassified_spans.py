@@ -181,3 +181,22 @@ def keep_used(request: Request, used: Iterable[Publication]) -> None:
     for span in (request.open_spans or {}).values():
         if span.used:
             span.used = tuple([p for p in span.used if p not in used])
+
+
+def newest_followed(span: UnclassifiedSpan, flow: Flow | None) -> list[Publication]:
+    """Return what the code of a span that ends follows from now on, as the span has used it.
+
+    Not where something newer was predicted since: the code would go back to what is outdated.
+
+    Args:
+        span: The span.
+        flow: The flow of the code that ends it, which is the code that started it.
+    """
+    slots = span.node.request.slots or {}
+    followed = []
+    for publication in span.published:
+        slot = slots.get(publication.model)
+        newest = -1 if flow is None else flow.newest_seen(publication.model)
+        if slot is not None and slot.latest is publication and newest <= publication.number:
+            followed.append(publication)
+    return followed
