@@ -18,7 +18,7 @@ from keras_otel.propagation.processor_pipeline import LOGS, SPANS, Pipeline, Sig
 _log = logging.getLogger("keras_otel")
 
 
-class _Added:
+class _AddedProcessors:
     """The processors that were added, by the identity of what they were added to.
 
     A provider keeps its processors for ever: instrumenting again wakes the ones that are there. It
@@ -34,13 +34,13 @@ class _Added:
     def _start_over(self) -> None:
         self.lock = threading.RLock()
 
-    def to(self, target: Any) -> Any:
-        """The processor that was added there, or None."""
+    def get(self, target: Any) -> Any:
+        """Return the processor that was added to this object; None if there is none."""
         reference, processor = self._processors.get(id(target), (None, None))
         return processor if reference is not None and reference() is target else None
 
-    def put(self, target: Any, processor: Any) -> None:
-        """Remember it as long as the target lives."""
+    def add(self, target: Any, processor: Any) -> None:
+        """Remember a processor as long as the object that it was added to lives."""
         key = id(target)
         reference: Callable[[], Any]
         try:
@@ -50,7 +50,7 @@ class _Added:
         self._processors[key] = (reference, processor)
 
     def all(self) -> list[Any]:
-        """Every processor."""
+        """Return every processor that was added."""
         return [processor for _, processor in list(self._processors.values())]
 
     def _forget(self, key: int, gone: Any) -> None:
@@ -59,7 +59,7 @@ class _Added:
             del self._processors[key]
 
 
-_added: Final = _Added()
+_added: Final = _AddedProcessors()
 _mentioned: Final[set[str]] = set()
 
 
@@ -118,19 +118,19 @@ class Attachment:
 
 
 def detach() -> None:
-    """Silence the processors that were added."""
+    """Stop the processors that were added; the SDK cannot take one out again."""
     for processor in _added.all():
         processor.set_enabled(False)
 
 
 def is_unreachable(provider: Any) -> bool:
-    """True if this tracer provider makes spans, and none that can be stamped."""
+    """Return True if this tracer provider makes spans, and none that can be stamped."""
     makes_none = isinstance(provider, trace.ProxyTracerProvider | trace.NoOpTracerProvider)
     return not makes_none and pipeline_of(provider, SPANS) is None
 
 
 def unreachable_text(provider: Any) -> str:
-    """What that means, in one line."""
+    """Return one line that says what that means for this provider."""
     kind = type(provider)
     return (
         f"{kind.__module__}.{kind.__qualname__} takes no span processors: inference spans are made, "
@@ -163,7 +163,7 @@ def _attach(signal: Signal, provider: Any) -> _Place:
 
 
 def _wake_or_add(signal: Signal, pipeline: Pipeline) -> Any:
-    processor = _added.to(pipeline.target)
+    processor = _added.get(pipeline.target)
     if processor is None:
         # The SDK is imported only where it is used.
         from keras_otel.propagation import processors
@@ -171,7 +171,7 @@ def _wake_or_add(signal: Signal, pipeline: Pipeline) -> Any:
         kind = processors.KerasSpanProcessor
         processor = kind() if signal is SPANS else processors.KerasLogRecordProcessor()
         pipeline.add(processor)
-        _added.put(pipeline.target, processor)
+        _added.add(pipeline.target, processor)
         return processor
     processor.set_enabled(True)
     if not pipeline.has(processor):

@@ -71,15 +71,15 @@ class KerasPropagator(TextMapPropagator):
         context: Context | None = None,
         getter: Getter[CarrierT] = default_getter,
     ) -> Context:
-        """The context with the predictions in the carrier's baggage header; never raises."""
+        """Return the context with the predictions in the carrier's baggage header; never raises."""
         if context is None:
             context = Context()
         if self._accepted is not None and not self._accepted:
             return context
-        found = guarded(
+        extended = guarded(
             "reading sent predictions", _extract, carrier, context, getter, self._accepted
         )
-        return found or context
+        return extended or context
 
     @property
     def fields(self) -> set[str]:
@@ -107,7 +107,7 @@ def _extract(
     if not (parent.is_valid and parent.is_remote):
         return context
     headers = getter.get(carrier, _HEADER) or ()
-    predictions = predictions_in(",".join(one for one in headers if isinstance(one, str)))
+    predictions = predictions_in(",".join(header for header in headers if isinstance(header, str)))
     if accepted is not None:
-        predictions = tuple(one for one in predictions if one.model in accepted)
+        predictions = tuple(p for p in predictions if p.model in accepted)
     return with_remote_predictions(context, predictions) if predictions else context

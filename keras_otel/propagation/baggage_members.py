@@ -42,13 +42,15 @@ _SURROGATE: Final = re.compile("[\ud800-\udfff]")
 
 
 def merge(header: str, predictions: Iterable[UpstreamPrediction]) -> str:
-    """The user's members of `header` as they stand there, then those of these predictions.
+    """Return the user's members of `header` as they stand there, then those of these predictions.
 
     Members of ours that stand in `header` are dropped. The user's go first: a model that would
     exceed a limit of the specification is left out. Of two predictions whose models share a key,
     the first one counts.
     """
-    members = [one for one in header.split(",") if one.strip(_SPACE) and not _is_ours(one)]
+    members = [
+        member for member in header.split(",") if member.strip(_SPACE) and not _is_ours(member)
+    ]
     length = len(",".join(members).encode())
     for group in _groups(predictions):
         longer = length + len(",".join(group)) + bool(members)
@@ -59,7 +61,7 @@ def merge(header: str, predictions: Iterable[UpstreamPrediction]) -> str:
 
 
 def predictions_in(header: str) -> tuple[UpstreamPrediction, ...]:
-    """The predictions in a header, at most eight, in its order; anything else is ignored.
+    """Return the predictions in a header, at most eight, in its order; anything else is ignored.
 
     A model with a part that is malformed, out of range or there twice is ignored as a whole.
     """
@@ -91,7 +93,7 @@ def _is_ours(member: str) -> bool:
 
 
 def _groups(predictions: Iterable[UpstreamPrediction]) -> Iterator[list[str]]:
-    """The members of each of the first eight models that can be sent."""
+    """Yield the members of each of the first eight models that can be sent."""
     seen: set[str] = set()
     sent = 0
     for prediction in predictions:
@@ -112,7 +114,7 @@ def _encoded(part: str, value: Any) -> str:
 
 
 def _decoded(part: str, value: str) -> str | float | None:
-    """A value as its type; None where it is malformed."""
+    """Return a value as its type; None where it is malformed."""
     if part in _NUMBERS:
         number = unquote(value)
         is_number = len(number) <= _MAX_NUMBER and _NUMBER.fullmatch(number)
@@ -126,7 +128,7 @@ def _decoded(part: str, value: str) -> str | float | None:
 
 
 def _is_sound(prediction: UpstreamPrediction) -> bool:
-    """True if it says something that can be sent and read again as it is."""
+    """Return True if it says something that can be sent and read again as it is."""
     texts = (prediction.model, prediction.class_name, prediction.version)
     confidence, value = prediction.confidence, prediction.value
     return (

@@ -24,7 +24,7 @@ class Batch:
         self._has_warned = False
 
     def has_rows(self, rows: set[int]) -> bool:
-        """True if a call with outputs of so many rows has one for each context, else say so once."""
+        """Return True if outputs of so many rows have one for each context, else log that once."""
         if rows == {len(self.contexts)}:
             return True
         self._warn_of(rows)
@@ -47,7 +47,7 @@ _current: Final[ContextVar[Batch | None]] = ContextVar("keras_otel_batch", defau
 
 @contextmanager
 def batch(contexts: Sequence[Context | None]) -> Iterator[None]:
-    """Say whose rows the inferences in this block are for.
+    """Assign the rows of the inferences in this block to requests.
 
     Each row becomes a span in the trace of its own request, linked to the one span of the shared
     call, and only that request's later spans carry it.
@@ -78,6 +78,6 @@ def batch(contexts: Sequence[Context | None]) -> Iterator[None]:
 
 
 def current_batch() -> Batch | None:
-    """The innermost open block."""
+    """Return the innermost open block; None outside of any."""
     shared = _current.get()
     return shared if shared is not None and shared.is_open else None

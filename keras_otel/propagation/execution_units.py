@@ -49,7 +49,7 @@ class Unit:
         return is_done is not None and not is_done()
 
     def is_here(self) -> bool:
-        """True if this unit runs now, as far as its task or thread tells.
+        """Return True if this unit runs now, as far as its task or thread tells.
 
         Of two jobs that a pool's thread runs one after the other it cannot tell which.
         """

@@ -121,7 +121,7 @@ class Pipeline:
 
 
 def pipeline_of(provider: Any, signal: Signal) -> Pipeline | None:
-    """The place of this provider, or of the one that it stands for; None if there is none."""
+    """Return where this provider, or the one that it wraps, keeps its processors; None if nowhere."""
     links: list[Link] = []
     reached = provider
     for _ in range(_MAX_DEPTH):

@@ -61,7 +61,7 @@ class _Mode:
         take one out again."""
 
     def now(self) -> Propagate:
-        """The processor's own mode, else that of the instrumented process, else the default."""
+        """Return the processor's own mode, else that of the instrumented process, else the default."""
         if self._propagate is not None:
             return self._propagate
         options = in_force()
@@ -102,7 +102,7 @@ class KerasSpanProcessor(SpanProcessor):
             guarded("span end", _ended, span)
 
     def set_enabled(self, is_enabled: bool) -> None:  # noqa: FBT001 - the only argument, and named
-        """Stop, or go on; a processor cannot be taken out of its provider."""
+        """Stop stamping, or go on; a processor cannot be taken out of its provider."""
         self._mode.is_enabled = is_enabled
 
     @staticmethod
@@ -235,14 +235,14 @@ class KerasLogRecordProcessor(LogRecordProcessor):
         guarded("log record", self._emitted, log_record)
 
     def set_enabled(self, is_enabled: bool) -> None:  # noqa: FBT001 - the only argument, and named
-        """Stop, or go on; a processor cannot be taken out of its provider."""
+        """Stop stamping, or go on; a processor cannot be taken out of its provider."""
         self._mode.is_enabled = is_enabled
 
     def shutdown(self) -> None:
-        """Nothing is held."""
+        """Do nothing: nothing is held."""
 
     def force_flush(self, timeout_millis: int = 30000) -> bool:  # noqa: ARG002 - the SDK's name
-        """Nothing is held."""
+        """Do nothing: nothing is held."""
         return True
 
     def _emitted(self, log_record: ReadWriteLogRecord) -> None:

@@ -161,7 +161,7 @@ def _publish(
     is_callers: bool,
     resolve_now: Callable[[], object] | None = None,
 ) -> Request | None:
-    """Publish; return the request, or None if the predictions have to be known before."""
+    """Publish, and return the request; None if the predictions have to be known before."""
     node = tree.node_for(get_current_span(context))
     request = node.request
     if resolve_now is not None and request.has_models_of(publications):

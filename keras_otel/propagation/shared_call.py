@@ -1,4 +1,4 @@
-"""What each request with a row in a shared call gets to know of it."""
+"""What is published to each request with a row in a shared call."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Row:
         context: The request's.
     """
 
-    __slots__ = ("_identity", "_is_told", "_outputs", "_pending", "context", "index")
+    __slots__ = ("_identity", "_is_published", "_outputs", "_pending", "context", "index")
 
     def __init__(
         self,
@@ -42,20 +42,20 @@ class Row:
             self._pending = guarded(
                 "publish", publish_pending, context, identity, outputs, is_callers=False
             )
-        self._is_told = False
+        self._is_published = False
 
     def tell(self, outputs: Sequence[Decoded], span: Span) -> None:
         """Publish to the request what was predicted for it; only the first time counts."""
-        if self._is_told:
+        if self._is_published:
             return
-        self._is_told = True
+        self._is_published = True
         if self._pending is not None:
             self._pending.resolve(outputs, span)
         else:
             publish(self.context, self._identity, outputs, span, is_callers=False)
 
     def tell_nothing(self) -> None:
-        """Publish that nothing is known: what the model said to the request before is outdated."""
+        """Publish that nothing is known: what was predicted for the request before is outdated."""
         nothing = [Decoded(task="opaque", rows=0, output=output) for output in self._outputs]
         self.tell(nothing, INVALID_SPAN)
 
@@ -63,8 +63,8 @@ class Row:
 class Rows:
     """The rows of one call that are for a request; padding and rows without a span are not.
 
-    A context manager: at its end every request that was not told what was predicted for it is
-    told that nothing is known.
+    A context manager: at its end it is published to every request that has got no prediction that
+    nothing is known.
 
     Args:
         shared: The block around the call.
@@ -91,14 +91,14 @@ class Rows:
         ]
 
     def are_of(self, rows: set[int]) -> bool:
-        """True if a call with outputs of so many rows has one for each context, else say so once."""
+        """Return True if outputs of so many rows have one for each context, else log that once."""
         return self._shared.has_rows(rows)
 
     def __iter__(self) -> Iterator[Row]:
         return iter(self._rows)
 
     def close(self) -> None:
-        """Tell those that were not told."""
+        """Publish to each request that has got nothing yet that nothing is known."""
         for row in self._rows:
             guarded("publish", row.tell_nothing)
 
