@@ -47,14 +47,14 @@ def build_rows(telemetry: Telemetry, question: Question) -> Rows:
     """
     spans = telemetry.spans
     inferences, counted = predictions.deduplicated(predictions.inferences(spans, telemetry.window))
-    evaluations = wanted_evaluations(telemetry.evaluations, question.evals, telemetry.unread)
+    evaluations = wanted_evaluations(telemetry.evaluations, question.evals, telemetry.unread_prefix)
     judged = materialised(verdicts.verdicts(evaluations, question.rules), "verdicts")
     verdicts.require_verdicts(judged)
     sample = trace_sample(spans)
     keys = keys_of(sample, FEATURES, question.by, question.cluster)
     answered, segments = slim_answers(joined_answers(judged, spans), keys.of_answers)
     usable = _slim(predictions.usable(inferences), keys.of_inferences)
-    models = models_of(usable, segments, telemetry.unread)
+    models = models_of(usable, segments, telemetry.unread_prefix)
     wanted = wanted_models(models, question.models)
     if question.models:
         usable = usable.filter(usable.model.isin(wanted))

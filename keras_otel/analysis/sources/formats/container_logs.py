@@ -1,4 +1,4 @@
-"""What a program printed, out of the log that a container's runtime made of it.
+"""Extract the lines that a program printed from the log of a container's runtime.
 
 The container runtime interface's `TIME STREAM TAG CONTENT` and Docker's `{"log", "stream", "time"}`: both cut long
 lines into pieces, and the pieces of standard output and standard error may be mixed.
@@ -19,14 +19,14 @@ _LONGEST: Final = 64 * 1024
 
 
 def is_container_log(path: Path) -> bool:
-    """True if one of the first lines is of a container's log."""
+    """Return True if one of the first lines is of a container's log."""
     with path.open("rb") as stream:
-        firsts = (stream.readline(_LONGEST) for _ in range(_FIRST_LINES))
-        return any(_CRI.match(line) or _DOCKER.match(line) for line in firsts)
+        first_lines = (stream.readline(_LONGEST) for _ in range(_FIRST_LINES))
+        return any(_CRI.match(line) or _DOCKER.match(line) for line in first_lines)
 
 
 def write_lines(path: Path, target: Path) -> Sequence[str]:
-    """Write the lines that the program printed; nothing is lost of them."""
+    """Write the lines that the program printed, and return what is lost of them: nothing."""
     pieces: dict[bytes | None, list[bytes]] = {}
     with path.open("rb") as log, target.open("wb") as lines:
         for line in log:
@@ -41,9 +41,9 @@ def write_lines(path: Path, target: Path) -> Sequence[str]:
 
 
 def _parts(line: bytes) -> tuple[bytes | None, bytes, bool]:
-    """The stream that a line was printed to, its content, and whether the printed line ends with it.
+    """Return the stream that a line was printed to, its content, and whether the printed line ends with it.
 
-    A line that is not the runtime's is one by itself, of no stream.
+    A line that is not in the runtime's format counts as a printed line, of no stream.
     """
     if match := _CRI.match(line):
         return match[1], match[3].rstrip(b"\r\n"), match[2] != b"P"

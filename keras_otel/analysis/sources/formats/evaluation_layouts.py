@@ -1,4 +1,4 @@
-"""Forms of a table that hold several evaluations in a row, each brought into rows of one.
+"""Layouts of tables with several evaluations in a row, each converted into rows of a single evaluation.
 
 * MLflow's traces, with `assessments` as a list or as its text;
 * Langfuse's traces with `scores`, and its exports of traces and observations with a column for each score;
@@ -23,13 +23,13 @@ from keras_otel.analysis.sources.formats.evaluation_values import (
 from keras_otel.analysis.sources.tables.evaluation_attributes import HINTS
 
 Row = Mapping[str, Any]
-Form = Literal[
-    "one", "assessments", "scores", "feedback", "columns", "attributes", "observations", "traces",
+Layout = Literal[
+    "single", "assessments", "scores", "feedback", "columns", "attributes", "observations", "traces",
     "wide",
 ]  # fmt: skip
-"""What the columns of a row are; `one` is one evaluation, and `wide` a column for each."""
+"""The layout of a row; `single` is one evaluation, and `wide` has a column for each."""
 
-# The first column that is there counts.
+# The first of these columns that a row has counts.
 TRACE: Final = ("traceid", "contexttraceid")
 SPAN: Final = ("spanid", "observationid", "contextspanid", "runid")
 NAME: Final = (
@@ -59,91 +59,50 @@ _ATTRIBUTES: Final = ("attributes", "spanattributes")
 # The last words of columns that tables of traces and of answers have besides verdicts.
 _OTHERS: Final = frozenset(
     {
-        "answer",
-        "at",
-        "attributes",
-        "bookmarked",
-        "comment",
-        "comments",
-        "context",
-        "contexts",
-        "cost",
+        "answer", "at", "attributes", "bookmarked", "comment", "comments", "context", "contexts", "cost",
+        "costs", "count", "date", "duration", "environment", "error", "explanation", "id", "ids", "index",
+        "input", "inputs", "kind", "latency", "level", "metadata", "model", "ms", "name", "ns", "output",
+        "outputs", "path", "price", "prompt", "public", "question", "rationale", "reason", "reference",
+        "release", "response", "row", "session", "source", "state", "status", "tag", "tags", "time",
+        "timestamp", "token", "tokens", "ttft", "type", "usage", "user", "version",
     }
-    | {
-        "costs",
-        "count",
-        "date",
-        "duration",
-        "environment",
-        "error",
-        "explanation",
-        "id",
-        "ids",
-        "index",
-    }
-    | {
-        "input",
-        "inputs",
-        "kind",
-        "latency",
-        "level",
-        "metadata",
-        "model",
-        "ms",
-        "name",
-        "ns",
-        "output",
-    }
-    | {
-        "outputs",
-        "path",
-        "price",
-        "prompt",
-        "public",
-        "question",
-        "rationale",
-        "reason",
-        "reference",
-    }
-    | {"release", "response", "row", "session", "source", "state", "status", "tag", "tags", "time"}
-    | {"timestamp", "token", "tokens", "ttft", "type", "usage", "user", "version"}
-)
+)  # fmt: skip
 _WORDS: Final = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])")
 _LONGEST_WORD: Final = 64
 
 
 def plain(column: str) -> str:
-    """A column's name without case and punctuation."""
+    """Return a column's name without case and punctuation."""
     return "".join(character for character in column.lower() if character.isalnum())
 
 
 @lru_cache(maxsize=256)
-def form_of(columns: tuple[str, ...]) -> Form | None:
-    """What a row with these columns is; None where it is none of the forms."""
-    there = {plain(column) for column in columns}
-    has_ids = not there.isdisjoint(_IDS)
-    if has_ids and not there.isdisjoint(NAME) and not there.isdisjoint(_VERDICTS):
-        return "one"
-    if has_ids and "assessments" in there:
+def layout_of(columns: tuple[str, ...]) -> Layout | None:
+    """Return the layout of a row with these columns; None where it is none of those known."""
+    names = {plain(column) for column in columns}
+    has_ids = not names.isdisjoint(_IDS)
+    if has_ids and not names.isdisjoint(NAME) and not names.isdisjoint(_VERDICTS):
+        return "single"
+    if has_ids and "assessments" in names:
         return "assessments"
-    if "scores" in there and (has_ids or "id" in there):
+    if "scores" in names and (has_ids or "id" in names):
         return "scores"
-    if has_ids and "feedbackstats" in there:
+    if has_ids and "feedbackstats" in names:
         return "feedback"
     if has_ids and any(_EVAL_COLUMN.fullmatch(column) for column in columns):
         return "columns"
-    if has_ids and any(plain(each) in _ATTRIBUTES or _is_hint(each) for each in columns):
+    if has_ids and any(plain(column) in _ATTRIBUTES or _is_hint(column) for column in columns):
         return "attributes"
-    if there >= _LANGFUSE_OBSERVATION:
+    if names >= _LANGFUSE_OBSERVATION:
         return "observations"
-    if there >= _LANGFUSE_TRACE and not has_ids:
+    if names >= _LANGFUSE_TRACE and not has_ids:
         return "traces"
     return "wide" if has_ids and any(_may_be_evaluation(column) for column in columns) else None
 
 
 @lru_cache(maxsize=1024)
 def _may_be_evaluation(column: str) -> bool:
-    """True unless a column's name says that it is something else."""
+    """Return True unless a column's name shows that it holds something else."""
     words = _WORDS.findall(column)
     return (
         plain(column) not in {*_IDS, *_VERDICTS}
@@ -152,74 +111,75 @@ def _may_be_evaluation(column: str) -> bool:
     )
 
 
-def rows_of(row: Row, form: Form) -> Iterator[Row | None]:
-    """The rows of one evaluation each that a row holds; None for each part that is none."""
-    match form:
+def rows_of(row: Row, layout: Layout) -> Iterator[Row | None]:
+    """Yield a row for each evaluation that a row holds; None for each part that is no evaluation."""
+    match layout:
         case "assessments":
-            yield from _of_list(row, "assessments", _cell(row, TRACE))
+            yield from _rows_of_list(row, "assessments", _cell(row, TRACE))
         case "scores":
-            yield from _of_list(row, "scores", _cell(row, (*TRACE, "id")))
+            yield from _rows_of_list(row, "scores", _cell(row, (*TRACE, "id")))
         case "feedback":
-            yield from _of_feedback(row)
+            yield from _rows_of_feedback(row)
         case "columns":
-            yield from _of_columns(row)
+            yield from _rows_of_columns(row)
         case "observations":
             ids = {"trace_id": _cell(row, TRACE), "span_id": _cell(row, ("id",))}
-            yield from _of_wide(row, ids, any_word=True)
+            yield from _rows_of_wide(row, ids, any_word=True)
         case "traces":
-            yield from _of_wide(row, {"trace_id": _cell(row, ("id",))}, any_word=True)
+            yield from _rows_of_wide(row, {"trace_id": _cell(row, ("id",))}, any_word=True)
         case "wide":
             ids = {"trace_id": _cell(row, TRACE), "span_id": _cell(row, SPAN)}
-            yield from _of_wide(row, ids, any_word=False)
-        case "one" | "attributes":
+            yield from _rows_of_wide(row, ids, any_word=False)
+        case "single" | "attributes":
             yield row
 
 
 def _cell(row: Row, columns: Sequence[str]) -> Any:
-    found = {plain(key): value for key, value in row.items() if not is_missing(value)}
-    return next((found[column] for column in columns if column in found), None)
+    cells = {plain(key): value for key, value in row.items() if not is_missing(value)}
+    return next((cells[column] for column in columns if column in cells), None)
 
 
-def _of_list(row: Row, column: str, trace: Any) -> Iterator[Row | None]:
-    given = _cell(row, (column,))
-    found = [] if given is None else nested(given)
-    if isinstance(found, dict):
-        found = [{"name": name, "value": value} for name, value in found.items()]
-    if found is None:
+def _rows_of_list(row: Row, column: str, trace: Any) -> Iterator[Row | None]:
+    cell = _cell(row, (column,))
+    elements = [] if cell is None else nested(cell)
+    if isinstance(elements, dict):
+        elements = [{"name": name, "value": value} for name, value in elements.items()]
+    if elements is None:
         yield None
         return
-    for each in found:
-        yield {"trace_id": trace, **_without_missing(each)} if isinstance(each, dict) else None
+    for element in elements:
+        is_row = isinstance(element, dict)
+        yield {"trace_id": trace, **_without_missing(element)} if is_row else None
 
 
 def _without_missing(row: Row) -> Row:
     return {key: value for key, value in row.items() if not is_missing(value)}
 
 
-def _of_feedback(row: Row) -> Iterator[Row | None]:
+def _rows_of_feedback(row: Row) -> Iterator[Row | None]:
     stats = nested(_cell(row, ("feedbackstats",)))
     if not isinstance(stats, dict):
         return
     ids = {"trace_id": _cell(row, TRACE), "run_id": _cell(row, ("id", "runid"))}
-    for name, each in stats.items():
-        average = each.get("avg") if isinstance(each, dict) else None
+    for name, statistics in stats.items():
+        average = statistics.get("avg") if isinstance(statistics, dict) else None
         yield None if average is None else {**ids, "name": name, "score": average}
 
 
-def _of_columns(row: Row) -> Iterator[Row]:
-    found: dict[tuple[bool, str], dict[str, Any]] = {}
+def _rows_of_columns(row: Row) -> Iterator[Row]:
+    evaluations: dict[tuple[bool, str], dict[str, Any]] = {}
     for column, value in row.items():
         match = _EVAL_COLUMN.fullmatch(column)
         if match and not is_missing(value):
-            found.setdefault((bool(match[1]), match[2]), {})[match[3]] = value
+            evaluations.setdefault((bool(match[1]), match[2]), {})[match[3]] = value
     trace = _cell(row, TRACE)
-    for (is_about_trace, name), fields in found.items():
+    for (is_about_trace, name), fields in evaluations.items():
         span = None if is_about_trace else _cell(row, SPAN)
         yield {"trace_id": trace, "span_id": span, "name": name, **fields}
 
 
-def _of_wide(row: Row, ids: Row, *, any_word: bool) -> Iterator[Row | None]:
-    """A row for each column that may be an evaluation; None where no cell of them is a verdict.
+def _rows_of_wide(row: Row, ids: Row, *, any_word: bool) -> Iterator[Row | None]:
+    """Yield a row for each column that may be an evaluation; None where none of their cells is a verdict.
 
     The time of such a row is that of the trace, not of the evaluation.
     """
@@ -228,8 +188,8 @@ def _of_wide(row: Row, ids: Row, *, any_word: bool) -> Iterator[Row | None]:
         if is_missing(cell) or not _may_be_evaluation(column):
             continue
         is_empty = False
-        found = nested(cell)
-        for value in found if isinstance(found, list) else [cell]:
+        elements = nested(cell)
+        for value in elements if isinstance(elements, list) else [cell]:
             is_word = any_word and isinstance(value, str) and len(value) <= _LONGEST_WORD
             if is_word or score_of(value) is not None or boolean_of(value) is not None:
                 has_verdict = True
@@ -239,14 +199,15 @@ def _of_wide(row: Row, ids: Row, *, any_word: bool) -> Iterator[Row | None]:
 
 
 def attributes_of(row: Row) -> dict[str, Any]:
-    """The attributes about evaluations that a row has, in columns or nested, by their own names."""
-    found: dict[str, Any] = {}
+    """Return the attributes about evaluations in a row, from columns or nested ones, by their names on a span."""
+    attributes: dict[str, Any] = {}
     for column, value in row.items():
         if plain(column) in _ATTRIBUTES:
-            _flatten("", nested(value), found)
+            _flatten("", nested(value), attributes)
         elif _is_hint(column):
-            _flatten(_bare(column), value if nested(value) is None else nested(value), found)
-    return {key: value for key, value in found.items() if not is_missing(value)}
+            inner = nested(value)
+            _flatten(_bare(column), value if inner is None else inner, attributes)
+    return {key: value for key, value in attributes.items() if not is_missing(value)}
 
 
 def _is_hint(column: str) -> bool:
@@ -259,14 +220,14 @@ def _bare(column: str) -> str:
     return column
 
 
-def _flatten(key: str, value: Any, found: dict[str, Any], depth: int = 8) -> None:
-    """Nested attributes under the names that they have on a span, such as `evaluations.0.evaluation.name`."""
+def _flatten(key: str, value: Any, attributes: dict[str, Any], depth: int = 8) -> None:
+    """Add nested attributes under their names on a span, such as `evaluations.0.evaluation.name`."""
     if not isinstance(value, dict | list):
         if key:
-            found[key] = value
+            attributes[key] = value
         return
     if depth == 0:
         return
     parts = value.items() if isinstance(value, dict) else enumerate(value)
     for part, inner in parts:
-        _flatten(f"{key}.{part}" if key else str(part), inner, found, depth - 1)
+        _flatten(f"{key}.{part}" if key else str(part), inner, attributes, depth - 1)

@@ -1,4 +1,4 @@
-"""Single values of a row of evaluations: scores, booleans, times and ids as tables and exports write them."""
+"""Parse the cells of a row of evaluations: scores, booleans, times and nested values, as exports write them."""
 
 from __future__ import annotations
 
@@ -28,20 +28,20 @@ _UNITS: Final = ((1e11, _NS), (1e14, 1_000_000), (1e17, 1_000))
 
 
 def is_missing(value: Any) -> bool:
-    """True for an empty cell, also one that says so in a word."""
+    """Return True for an empty cell, also for a word that stands for one."""
     return value is None or (isinstance(value, str) and value.strip().lower() in _MISSING)
 
 
 def is_plain(value: Any) -> bool:
-    """True for text, a number or a boolean."""
+    """Return True for text, a number or a boolean."""
     return isinstance(value, str | int | float | Decimal)
 
 
 def score_of(value: Any) -> float | None:
-    """The number that a score is; None for NaN and for what is none.
+    """Return the number that a score is; None for NaN and for what is no number.
 
-    A percentage is its share of one, and a comma may be the decimal one; where it may be that of
-    thousands, such as in `1,000`, it is neither.
+    A percentage is divided by 100. A comma is taken for the decimal one, unless it may separate thousands, as in
+    `1,000`: that is ambiguous, and no number.
     """
     if isinstance(value, bool) or not is_plain(value):
         return None
@@ -49,12 +49,12 @@ def score_of(value: Any) -> float | None:
     digits = text.removesuffix("%").rstrip()
     if _COMMA.fullmatch(digits) and not _THOUSANDS.fullmatch(digits):
         digits = digits.replace(",", ".")
-    found = number(digits)
-    return found / 100 if found is not None and text.endswith("%") else found
+    parsed = number(digits)
+    return parsed / 100 if parsed is not None and text.endswith("%") else parsed
 
 
 def boolean_of(value: Any) -> bool | None:
-    """The truth value that a cell writes; None where it writes none."""
+    """Return the boolean that a cell writes; None where it writes none."""
     if not is_plain(value):
         return None
     numeric = score_of(value)
@@ -65,16 +65,16 @@ def boolean_of(value: Any) -> bool | None:
 
 
 def time_ns_of(value: Any) -> int | None:
-    """A time as nanoseconds: ISO 8601, or a number of s, ms, µs or ns, told apart by its size."""
+    """Return a time in nanoseconds since the epoch, from ISO 8601 or a number; its size shows whether of s, ms, µs or ns."""
     if isinstance(value, dt.datetime):
-        whole = value if value.tzinfo else value.replace(tzinfo=dt.UTC)
-        return int(whole.timestamp() * _NS)
+        aware = value if value.tzinfo else value.replace(tzinfo=dt.UTC)
+        return int(aware.timestamp() * _NS)
     if not is_plain(value):
         return None
     numeric = number(str(value))
     if numeric is not None:
-        found = numeric * next((f for limit, f in _UNITS if abs(numeric) < limit), 1)
-        return int(found) if abs(found) < _INT64 else None
+        time_ns = numeric * next((factor for limit, factor in _UNITS if abs(numeric) < limit), 1)
+        return int(time_ns) if abs(time_ns) < _INT64 else None
     try:
         return time_ns_of(dt.datetime.fromisoformat(str(value).strip()))
     except ValueError:
@@ -82,15 +82,15 @@ def time_ns_of(value: Any) -> int | None:
 
 
 def nested(value: Any) -> Any:
-    """A list or an object, also where a cell holds it as JSON or as Python writes it; else None."""
+    """Return a list or an object, also from its text as JSON or as Python's repr; None for anything else."""
     if isinstance(value, list | dict):
         return value
     if not isinstance(value, str) or value.strip()[:1] not in ("[", "{"):
         return None
     for read in (json.loads, ast.literal_eval):
         try:
-            found = read(value)
+            parsed = read(value)
         except (ValueError, SyntaxError, MemoryError, RecursionError):
             continue
-        return found if isinstance(found, list | dict) else None
+        return parsed if isinstance(parsed, list | dict) else None
     return None

@@ -1,4 +1,4 @@
-"""Files and folders: which there are, and what each of them is."""
+"""List the files of a folder, and recognise the type of each by its first bytes."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _REQUEST = re.compile(rb'\{\s*"resource(Spans|Logs|_spans|_logs)"')
 
 
 def files_of(path: Path) -> list[Path]:
-    """The file itself, or all files below a folder but hidden ones, by name.
+    """Return the file itself, or all files below a folder except hidden ones, by name.
 
     Raises:
         SourceError: There is no such file or folder, nothing in it, or it cannot be opened.
@@ -37,20 +37,20 @@ def files_of(path: Path) -> list[Path]:
                 f"{path} {reason if path.exists() else 'does not exist: check the path'}"
             )
         next(path.iterdir(), None)  # rglob goes round what it may not open
-        found = sorted(
-            each
-            for each in path.rglob("*")
-            if each.is_file() and not any(p.startswith(".") for p in each.relative_to(path).parts)
+        files = sorted(
+            file
+            for file in path.rglob("*")
+            if file.is_file() and not any(p.startswith(".") for p in file.relative_to(path).parts)
         )
     except OSError as error:
         raise SourceError(f"{path} cannot be opened ({error.strerror}): check it") from error
-    if not found:
+    if not files:
         raise SourceError(f"{path} is a folder without files: name one with traces in it")
-    return found
+    return files
 
 
 def literal(path: Path) -> str:
-    """A path as DuckDB reads it, which otherwise takes `*`, `?` and `[` for patterns.
+    """Escape a path for DuckDB, which otherwise takes `*`, `?` and `[` for patterns.
 
     Raises:
         SourceError: It has a backslash beside one of them, which cannot be written.
@@ -64,7 +64,7 @@ def literal(path: Path) -> str:
 
 
 def kind_of(path: Path) -> Kind:
-    """What a file is, by its first bytes.
+    """Return the type of a file, by its first bytes.
 
     Raises:
         SourceError: The file cannot be opened.
@@ -75,11 +75,11 @@ def kind_of(path: Path) -> Kind:
     if is_framed(path) or _is_request(start, path.stat().st_size):
         return "protobuf"
     head = _beginning(path)
-    lines = [line for each in head.splitlines() if (line := each.strip(_PADDING))]
+    lines = [line for raw in head.splitlines() if (line := raw.strip(_PADDING))]
     if not lines:
         return "empty"
     count = sum(line.startswith(_OPENING) for line in lines)
-    # The first line, or another, may be an odd one.
+    # The first line, or another one, may be damaged.
     if lines[0].startswith(_OPENING) or 2 * count >= len(lines) or _REQUEST.search(head):
         return "json"
     if b"\0" in lines[0]:
@@ -90,7 +90,7 @@ def kind_of(path: Path) -> Kind:
 
 
 def _is_request(head: bytes, size: int) -> bool:
-    """True if a file begins as a request in protobuf does: with a message, and in it another one."""
+    """Return True if a file begins as a protobuf request does: with a message that holds another one."""
     if not head.startswith(b"\n"):
         return False
     length = shift = 0
@@ -105,7 +105,7 @@ def _is_request(head: bytes, size: int) -> bool:
 
 
 def _beginning(path: Path) -> bytes:
-    """The first bytes that are no padding, to beyond the first line unless that is JSON."""
+    """Return the first bytes that are no padding, to beyond the first line unless that is JSON."""
     head = b""
     with path.open("rb") as stream:
         while chunk := stream.read(_SNIFFED):

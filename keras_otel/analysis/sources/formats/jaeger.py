@@ -3,7 +3,7 @@
 `{"data": [{"traceID", "spans": [...], "processes"}]}`, or a trace or a list of them without `data`; times are
 microseconds, tags are typed, large integers are text, the tracestate is the tag `w3c.tracestate`, and an
 event's name is its field `event`. In Elasticsearch each span is a document with its process inside, and
-tags may be fields whose dots are `@`. An odd tag or log is left out and counted, and only that.
+tags may be fields whose dots are `@`. A malformed tag or log is left out and counted, and its span is read.
 """
 
 from __future__ import annotations
@@ -14,16 +14,16 @@ from typing import Any, Final
 
 from keras_otel.analysis.sources.tables.normalise import number_text, span_id, trace_id, value_text
 from keras_otel.analysis.sources.tables.telemetry import LATEST_NS, WRONG_SHAPE, Event, Link, Span
-from keras_otel.analysis.sources.tables.writer import Intake
+from keras_otel.analysis.sources.tables.writer import TableWriter
 
-Note = Callable[[str], None]
-"""Counts something that could not be read."""
+AddProblem = Callable[[str], None]
+"""Called with a clause on something that could not be read."""
 
 _NS_PER_US: Final = 1000
 _TRACESTATE: Final = "w3c.tracestate"
 _STATUS: Final = "otel.status_code"
 _SCOPE: Final = ("otel.scope.name", "otel.library.name")
-# Tags that Jaeger makes of a span's own fields.
+# Tags into which Jaeger converts fields of a span: they are no attributes.
 _FIELDS: Final = frozenset(
     {
         _TRACESTATE,
@@ -39,12 +39,12 @@ _FIELDS: Final = frozenset(
 )
 _SPAN_KEYS: Final = frozenset({"traceID", "spanID", "operationName"})
 _DOT: Final = "@"
-"""What Jaeger writes for a dot in the name of a field of Elasticsearch."""
-_ODD: Final = "a {} is not shaped as Jaeger writes it"
+"""What Jaeger writes instead of a dot in the names of Elasticsearch's fields."""
+_MALFORMED: Final = "a {} is not shaped as Jaeger writes it"
 
 
-def read_document(document: Any, source: str, intake: Intake) -> bool:
-    """Take what one document holds; False where it is not Jaeger's."""
+def read_document(document: Any, source: str, writer: TableWriter) -> bool:
+    """Read the traces of a document; return False where it is not Jaeger's."""
     if not isinstance(document, dict):
         return False
     traces = document.get("data")
@@ -53,15 +53,15 @@ def read_document(document: Any, source: str, intake: Intake) -> bool:
             return False
         for trace in traces:
             if _is_trace(trace):
-                read_trace(trace, source, intake)
+                read_trace(trace, source, writer)
             else:
-                intake.problem(source, _ODD.format("trace"))
+                writer.add_problem(source, _MALFORMED.format("trace"))
         return True
     if _is_trace(document):
-        read_trace(document, source, intake)
+        read_trace(document, source, writer)
         return True
     if document.keys() >= _SPAN_KEYS:
-        read_trace({"spans": [document]}, source, intake)
+        read_trace({"spans": [document]}, source, writer)
         return True
     return False
 
@@ -70,41 +70,44 @@ def _is_trace(trace: Any) -> bool:
     return isinstance(trace, dict) and isinstance(trace.get("spans"), list)
 
 
-def read_trace(trace: Mapping[str, Any], source: str, intake: Intake) -> None:
-    """Take one trace."""
-    note = partial(intake.problem, source)
-    given = trace.get("processes")
-    processes = given if isinstance(given, dict) else {}
+def read_trace(trace: Mapping[str, Any], source: str, writer: TableWriter) -> None:
+    """Read one trace."""
+    add_problem = partial(writer.add_problem, source)
+    processes = trace.get("processes")
+    if not isinstance(processes, dict):
+        processes = {}
     for record in trace["spans"]:
         try:
-            span = _span(record, processes, note)
+            span = _span(record, processes, add_problem)
         except WRONG_SHAPE:
-            note(_ODD.format("span"))
+            add_problem(_MALFORMED.format("span"))
             continue
         if span is None:
-            note("a span's ids are not hex digits")
+            add_problem("a span's ids are not hex digits")
         else:
-            intake.span(span)
+            writer.add_span(span)
 
 
-def _span(record: Mapping[str, Any], processes: Mapping[str, Any], note: Note) -> Span | None:
-    trace, own = trace_id(record["traceID"]), span_id(record["spanID"])
-    if trace is None or own is None:
+def _span(
+    record: Mapping[str, Any], processes: Mapping[str, Any], add_problem: AddProblem
+) -> Span | None:
+    trace, span = trace_id(record["traceID"]), span_id(record["spanID"])
+    if trace is None or span is None:
         return None
-    tags = _tags(record, note)
+    tags = _tags(record, add_problem)
     process = record.get("process") or processes.get(record.get("processID", "")) or {}
     if not isinstance(process, dict):
-        note(_ODD.format("process"))
+        add_problem(_MALFORMED.format("process"))
         process = {}
-    service = _text(process.get("serviceName"), "service's name", note)
-    references = [*_objects(record.get("references"), "reference", note)]
+    service = _text(process.get("serviceName"), "service's name", add_problem)
+    references = [*_objects(record.get("references"), "reference", add_problem)]
     parent = _parent(references, trace)
     parent_id = parent.get("spanID") if parent else record.get("parentSpanID")
     return Span(
         trace_id=trace,
-        span_id=own,
+        span_id=span,
         parent_span_id=span_id(parent_id),
-        name=_text(record.get("operationName"), "span's name", note) or "",
+        name=_text(record.get("operationName"), "span's name", add_problem) or "",
         scope=next((tags[key] for key in _SCOPE if key in tags), None),
         service=service,
         start_ns=_nanoseconds(record["startTime"]),
@@ -112,27 +115,29 @@ def _span(record: Mapping[str, Any], processes: Mapping[str, Any], note: Note) -
         status=_status(tags),
         tracestate=tags.get(_TRACESTATE),
         attributes={key: text for key, text in tags.items() if key not in _FIELDS},
-        resource={"service.name": service or "", **_tags(process, note)},
-        events=[*_events(record.get("logs"), note)],
+        resource={"service.name": service or "", **_tags(process, add_problem)},
+        events=[*_events(record.get("logs"), add_problem)],
         links=_links(references, parent),
     )
 
 
-def _objects(listed: Any, what: str, note: Note) -> Iterator[Mapping[str, Any]]:
-    if listed is not None and not isinstance(listed, list):
-        note(f"the list of each {what} is none")
+def _objects(
+    elements: Any, element_name: str, add_problem: AddProblem
+) -> Iterator[Mapping[str, Any]]:
+    if elements is not None and not isinstance(elements, list):
+        add_problem(f"the list of each {element_name} is none")
         return
-    for each in listed or ():
-        if isinstance(each, dict):
-            yield each
+    for element in elements or ():
+        if isinstance(element, dict):
+            yield element
         else:
-            note(_ODD.format(what))
+            add_problem(_MALFORMED.format(element_name))
 
 
-def _text(value: Any, what: str, note: Note) -> str | None:
+def _text(value: Any, field: str, add_problem: AddProblem) -> str | None:
     if value is None or isinstance(value, str):
         return value
-    note(f"a {what} is no text")
+    add_problem(f"a {field} is no text")
     return None
 
 
@@ -158,56 +163,56 @@ def _parent(references: Sequence[Mapping[str, Any]], trace: str) -> Mapping[str,
 
 
 def _links(references: Sequence[Mapping[str, Any]], parent: Mapping[str, Any] | None) -> list[Link]:
-    """All references but the parent's; Jaeger's JSON keeps no attributes of a link."""
+    """Return all references but the parent as links; Jaeger's JSON keeps no attributes of a link."""
     links = []
     for reference in references:
-        other, own = trace_id(reference.get("traceID")), span_id(reference.get("spanID"))
-        if other and own and reference is not parent:
-            links.append(Link(other, own, {}))
+        trace, span = trace_id(reference.get("traceID")), span_id(reference.get("spanID"))
+        if trace and span and reference is not parent:
+            links.append(Link(trace, span, {}))
     return links
 
 
-def _events(logs: Any, note: Note) -> Iterator[Event]:
-    for log in _objects(logs, "log", note):
-        fields = _list_of_tags(log.get("fields"), note)
+def _events(logs: Any, add_problem: AddProblem) -> Iterator[Event]:
+    for log in _objects(logs, "log", add_problem):
+        fields = _list_of_tags(log.get("fields"), add_problem)
         name = fields.pop("event", "")
         try:
             time_ns = _nanoseconds(log["timestamp"])
         except WRONG_SHAPE:
-            note("a log's time is out of range or no number")
+            add_problem("a log's time is out of range or no number")
             time_ns = None
         yield Event(name=name, time_ns=time_ns, attributes=fields)
 
 
-def _tags(described: Mapping[str, Any], note: Note) -> dict[str, str]:
-    """The tags of a span or process: a list, and in Elasticsearch also fields."""
-    tags = _list_of_tags(described.get("tags"), note)
-    fields = described.get("tag")
+def _tags(owner: Mapping[str, Any], add_problem: AddProblem) -> dict[str, str]:
+    """Return the tags of a span or process: a list, and in Elasticsearch also fields."""
+    tags = _list_of_tags(owner.get("tags"), add_problem)
+    fields = owner.get("tag")
     if isinstance(fields, dict):
         typed = [
             {"key": key.replace(_DOT, "."), "value": value}
             for key, value in fields.items()
             if value is not None
         ]
-        tags |= _list_of_tags(typed, note)
+        tags |= _list_of_tags(typed, add_problem)
     return tags
 
 
-def _list_of_tags(tags: Any, note: Note) -> dict[str, str]:
-    found: dict[str, str] = {}
-    for tag in _objects(tags, "tag", note):
+def _list_of_tags(tags: Any, add_problem: AddProblem) -> dict[str, str]:
+    texts: dict[str, str] = {}
+    for tag in _objects(tags, "tag", add_problem):
         key, value = tag.get("key"), tag.get("value")
         if not isinstance(key, str):
-            note("a tag's key is no text")
+            add_problem("a tag's key is no text")
             continue
         try:
             match tag.get("type"):
                 case "float64":
-                    found[key] = number_text(float(value))  # type: ignore[arg-type]
+                    texts[key] = number_text(float(value))  # type: ignore[arg-type]
                 case "bool":
-                    found[key] = value_text(value).lower()
+                    texts[key] = value_text(value).lower()
                 case _:
-                    found[key] = value_text(value)
+                    texts[key] = value_text(value)
         except WRONG_SHAPE:
-            note("a tag's value is not of the type that it says")
-    return found
+            add_problem("a tag's value is not of the type that it says")
+    return texts

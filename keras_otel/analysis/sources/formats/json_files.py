@@ -1,4 +1,4 @@
-"""A JSON file, read in one go or in ranges of bytes by several processes.
+"""Read a JSON file, at once or in ranges of bytes by several processes.
 
 Run as a program, it reads the ranges that its standard input names: a process of its own, because
 parsing holds the interpreter's lock, and started anew, because a fork would inherit the threads of
@@ -21,20 +21,20 @@ from typing import Final
 
 from keras_otel.analysis.sources.formats.json_formats import read_document
 from keras_otel.analysis.sources.formats.json_text import Wording, read_text
-from keras_otel.analysis.sources.tables.telemetry import Problem
-from keras_otel.analysis.sources.tables.writer import Intake, Window
+from keras_otel.analysis.sources.tables.telemetry import ReadProblem
+from keras_otel.analysis.sources.tables.writer import TableWriter, Window
 from keras_otel.errors import SourceError
 
-Progress = Callable[[int], None]
+CountBytes = Callable[[int], None]
 """Called with the number of bytes that were read since the last call."""
 
 _REPORT_BYTES: Final = 16 * 1024 * 1024
-_LINE: Final = Wording(one="a line", damage="a line is no JSON")
+_LINE: Final = Wording(value="a line", damage="a line is no JSON")
 _LAST_LINE: Final = Wording(
-    one="a line", damage="the last line is cut off; the lines before it were read"
+    value="a line", damage="the last line is cut off; the lines before it were read"
 )
 _DOCUMENT: Final = Wording(
-    one="a document", damage="the document is cut off or broken; what is whole was read"
+    value="a document", damage="the document is cut off or broken; what is whole was read"
 )
 _WHOLE_LIMIT: Final = 2 * 1024**3
 _FIRST_LINES: Final = 50
@@ -42,7 +42,7 @@ _LONGEST_PARSED: Final = 64 * 1024
 _OPENING: Final = (b"{", b"[")
 _CONTINUED: Final = (b"{", b"[", b",", b":")
 _PADDING: Final = "\0\ufeff \t\r\n"
-# Ends what `docker compose logs` and others put before a program's own line.
+# Where a program's own line begins, after the prefix of `docker compose logs` and others.
 _REQUEST = re.compile(r'\{\s*"resource')
 _BRACKETS = re.compile(r"\[?\]?,?")
 
@@ -53,7 +53,7 @@ class Range:
 
     Attributes:
         path: The file that is read.
-        source: What the user calls it.
+        source: The name that the user gave.
         start: First byte.
         end: The byte after the last one.
         is_last: True if no line follows.
@@ -66,10 +66,10 @@ class Range:
     is_last: bool = True
 
 
-def goes_over_lines(path: Path) -> bool:
-    """True if a value of the file goes over lines: indented JSON, or a list with its elements on lines.
+def spans_lines(path: Path) -> bool:
+    """Return True if a value of the file spans lines: indented JSON, or a list with its elements on lines.
 
-    One whole value among the first lines says that each line is one, and that the others are broken.
+    One whole value among the first lines shows that the file is JSON lines, and that the other lines are broken.
     """
     is_continued = False
     with path.open("rb") as stream:
@@ -85,7 +85,7 @@ def goes_over_lines(path: Path) -> bool:
 
 
 def _is_value(line: bytes) -> bool:
-    """True for a value that is not empty, and for several on one line."""
+    """Return True for a value that is not empty, and for several on one line."""
     try:
         return bool(json.loads(line))
     except json.JSONDecodeError as error:
@@ -94,50 +94,50 @@ def _is_value(line: bytes) -> bool:
         return False
 
 
-def read_whole(path: Path, source: str, intake: Intake) -> None:
-    """Take a file whose values go over lines, also one whose end is missing."""
+def read_whole(path: Path, source: str, writer: TableWriter) -> None:
+    """Read a file whose values span lines, also one whose end is missing."""
     if path.stat().st_size > _WHOLE_LIMIT:
-        intake.problem(source, "JSON over several lines of more than 2 GiB; write JSON lines")
+        writer.add_problem(source, "JSON over several lines of more than 2 GiB; write JSON lines")
         return
     text = path.read_bytes().decode("utf-8-sig", errors="replace")
-    read_text(text, source, intake, _DOCUMENT)
+    read_text(text, source, writer, _DOCUMENT)
 
 
-def read_range(part: Range, intake: Intake, progress: Progress) -> None:
-    """Take the lines of one range; what cannot be read is counted."""
+def read_range(part: Range, writer: TableWriter, count_bytes: CountBytes) -> None:
+    """Read the lines of one range; what cannot be read is counted."""
     unreported = 0
     for line in _lines(part):
         unreported += len(line)
         if unreported >= _REPORT_BYTES:
-            progress(unreported)
+            count_bytes(unreported)
             unreported = 0
         if not line.strip():
             continue
         try:
             document = json.loads(line)
         except (ValueError, RecursionError):
-            _read_odd_line(line, part, intake)
+            _read_broken_line(line, part, writer)
             continue
-        if not read_document(document, part.source, intake):
-            intake.problem(part.source, "a line is of no format that is known")
-    progress(unreported)
+        if not read_document(document, part.source, writer):
+            writer.add_problem(part.source, "a line is of no format that is known")
+    count_bytes(unreported)
 
 
-def _read_odd_line(line: bytes, part: Range, intake: Intake) -> None:
-    """Take what there is in a line that is not one JSON value."""
+def _read_broken_line(line: bytes, part: Range, writer: TableWriter) -> None:
+    """Read the values in a line that is not exactly one JSON value."""
     try:
         text = line.decode()
     except UnicodeDecodeError:
         text = line.decode(errors="replace")
-        intake.problem(part.source, "a line is not UTF-8; what is not was replaced")
+        writer.add_problem(part.source, "a line is not UTF-8; what is not was replaced")
     text = text.strip(_PADDING)
     if _BRACKETS.fullmatch(text):
-        return  # of a list with its elements on lines, or the padding of a file that was cut short
+        return  # a bracket of a list with its elements on lines, or the padding of a file that was cut short
     request = _REQUEST.search(text)
     if request:
         text = text[request.start() :]
     is_cut = part.is_last and not line.endswith(b"\n")
-    read_text(text, part.source, intake, _LAST_LINE if is_cut else _LINE)
+    read_text(text, part.source, writer, _LAST_LINE if is_cut else _LINE)
 
 
 def _lines(part: Range) -> Iterator[bytes]:
@@ -145,7 +145,7 @@ def _lines(part: Range) -> Iterator[bytes]:
     with Path(part.path).open("rb") as stream:
         if part.start:
             stream.seek(part.start - 1)
-            # A line that starts before the range is its neighbour's.
+            # A line that starts before the range belongs to the range before.
             position += len(stream.readline()) - 1
         while position < part.end and (line := stream.readline()):
             position += len(line)
@@ -153,42 +153,43 @@ def _lines(part: Range) -> Iterator[bytes]:
 
 
 def read_by_processes(
-    shares: Sequence[Sequence[Range]], folder: Path, window: Window, progress: Progress
-) -> list[Problem]:
-    """Take each share of ranges in a process of its own.
+    shares: Sequence[Sequence[Range]], folder: Path, window: Window, count_bytes: CountBytes
+) -> list[ReadProblem]:
+    """Read each share of ranges in a process of its own.
 
     Raises:
         SourceError: A process died, for want of memory or disk.
     """
 
-    def read(share: tuple[int, Sequence[Range]]) -> list[Problem]:
+    def read(share: tuple[int, Sequence[Range]]) -> list[ReadProblem]:
         number, ranges = share
-        order: dict[str, object] = {
+        job: dict[str, object] = {
             "ranges": [asdict(part) for part in ranges],
             "folder": str(folder),
             "part": f"share{number}",
             "window": asdict(window),
         }
-        return _read_in_process(order, progress)
+        return _read_in_process(job, count_bytes)
 
     with ThreadPoolExecutor(max_workers=len(shares)) as threads:
-        return [problem for found in threads.map(read, enumerate(shares)) for problem in found]
+        problems = threads.map(read, enumerate(shares))
+        return [problem for of_share in problems for problem in of_share]
 
 
-def _read_in_process(order: dict[str, object], progress: Progress) -> list[Problem]:
+def _read_in_process(job: dict[str, object], count_bytes: CountBytes) -> list[ReadProblem]:
     command = [sys.executable, "-m", __name__]
-    problems: list[Problem] = []
+    problems: list[ReadProblem] = []
     with subprocess.Popen(  # noqa: S603 - our own module
         command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     ) as process:
         if process.stdin is None or process.stdout is None:
             raise SourceError("a reading process could not be started")
-        process.stdin.write(json.dumps(order))
+        process.stdin.write(json.dumps(job))
         process.stdin.close()
         for line in process.stdout:
-            said = json.loads(line)
-            progress(said.get("bytes", 0))
-            problems += [Problem(**each) for each in said.get("problems", ())]
+            report = json.loads(line)
+            count_bytes(report.get("bytes", 0))
+            problems += [ReadProblem(**problem) for problem in report.get("problems", ())]
     if process.returncode:
         raise SourceError(
             f"a reading process ended with code {process.returncode}: is there memory and room in "
@@ -198,16 +199,16 @@ def _read_in_process(order: dict[str, object], progress: Progress) -> list[Probl
 
 
 def _main() -> None:
-    order = json.load(sys.stdin)
-    gc.disable()  # millions of small objects and no circles: collecting costs a fifth of the time
-    with Intake(Path(order["folder"]), order["part"], Window(**order["window"])) as intake:
-        for each in order["ranges"]:
-            read_range(Range(**each), intake, lambda count: _say({"bytes": count}))
-    _say({"problems": [asdict(problem) for problem in intake.problems()]})
+    job = json.load(sys.stdin)
+    gc.disable()  # millions of small objects and no cycles: collecting costs a fifth of the time
+    with TableWriter(Path(job["folder"]), job["part"], Window(**job["window"])) as writer:
+        for part in job["ranges"]:
+            read_range(Range(**part), writer, lambda count: _report({"bytes": count}))
+    _report({"problems": [asdict(problem) for problem in writer.problems()]})
 
 
-def _say(what: dict[str, object]) -> None:
-    sys.stdout.write(json.dumps(what) + "\n")
+def _report(report: dict[str, object]) -> None:
+    sys.stdout.write(json.dumps(report) + "\n")
     sys.stdout.flush()
 
 

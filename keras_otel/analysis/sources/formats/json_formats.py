@@ -1,4 +1,4 @@
-"""JSON of any known format, told apart by its keys."""
+"""Read JSON of any known format, recognised by its keys."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from keras_otel.analysis.sources.formats import (
     unsupported_formats,
 )
 from keras_otel.analysis.sources.tables.telemetry import WRONG_SHAPE
-from keras_otel.analysis.sources.tables.writer import Intake
+from keras_otel.analysis.sources.tables.writer import TableWriter
 
 _FORMATS: Final = (
     otlp_json.read_document,
@@ -21,47 +21,47 @@ _FORMATS: Final = (
     unsupported_formats.refuse_document,
     evaluation_rows.read_document,
 )
-# Where collectors of logs put the line that a program printed.
-_MESSAGES: Final = ("log", "message", "MESSAGE", "line", "msg", "body", "textPayload")
+# Fields into which log collectors put the line that a program printed.
+_LINE_FIELDS: Final = ("log", "message", "MESSAGE", "line", "msg", "body", "textPayload")
 
 
-def read_document(document: Any, source: str, intake: Intake) -> bool:
-    """Take what one JSON value holds; False where its format is none of those known."""
+def read_document(document: Any, source: str, writer: TableWriter) -> bool:
+    """Read one JSON value; return False where its format is none of those known."""
     try:
-        return _read(document, source, intake)
+        return _read(document, source, writer)
     except WRONG_SHAPE:
-        intake.problem(source, "an object has the right keys and the wrong shape below them")
+        writer.add_problem(source, "an object has the right keys and the wrong shape below them")
         return True
 
 
-def _read(document: Any, source: str, intake: Intake) -> bool:
+def _read(document: Any, source: str, writer: TableWriter) -> bool:
     if isinstance(document, list):
-        return _read_list(document, source, intake)
+        return _read_list(document, source, writer)
     if not isinstance(document, dict):
         return False
-    if any(read(document, source, intake) for read in _FORMATS):
+    if any(read(document, source, writer) for read in _FORMATS):
         return True
     stored = document.get("_source")
     if isinstance(stored, dict):
-        return read_document(stored, source, intake)
+        return read_document(stored, source, writer)
     hits = document.get("hits")
     if isinstance(hits, dict) and isinstance(hits.get("hits"), list):
-        return _read_list(hits["hits"], source, intake)
-    return _read_message(document, source, intake)
+        return _read_list(hits["hits"], source, writer)
+    return _read_log_line(document, source, writer)
 
 
-def _read_list(documents: list[Any], source: str, intake: Intake) -> bool:
-    known = sum(read_document(each, source, intake) for each in documents)
+def _read_list(documents: list[Any], source: str, writer: TableWriter) -> bool:
+    known = sum(read_document(document, source, writer) for document in documents)
     if known:
         for _ in range(len(documents) - known):
-            intake.problem(source, "an element of a list is of no format that is known")
+            writer.add_problem(source, "an element of a list is of no format that is known")
     return bool(known) or not documents
 
 
-def _read_message(document: Mapping[str, Any], source: str, intake: Intake) -> bool:
-    """Take the JSON inside a log line that a collector of logs has put into an object."""
-    for key in _MESSAGES:
+def _read_log_line(document: Mapping[str, Any], source: str, writer: TableWriter) -> bool:
+    """Read the JSON in a log line that a log collector has put into an object."""
+    for key in _LINE_FIELDS:
         line = document.get(key)
         if isinstance(line, str) and line.lstrip().startswith("{"):
-            return read_document(json.loads(line), source, intake)
+            return read_document(json.loads(line), source, writer)
     return False

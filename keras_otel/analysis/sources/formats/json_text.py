@@ -1,4 +1,4 @@
-"""JSON values in a text, one after another, and what is whole of those that are broken."""
+"""Read JSON values from a text, one after another, and the whole elements of those that are broken."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from keras_otel.analysis.sources.formats.json_formats import read_document
-from keras_otel.analysis.sources.tables.writer import Intake
+from keras_otel.analysis.sources.tables.writer import TableWriter
 
 # What may stand between two values: blanks, commas, byte order marks and RFC 7464's separators.
 _GAP = re.compile(r"[\s,\0\x1e\ufeff]*")
@@ -23,27 +23,27 @@ _MOST_DIGITS: Final = 4300
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wording:
-    """How to say what is wrong.
+    """Words for the messages of problems.
 
     Attributes:
-        one: What one value is called, such as `a line`.
-        damage: Of a value that is no JSON.
+        value: The name of a single value, such as `a line`.
+        damage: The message for a value that is no JSON.
     """
 
-    one: str
+    value: str
     damage: str
 
 
-def read_text(text: str, source: str, intake: Intake, wording: Wording) -> None:
-    """Take values one after another, on one line or on several, whatever is between them.
+def read_text(text: str, source: str, writer: TableWriter, wording: Wording) -> None:
+    """Read values one after another, on one line or on several, whatever separates them.
 
-    Of a list that is cut off or broken, the elements that are whole are taken.
+    Of a list that is cut off or broken, the whole elements are read.
 
     Args:
         text: The values.
-        source: What the user calls it.
-        intake: Takes what they hold.
-        wording: How to say what is wrong.
+        source: The name that the user gave.
+        writer: Where spans and evaluations go.
+        wording: Words for the messages of problems.
     """
     position = _after_gap(text, 0)
     while position < len(text):
@@ -53,15 +53,15 @@ def read_text(text: str, source: str, intake: Intake, wording: Wording) -> None:
             document, position = _DECODER.raw_decode(text, position)
         except _UNREADABLE as error:
             is_deep = isinstance(error, RecursionError)
-            what = f"{wording.one} is nested too deeply" if is_deep else wording.damage
-            intake.problem(source, what)
-            again = _NEXT_LINE.search(text, _read_elements(text, position, source, intake))
-            if again is None:
+            message = f"{wording.value} is nested too deeply" if is_deep else wording.damage
+            writer.add_problem(source, message)
+            next_value = _NEXT_LINE.search(text, _read_elements(text, position, source, writer))
+            if next_value is None:
                 return
-            position = again.end()
+            position = next_value.end()
         else:
-            if not read_document(document, source, intake):
-                intake.problem(source, f"{wording.one} is of no format that is known")
+            if not read_document(document, source, writer):
+                writer.add_problem(source, f"{wording.value} is of no format that is known")
             position = _after_gap(text, position)
 
 
@@ -70,8 +70,8 @@ def _after_gap(text: str, position: int) -> int:
     return gap.end() if gap else position
 
 
-def _read_elements(text: str, position: int, source: str, intake: Intake) -> int:
-    """Take the whole elements of a broken list, and say where they end."""
+def _read_elements(text: str, position: int, source: str, writer: TableWriter) -> int:
+    """Read the whole elements of a broken list, and return the position after them."""
     start = _LIST.match(text, position)
     if start is None:
         return position
@@ -83,12 +83,12 @@ def _read_elements(text: str, position: int, source: str, intake: Intake) -> int
         try:
             element, position = _DECODER.raw_decode(text, position)
         except _UNREADABLE:
-            again = next_element.search(text, position) if next_element else None
-            if again is None:
+            following = next_element.search(text, position) if next_element else None
+            if following is None:
                 return position
-            position = again.end()
+            position = following.end()
         else:
-            read_document(element, source, intake)
+            read_document(element, source, writer)
             position = _after_gap(text, position)
     return position
 

@@ -16,10 +16,10 @@ from opentelemetry.proto.metrics.v1.metrics_pb2 import MetricsData
 from opentelemetry.proto.trace.v1.trace_pb2 import TracesData
 
 from keras_otel.analysis.sources.formats import length_prefixed
-from keras_otel.analysis.sources.tables.evaluation_attributes import of_event
+from keras_otel.analysis.sources.tables.evaluation_attributes import evaluations_of_event
 from keras_otel.analysis.sources.tables.normalise import number_text, span_id, trace_id, value_text
 from keras_otel.analysis.sources.tables.telemetry import LATEST_NS, Attributes, Event, Link, Span
-from keras_otel.analysis.sources.tables.writer import Intake
+from keras_otel.analysis.sources.tables.writer import TableWriter
 
 _SERVICE: Final = "service.name"
 _EVENT_NAME: Final = "event.name"
@@ -27,27 +27,26 @@ _STATUS: Final = {1: "ok", 2: "error"}
 _UNKNOWN: Final = "a message is no OTLP"
 
 
-def read_protobuf(path: Path, source: str, intake: Intake) -> None:
-    """Take the requests of a file."""
-    for message in (
-        length_prefixed.messages(path) if length_prefixed.is_framed(path) else [path.read_bytes()]
-    ):
+def read_protobuf(path: Path, source: str, writer: TableWriter) -> None:
+    """Read the requests of a file."""
+    is_framed = length_prefixed.is_framed(path)
+    for message in length_prefixed.messages(path) if is_framed else [path.read_bytes()]:
         if message is None:
-            intake.problem(source, length_prefixed.DAMAGE)
-        elif message and not _read_message(message, source, intake):
-            intake.problem(source, _UNKNOWN)
+            writer.add_problem(source, length_prefixed.DAMAGE)
+        elif message and not _read_message(message, source, writer):
+            writer.add_problem(source, _UNKNOWN)
 
 
-def _read_message(message: bytes, source: str, intake: Intake) -> bool:
+def _read_message(message: bytes, source: str, writer: TableWriter) -> bool:
     traces = _parsed(TracesData, message)
     if traces is not None and any(_is_span(record) for record, _, _ in _spans(traces)):
         for record, resource, scope in _spans(traces):
-            _take_span(record, resource, scope, source, intake)
+            _add_span(record, resource, scope, source, writer)
         return True
     logs = _parsed(LogsData, message)
     if logs is not None and any(_is_log(record) for record in _logs(logs)):
         for record in _logs(logs):
-            _take_log(record, intake)
+            _add_log(record, writer)
         return True
     return traces is not None or logs is not None or _parsed(MetricsData, message) is not None
 
@@ -74,7 +73,7 @@ def _logs(logs: Any) -> Iterator[Any]:
 
 
 def _is_span(record: Any) -> bool:
-    """True unless another signal's record was read as a span."""
+    """Return True unless another signal's record was parsed as a span."""
     return len(record.trace_id) == 16 and len(record.span_id) == 8 and record.start_time_unix_nano
 
 
@@ -82,18 +81,20 @@ def _is_log(record: Any) -> bool:
     return bool(record.time_unix_nano or record.observed_time_unix_nano or record.event_name)
 
 
-def _take_span(record: Any, resource: Attributes, scope: str, source: str, intake: Intake) -> None:
-    trace, own = trace_id(record.trace_id.hex()), span_id(record.span_id.hex())
+def _add_span(
+    record: Any, resource: Attributes, scope: str, source: str, writer: TableWriter
+) -> None:
+    trace, span = trace_id(record.trace_id.hex()), span_id(record.span_id.hex())
     start_ns, end_ns = record.start_time_unix_nano, record.end_time_unix_nano
-    if len(record.trace_id) != 16 or len(record.span_id) != 8 or trace is None or own is None:
-        intake.problem(source, "a span's ids are not 16 bytes for the trace and 8 for the span")
+    if len(record.trace_id) != 16 or len(record.span_id) != 8 or trace is None or span is None:
+        writer.add_problem(source, "a span's ids are not 16 bytes for the trace and 8 for the span")
     elif max(start_ns, end_ns) >= LATEST_NS:
-        intake.problem(source, "a span's time is out of range")
+        writer.add_problem(source, "a span's time is out of range")
     else:
-        intake.span(
+        writer.add_span(
             Span(
                 trace_id=trace,
-                span_id=own,
+                span_id=span,
                 parent_span_id=span_id(record.parent_span_id.hex()),
                 name=record.name,
                 scope=scope or None,
@@ -121,12 +122,12 @@ def _event(name: str, record: Any) -> Event:
 
 def _links(links: Any) -> Iterator[Link]:
     for link in links:
-        trace, own = trace_id(link.trace_id.hex()), span_id(link.span_id.hex())
-        if trace and own:
-            yield Link(trace, own, _attributes(link.attributes))
+        trace, span = trace_id(link.trace_id.hex()), span_id(link.span_id.hex())
+        if trace and span:
+            yield Link(trace, span, _attributes(link.attributes))
 
 
-def _take_log(record: Any, intake: Intake) -> None:
+def _add_log(record: Any, writer: TableWriter) -> None:
     trace = trace_id(record.trace_id.hex())
     if trace is None:
         return  # a log outside of any trace
@@ -135,24 +136,24 @@ def _take_log(record: Any, intake: Intake) -> None:
         name=event.name or event.attributes.get(_EVENT_NAME, ""),
         time_ns=event.time_ns or record.observed_time_unix_nano or None,
     )
-    for evaluation in of_event(event, trace, span_id(record.span_id.hex())):
-        intake.evaluation(evaluation)
+    for evaluation in evaluations_of_event(event, trace, span_id(record.span_id.hex())):
+        writer.add_evaluation(evaluation)
 
 
 def _attributes(pairs: Any) -> Mapping[str, str]:
-    found = {}
+    attributes = {}
     for pair in pairs:
         value = pair.value
         match value.WhichOneof("value"):
             case "string_value":
-                found[pair.key] = value.string_value
+                attributes[pair.key] = value.string_value
             case "double_value":
-                found[pair.key] = number_text(value.double_value)
+                attributes[pair.key] = number_text(value.double_value)
             case None | "bytes_value":
                 pass
             case _:
-                found[pair.key] = value_text(_plain(value))
-    return found
+                attributes[pair.key] = value_text(_plain(value))
+    return attributes
 
 
 def _plain(value: Any) -> Any:
@@ -161,7 +162,7 @@ def _plain(value: Any) -> Any:
         case None:
             return None
         case "array_value":
-            return [_plain(each) for each in value.array_value.values]
+            return [_plain(inner) for inner in value.array_value.values]
         case "kvlist_value":
             return {pair.key: _plain(pair.value) for pair in value.kvlist_value.values}
         case "bytes_value":

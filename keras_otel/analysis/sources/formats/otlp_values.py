@@ -1,4 +1,4 @@
-"""OTLP's keys and typed values as text."""
+"""Convert the keys and typed values of OTLP's attributes to text."""
 
 from __future__ import annotations
 
@@ -9,39 +9,39 @@ from keras_otel.analysis.sources.tables.normalise import number_text, value_text
 from keras_otel.analysis.sources.tables.telemetry import WRONG_SHAPE
 
 
-def attributes_of(pairs: Any, note: Callable[[str], None]) -> dict[str, str]:
-    """A list of keys and typed values, as text; empty values are left out.
+def attributes_of(pairs: Any, add_problem: Callable[[str], None]) -> dict[str, str]:
+    """Return the attributes in a list of keys and typed values; empty values are left out.
 
     Args:
         pairs: The list; None where there is none.
-        note: Counts what of it cannot be read.
+        add_problem: Called with a clause for each part that cannot be read.
     """
-    found: dict[str, str] = {}
+    attributes: dict[str, str] = {}
     if not pairs:
-        return found
+        return attributes
     if not isinstance(pairs, list):
-        note("attributes are no list of keys and values")
-        return found
+        add_problem("attributes are no list of keys and values")
+        return attributes
     for pair in pairs:
         try:
             key, typed = pair["key"], pair["value"]
             if type(key) is not str:
-                note("an attribute's key is no text")
+                add_problem("an attribute's key is no text")
                 continue
             for kind, value in typed.items() if typed else ():
                 if kind == "stringValue" and type(value) is str:
-                    found[key] = value
+                    attributes[key] = value
                 elif kind in _TEXTS:
-                    found[key] = _TEXTS[kind](value)
+                    attributes[key] = _TEXTS[kind](value)
         except WRONG_SHAPE:
             # A key without a value is empty.
             if not isinstance(pair, dict) or "value" in pair:
-                note("an attribute's value is not of the type that it says")
-    return found
+                add_problem("an attribute's value is not of the type that it says")
+    return attributes
 
 
 def camel_name(name: str) -> str:
-    """A field's name as OTLP's JSON has it: `trace_id` is `traceId`."""
+    """Return the name of a field in OTLP's JSON: `traceId` for `trace_id`."""
     first, *others = name.split("_")
     return first + "".join(other.capitalize() for other in others)
 
@@ -67,19 +67,21 @@ def _map_text(value: Any) -> str:
 
 
 def _array(value: Any) -> list[Any]:
-    return [_plain(kind, v) for each in value.get("values") or () for kind, v in each.items()]
+    return [
+        _plain(kind, inner) for typed in value.get("values") or () for kind, inner in typed.items()
+    ]
 
 
 def _map(value: Any) -> dict[str, Any]:
     return {
-        pair["key"]: _plain(kind, v)
+        pair["key"]: _plain(kind, inner)
         for pair in value.get("values") or ()
-        for kind, v in (pair.get("value") or {}).items()
+        for kind, inner in (pair.get("value") or {}).items()
     }
 
 
 def _plain(kind: str, value: Any) -> Any:
-    """The plain value behind a typed one inside a list or map."""
+    """Return the plain value of a typed one inside a list or map."""
     read = _PLAIN.get(kind)
     return value if read is None else read(value)
 

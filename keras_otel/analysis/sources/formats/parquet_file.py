@@ -1,4 +1,4 @@
-"""Parquet: our own two tables, the Collector's ClickHouse tables exported, or rows of evaluations."""
+"""Read Parquet: the two tables of `tables.schema`, the Collector's ClickHouse tables exported, or rows of evaluations."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ from keras_otel.analysis.sources.tables.schema import (
     SPANS,
     UPSTREAM,
 )
-from keras_otel.analysis.sources.tables.writer import Intake
+from keras_otel.analysis.sources.tables.writer import TableWriter
 from keras_otel.errors import SourceError
 
 Layout = Literal["spans", "evaluations", "rows"]
 
 
 def layout_of(path: Path, source: str) -> Layout:
-    """Which table a file holds.
+    """Return which table a file holds.
 
     Raises:
-        SourceError: It is damaged, or holds neither.
+        SourceError: The file is damaged, or holds none of them.
     """
     try:
         schema = pq.read_schema(path)
@@ -43,7 +43,7 @@ def layout_of(path: Path, source: str) -> Layout:
     if columns.issuperset(REQUIRED["spans"]):
         _require_types(schema, source)
         return "spans"
-    if columns.issuperset(REQUIRED["evaluations"]) and _fits(schema):
+    if columns.issuperset(REQUIRED["evaluations"]) and _is_evaluations(schema):
         return "evaluations"
     if has_trace(schema.names):
         return "rows"
@@ -53,26 +53,26 @@ def layout_of(path: Path, source: str) -> Layout:
     )
 
 
-def _fits(schema: pa.Schema) -> bool:
-    ours = {field.name: field.type for field in EVALUATIONS}
-    return all(field.name in ours and field.type == ours[field.name] for field in schema)
+def _is_evaluations(schema: pa.Schema) -> bool:
+    expected = {field.name: field.type for field in EVALUATIONS}
+    return all(field.name in expected and field.type == expected[field.name] for field in schema)
 
 
 def _require_types(schema: pa.Schema, source: str) -> None:
-    ours = {field.name: field.type for field in SPANS}
+    expected = {field.name: field.type for field in SPANS}
     for field in schema:
-        wanted = ours.get(field.name)
-        if wanted is None or wanted == field.type:
+        type_ = expected.get(field.name)
+        if type_ is None or type_ == field.type:
             continue
-        if pa.types.is_map(wanted):
+        if pa.types.is_map(type_):
             is_right = pa.types.is_map(field.type) and _is_text(field.type.item_type)
         elif field.name not in REQUIRED["spans"]:
             is_right = not pa.types.is_nested(field.type)
         else:
-            is_right = (_is_text if wanted == pa.string() else pa.types.is_integer)(field.type)
+            is_right = (_is_text if type_ == pa.string() else pa.types.is_integer)(field.type)
         if not is_right:
             raise SourceError(
-                f"{source} has the column {field.name} of type {field.type}: it must be {wanted}"
+                f"{source} has the column {field.name} of type {field.type}: it must be {type_}"
             )
 
 
@@ -86,17 +86,17 @@ def _is_text(type_: pa.DataType) -> bool:
 
 
 def complete(table: ir.Table, schema: pa.Schema) -> ir.Table:
-    """A table of ours with every column of its schema.
+    """Return a table with every column of its schema.
 
-    A column that is missing is read from the map of attributes if there is one, else null.
+    A missing column is read from the map of attributes if there is one, else it is null.
     """
     types = ibis.Schema.from_pyarrow(schema)
     columns = {}
     for name, type_ in types.items():
         if name in table.columns:
-            given = table[name]
-            is_safe = given.type() == type_ or not given.type().is_string()
-            columns[name] = (given.cast if is_safe else given.try_cast)(type_.copy(nullable=True))
+            column = table[name]
+            is_safe = column.type() == type_ or not column.type().is_string()
+            columns[name] = (column.cast if is_safe else column.try_cast)(type_.copy(nullable=True))
         elif name in (UPSTREAM, OUTPUTS) and "attributes" in table.columns:
             columns[name] = table["attributes"].cast(type_)
         elif "." in name and "attributes" in table.columns:
@@ -107,18 +107,18 @@ def complete(table: ir.Table, schema: pa.Schema) -> ir.Table:
     return table.select(**columns)
 
 
-def read_rows(path: Path, source: str, intake: Intake) -> None:
-    """Take evaluations from a table of any layout that `rows` knows."""
+def read_rows(path: Path, source: str, writer: TableWriter) -> None:
+    """Read evaluations from a table of any of the layouts of `evaluation_layouts`."""
     try:
         for batch in pq.ParquetFile(path).iter_batches(batch_size=10_000):
             for row in _to_microseconds(batch).to_pylist():
-                read_row(row, source, intake)
+                read_row(row, source, writer)
     except (pa.ArrowException, OSError):
-        intake.problem(source, "the Parquet file is damaged; the rows before that were read")
+        writer.add_problem(source, "the Parquet file is damaged; the rows before that were read")
 
 
 def _to_microseconds(batch: pa.RecordBatch) -> pa.RecordBatch:
-    """The rows with times that Python has: it has none of nanoseconds."""
+    """Round times to microseconds: Python has none of nanoseconds."""
     for index, field in enumerate(batch.schema):
         if pa.types.is_timestamp(field.type) and field.type.unit == "ns":
             times = batch.column(index).cast(pa.timestamp("us", field.type.tz), safe=False)
@@ -127,12 +127,12 @@ def _to_microseconds(batch: pa.RecordBatch) -> pa.RecordBatch:
 
 
 def scan(connection: ibis.backends.BaseBackend, paths: list[Path], schema: pa.Schema) -> ir.Table:
-    """One table over files of ours, all of one layout."""
+    """Return one table over files of the same layout."""
     # Spark takes one path at a time.
-    groups = [[path] for path in paths] if connection.name == "pyspark" else _alike(paths)
+    groups = [[path] for path in paths] if connection.name == "pyspark" else _by_schema(paths)
     tables = [complete(_read(connection, group), schema) for group in groups]
     if schema == EVALUATIONS:
-        # What was not written by us may be of any length.
+        # Explanations in files of others may be of any length.
         tables = [t.mutate(explanation=t.explanation.left(LONGEST_EXPLANATION)) for t in tables]
     return ibis.union(*tables) if len(tables) > 1 else tables[0]
 
@@ -142,12 +142,12 @@ def _read(connection: ibis.backends.BaseBackend, group: list[Path]) -> ir.Table:
     return connection.read_parquet(names[0] if len(names) == 1 else names)
 
 
-def _alike(paths: list[Path]) -> list[list[Path]]:
-    """The files in groups of one schema each."""
+def _by_schema(paths: list[Path]) -> list[list[Path]]:
+    """Group files by their schema: an engine reads only files of the same one together."""
     groups: dict[pa.Schema, list[Path]] = {}
     for path in paths:
         schema = pq.read_schema(path).remove_metadata()
-        key = next((known for known in groups if known.equals(schema)), schema)
+        key = next((other for other in groups if other.equals(schema)), schema)
         groups.setdefault(key, []).append(path)
     return list(groups.values())
 

@@ -1,4 +1,4 @@
-"""What a file's content is wrapped in, one layer after another."""
+"""Unpack files: compression, encodings other than UTF-8, length prefixes and container logs, a layer at a time."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import pyarrow as pa
 from keras_otel.analysis.sources.formats import container_logs, length_prefixed
 
 Unwrap = Callable[[Path, Path], Iterable[str]]
-"""Writes what is inside a file to another one, and says what is lost of it."""
+"""Writes the content of a file to another one, and returns a clause for each loss."""
 
 _COMPRESSIONS: Final = {
     b"\x1f\x8b": "gzip",
@@ -22,7 +22,7 @@ _COMPRESSIONS: Final = {
     b"\x04\x22\x4d\x18": "lz4",
 }
 # The longer ones first: UTF-32's begins with UTF-16's.
-_MARKS: Final = {
+_BYTE_ORDER_MARKS: Final = {
     codecs.BOM_UTF32_LE: "utf-32",
     codecs.BOM_UTF32_BE: "utf-32",
     codecs.BOM_UTF16_LE: "utf-16",
@@ -30,11 +30,11 @@ _MARKS: Final = {
 }
 _SNIFFED: Final = 64
 _CHUNK: Final = 4 * 1024 * 1024
-_CRUMB: Final = 256
+_SMALL_CHUNK: Final = 256
 
 
 def layer_of(path: Path) -> Unwrap | None:
-    """How to take off a file's outermost layer; None where it has none."""
+    """Return the function that removes a file's outermost layer; None where it has none."""
     with path.open("rb") as stream:
         head = stream.read(_SNIFFED)
     for magic, name in _COMPRESSIONS.items():
@@ -49,8 +49,8 @@ def layer_of(path: Path) -> Unwrap | None:
 
 
 def _encoding(head: bytes) -> str | None:
-    """An encoding in more than one byte a letter: by its mark, or by every other byte being zero."""
-    for mark, name in _MARKS.items():
+    """Return an encoding of several bytes a letter, by its byte order mark or because every other byte is zero."""
+    for mark, name in _BYTE_ORDER_MARKS.items():
         if head.startswith(mark):
             return name
     even, odd = head[::2], head[1::2]
@@ -60,27 +60,27 @@ def _encoding(head: bytes) -> str | None:
 
 
 def recode(encoding: str, path: Path, target: Path) -> Iterator[str]:
-    """Write a text as UTF-8, and say if something could not be decoded."""
-    is_whole = True
+    """Write a text as UTF-8, and yield a clause if something could not be decoded."""
+    is_valid = True
     with (
         path.open(encoding=encoding, errors="replace", newline="") as text,
-        target.open("w", encoding="utf-8", errors="replace", newline="") as plain,
+        target.open("w", encoding="utf-8", errors="replace", newline="") as decoded,
     ):
         while chunk := text.read(_CHUNK):
-            is_whole = is_whole and "\ufffd" not in chunk
-            plain.write(chunk)
-    if not is_whole:
+            is_valid = is_valid and "\ufffd" not in chunk
+            decoded.write(chunk)
+    if not is_valid:
         yield f"the {encoding.upper()} file is damaged; what cannot be decoded was replaced"
 
 
 def _decompress(compression: str, path: Path, target: Path) -> Iterator[str]:
-    with target.open("wb") as plain:
-        for size in (_CHUNK, _CRUMB):
-            # A read that fails returns nothing, so the way to the damage is gone again in small steps.
-            done = plain.tell()
+    with target.open("wb") as unpacked:
+        for size in (_CHUNK, _SMALL_CHUNK):
+            # A failing read returns nothing: small chunks recover what stands in the large one before the damage.
+            done = unpacked.tell()
             try:
                 for chunk in _chunks(path, compression, done, size):
-                    plain.write(chunk)
+                    unpacked.write(chunk)
             except OSError:
                 continue
             if size == _CHUNK:

@@ -1,15 +1,15 @@
-"""Formats of traces that are known by name and not read, so that the reason can be said."""
+"""Recognise formats of traces that are not read, to name them in the problem."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any, Final, NamedTuple
 
-from keras_otel.analysis.sources.tables.writer import Intake
+from keras_otel.analysis.sources.tables.writer import TableWriter
 
 
 class _Format(NamedTuple):
-    """A format, known by keys that all its objects have and by one of some others."""
+    """A format, recognised by the keys of its objects: all of some, one of some, none of others."""
 
     name: str
     all_of: frozenset[str]
@@ -17,6 +17,7 @@ class _Format(NamedTuple):
     none_of: frozenset[str] = frozenset()
 
     def fits(self, document: Mapping[str, Any]) -> bool:
+        """Return True for a document of this format."""
         keys = document.keys()
         return (
             keys >= self.all_of
@@ -59,20 +60,20 @@ _FORMATS: Final = (
 _ADVICE: Final = "which is not read: export OTLP (the Collector's file exporter), or Jaeger's JSON"
 
 
-def refuse_document(document: Any, source: str, intake: Intake) -> bool:
-    """Count a document whose format is one that is not read; False where it is none of those."""
+def refuse_document(document: Any, source: str, writer: TableWriter) -> bool:
+    """Count a document whose format is known and not read; return False for any other document."""
     if not isinstance(document, dict):
         return False
     traces = document.get("traces")
     if isinstance(traces, list) and any(
-        isinstance(t, dict) and "rootServiceName" in t for t in traces
+        isinstance(trace, dict) and "rootServiceName" in trace for trace in traces
     ):
-        intake.problem(
+        writer.add_problem(
             source, "Tempo's answer to a search has no spans: download each trace by its id"
         )
         return True
-    for each in _FORMATS:
-        if each.fits(document):
-            intake.problem(source, f"this is {each.name}, {_ADVICE}")
+    for unread in _FORMATS:
+        if unread.fits(document):
+            writer.add_problem(source, f"this is {unread.name}, {_ADVICE}")
             return True
     return False

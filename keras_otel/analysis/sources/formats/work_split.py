@@ -8,20 +8,20 @@ from typing import Final
 
 from keras_otel.analysis.sources.formats.json_files import Range
 
-_MOST: Final = 8
-_SMALLEST: Final = 16 * 1024 * 1024
+_MOST_PROCESSES: Final = 8
+_SMALLEST_SHARE: Final = 16 * 1024 * 1024
 
 
 def shares_of(ranges: Sequence[Range], count: int | None = None) -> list[list[Range]]:
-    """Ranges in shares of about equal size, one for each process.
+    """Split ranges into shares of about equal size, one for each process.
 
     Args:
         ranges: Whole files.
-        count: How many processes; by default one for each processor, eight at most.
+        count: Number of processes; by default one for each processor, eight at most.
     """
-    count = count or min(_MOST, _usable_processors())
-    total = sum(each.end for each in ranges)
-    size = max(_SMALLEST, -(-total // count))
+    count = count or min(_MOST_PROCESSES, _usable_processors())
+    total = sum(whole.end for whole in ranges)
+    size = max(_SMALLEST_SHARE, -(-total // count))
     shares: list[list[Range]] = [[]]
     room = size
     for whole in ranges:
@@ -46,7 +46,7 @@ def shares_of(ranges: Sequence[Range], count: int | None = None) -> list[list[Ra
 
 
 def _usable_processors() -> int:
-    """The processors that this process may run on; all of them where no one can say."""
+    """Count the processors that this process may use; all of them where the system does not say."""
     if hasattr(os, "sched_getaffinity"):  # Linux
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1

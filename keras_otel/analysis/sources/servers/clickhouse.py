@@ -1,6 +1,6 @@
-"""The Collector's ClickHouse exporter: `otel_traces`, and `otel_logs` where there is one.
+"""Read the tables of the Collector's ClickHouse exporter: `otel_traces`, and `otel_logs` where it exists.
 
-Everything is an expression that ClickHouse runs itself. All attribute values are text there, and a key
+All tables are expressions that ClickHouse runs itself. All attribute values are text there, and a key
 that is missing reads as ''.
 """
 
@@ -17,9 +17,9 @@ import ibis.expr.types as ir
 from keras_otel import semconv
 from keras_otel.analysis.sources.formats.parquet_file import complete
 from keras_otel.analysis.sources.servers.clickhouse_evaluations import (
-    delivered,
-    of_attributes,
-    of_numbered_attributes,
+    evaluations_in_attributes,
+    evaluations_in_numbered_attributes,
+    evaluations_of_events,
 )
 from keras_otel.analysis.sources.servers.http_json import Access, Address
 from keras_otel.analysis.sources.tables.evaluation_attributes import EVALUATOR
@@ -45,41 +45,43 @@ _PORT: Final = 8123
 _TIMEOUT_S: Final = 10
 
 
-def _declared(time: Any) -> Any:
-    """The body of a function that ClickHouse has itself."""
+def _declare_nanoseconds(time: Any) -> Any:
+    """Declare the signature of a function that ClickHouse has itself."""
 
 
 _nanoseconds: Any = ibis.udf.scalar.builtin(
-    _declared, name="toUnixTimestamp64Nano", signature=((dt.Timestamp(scale=9),), dt.int64)
+    _declare_nanoseconds,
+    name="toUnixTimestamp64Nano",
+    signature=((dt.Timestamp(scale=9),), dt.int64),
 )
 
 
-def _declared_cut(text: Any, start: Any, count: Any) -> Any:
-    """The same."""
+def _declare_substring(text: Any, start: Any, count: Any) -> Any:
+    """Declare the signature of another one."""
 
 
-# Its `substring` counts bytes, and may cut a character in two.
-_cut: Any = ibis.udf.scalar.builtin(
-    _declared_cut,
+# ClickHouse's `substring` counts bytes, and may cut a character in two.
+_substring: Any = ibis.udf.scalar.builtin(
+    _declare_substring,
     name="substringUTF8",
     signature=((dt.string, dt.int64, dt.int64), dt.string),
 )
 
 
 def connect(url: str, access: Access | None = None) -> tuple[ir.Table, ir.Table | None]:
-    """The tables behind `clickhouse://user:password@host:port/database?traces=...&logs=...`.
+    """Open the tables behind `clickhouse://user:password@host:port/database?traces=...&logs=...`.
 
     Args:
         url: The address.
-        access: How long a query may take.
+        access: Longest time for a query.
 
     Returns:
-        The traces, and the logs where there are some.
+        The traces, and the logs; None where there is no such table.
 
     Raises:
         SourceError: The extra is not installed, the server cannot be reached, or has no such table.
     """
-    address = Address.of(url)
+    address = Address.parse(url)
     parts = urlsplit(address.url)
     options = dict(parse_qsl(urlsplit(url).query))
     try:
@@ -88,7 +90,7 @@ def connect(url: str, access: Access | None = None) -> tuple[ir.Table, ir.Table 
         raise SourceError(
             "reading ClickHouse needs clickhouse-connect: pip install 'keras-otel[clickhouse]'"
         ) from error
-    # What goes wrong is said once, by us: without a handler the driver writes to standard error.
+    # Without a handler the driver writes errors to standard error too: they are raised in one line below.
     logging.getLogger("clickhouse_connect").addHandler(logging.NullHandler())
     timeout_s = None if access is None else access.timeout_s
     where = f"clickhouse://{parts.hostname}:{parts.port or _PORT}{parts.path}"
@@ -118,10 +120,10 @@ def connect(url: str, access: Access | None = None) -> tuple[ir.Table, ir.Table 
 
 
 def spans(traces: ir.Table, window: Window) -> ir.Table:
-    """`otel_traces` as our table of spans.
+    """Return `otel_traces` as a table by `schema.SPANS`.
 
     Raises:
-        SourceError: It is another table.
+        SourceError: It is a table of something else.
     """
     missing = [column for column in REQUIRED if column not in traces.columns]
     if missing:
@@ -164,82 +166,84 @@ def _status(traces: ir.Table) -> ir.Value:
     if "StatusCode" not in traces.columns:
         return ibis.literal("unset")
     code = traces.StatusCode.cast("string").lower()
-    return ibis.cases(*((code == told, known) for told, known in _STATUS.items()), else_="unset")
+    return ibis.cases(*((code == text, status) for text, status in _STATUS.items()), else_="unset")
 
 
 def evaluations(traces: ir.Table, logs: ir.Table | None, window: Window) -> ir.Table:
-    """All evaluations: on spans, on their events, and in the logs."""
-    about = traces.select(
+    """Return all evaluations: on spans, on their events, and in the logs."""
+    attributes = traces.select(
         trace_id=traces.TraceId.lower(),
         span_id=traces.SpanId.lower(),
         time_ns=_nanoseconds(traces.Timestamp) + traces.Duration.cast("int64"),
-        told=traces.SpanAttributes,
+        attributes=traces.SpanAttributes,
     )
     links = _links(traces)
-    parts = [of_attributes(about, links), of_numbered_attributes(about, links)]
+    parts = [
+        evaluations_in_attributes(attributes, links),
+        evaluations_in_numbered_attributes(attributes, links),
+    ]
     if set(_EVENTS) <= set(traces.columns):
-        parts.append(_of_events(traces))
+        parts.append(_evaluations_of_events(traces))
     if logs is not None:
-        parts.append(_of_logs(logs))
+        parts.append(_evaluations_of_logs(logs))
     table = ibis.union(*parts)
-    table = table.mutate(explanation=_cut(table.explanation, 1, LONGEST_EXPLANATION))
+    table = table.mutate(explanation=_substring(table.explanation, 1, LONGEST_EXPLANATION))
     if window.since_ns is not None:
         table = table.filter(table.time_ns.isnull() | (table.time_ns >= window.since_ns))
     return table
 
 
-def _of_events(traces: ir.Table) -> ir.Table:
+def _evaluations_of_events(traces: ir.Table) -> ir.Table:
     times, event_names, attributes = (traces[column] for column in _EVENTS)
-    spread = traces.select(
+    unnested = traces.select(
         trace_id=traces.TraceId.lower(),
         span_id=traces.SpanId.lower(),
         event=times.zip(event_names, attributes).unnest(),
     )
-    event: Any = spread.event
-    told = spread.select(
+    event: Any = unnested.event
+    events = unnested.select(
         "trace_id",
         "span_id",
         time_ns=_nanoseconds(event.f1),
-        told=event.f3,
+        attributes=event.f3,
         event_name=event.f2,
     )
-    return delivered(told.filter(told.event_name == semconv.EVALUATION_EVENT.name))
+    return evaluations_of_events(events.filter(events.event_name == semconv.EVALUATION_EVENT.name))
 
 
-def _of_logs(logs: ir.Table) -> ir.Table:
+def _evaluations_of_logs(logs: ir.Table) -> ir.Table:
     in_attributes = logs.LogAttributes.get(_EVENT_NAME, "").nullif("")
     event_name = (
         ibis.coalesce(_text(logs, "EventName"), in_attributes)
         if "EventName" in logs.columns
         else in_attributes
     )
-    told = logs.select(
+    records = logs.select(
         trace_id=logs.TraceId.lower(),
         span_id=logs.SpanId.lower().nullif(""),
         time_ns=_nanoseconds(logs.Timestamp),
-        told=logs.LogAttributes,
+        attributes=logs.LogAttributes,
         event_name=event_name,
     )
-    return delivered(
-        told.filter((told.event_name == semconv.EVALUATION_EVENT.name) & (told.trace_id != ""))
-    )
+    is_evaluation = records.event_name == semconv.EVALUATION_EVENT.name
+    return evaluations_of_events(records.filter(is_evaluation & (records.trace_id != "")))
 
 
 def _links(traces: ir.Table) -> ir.Table | None:
-    """Every link, with its own attributes and its span's kind."""
+    """Return the links to evaluated spans: those of that type, and an evaluator's only link."""
     if not set(_LINKS) <= set(traces.columns):
         return None
     trace_ids, span_ids, attributes = (traces[column] for column in _LINKS)
     kind = traces.SpanAttributes.get(semconv.OPENINFERENCE_SPAN_KIND, "")
     is_evaluator = (kind == EVALUATOR) | (_text(traces, "ScopeName") == semconv.SCOPE_NAME)
-    spread = traces.filter(trace_ids.length() > 0).select(
+    unnested = traces.filter(trace_ids.length() > 0).select(
         trace_id=traces.TraceId.lower(),
         span_id=traces.SpanId.lower(),
         is_only=(trace_ids.length() == 1) & ibis.coalesce(is_evaluator, False),
         link=trace_ids.zip(span_ids, attributes).unnest(),
     )
-    link: Any = spread.link
-    told = spread.select(
+    link: Any = unnested.link
+    links = unnested.select(
         "trace_id",
         "span_id",
         "is_only",
@@ -247,4 +251,4 @@ def _links(traces: ir.Table) -> ir.Table | None:
         target_span=link.f2.lower(),
         link_type=link.f3.get(semconv.LINK_TYPE, ""),
     )
-    return told.filter((told.link_type == semconv.LINK_EVALUATED) | told.is_only)
+    return links.filter((links.link_type == semconv.LINK_EVALUATED) | links.is_only)

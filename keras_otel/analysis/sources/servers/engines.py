@@ -1,4 +1,4 @@
-"""The engine that joins and groups: DuckDB in this process, or Spark by its address."""
+"""Connect to the engine that joins and groups: DuckDB in this process, or Spark by its address."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ from keras_otel.errors import OptionError, SourceError
 SPARK: Final = "spark://"
 CLICKHOUSE: Final = "clickhouse://"
 
-# Beyond this DuckDB goes to disk; the order of rows means nothing here.
+# Beyond this much memory DuckDB uses the disk; the order of rows has no meaning here.
 _DUCKDB: Final = {"memory_limit": "4GB", "preserve_insertion_order": False}
 
-# What engines raise of their own; those of engines that are not in use are not imported for it.
+# The errors of engines, by module: those of engines that are not in use are not imported for it.
 _OPTIONAL_ERRORS: Final = (
     ("clickhouse_connect.driver.exceptions", "ClickHouseError"),
     ("urllib3.exceptions", "HTTPError"),
@@ -35,7 +35,7 @@ _LONGEST: Final = 300
 
 @contextmanager
 def one_line_errors() -> Iterator[None]:
-    """Turn what an engine raises within into one line.
+    """Convert the errors of an engine within the block into one line.
 
     Raises:
         SourceError: The engine failed: it is out of memory, lost its connection, or cannot read a file.
@@ -44,8 +44,8 @@ def one_line_errors() -> Iterator[None]:
         yield
     except _engine_errors() as error:
         # DuckDB's advice is about options of its own.
-        words = " ".join(redacted(str(error)).partition("Possible solutions")[0].split())
-        shown = words if len(words) <= _LONGEST else f"{words[:_LONGEST]}..."
+        text = " ".join(redacted(str(error)).partition("Possible solutions")[0].split())
+        shown = text if len(text) <= _LONGEST else f"{text[:_LONGEST]}..."
         raise SourceError(
             f"the engine that joins the rows failed: {shown or type(error).__name__}"
         ) from error
@@ -64,7 +64,7 @@ def require_engine(url: str | None, sources: Sequence[str]) -> None:
     """Check an engine's address before anything is read.
 
     Raises:
-        OptionError: It is none that the rows of these sources can be joined in.
+        OptionError: It is unknown, or cannot join the rows of these sources.
     """
     if url is None or url.startswith(SPARK):
         return

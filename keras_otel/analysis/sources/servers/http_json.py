@@ -1,4 +1,4 @@
-"""Questions to a server's HTTP API, bounded in time and size, with one clear line for each way they can fail."""
+"""Request JSON from a server's HTTP API, bounded in time and size, with a clear line for each kind of failure."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ _PORTS: Final = {"http": 80, "https": 443}
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Access:
-    """How servers are asked.
+    """The timeout and headers of requests to servers.
 
     Attributes:
-        timeout_s: Longest time for one answer, from the question to its last byte; 60 s by default, and
-            where a database computes the answer, what its driver has.
-        headers: Sent with each question, to the servers that are named and to no other.
+        timeout_s: Longest time for a response, from the request to the last byte, in seconds; 60 by default, and
+            for databases the default of the driver.
+        headers: Sent with each request, to the servers that are sources and to no other.
     """
 
     timeout_s: float | None = None
@@ -43,12 +43,12 @@ class Access:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Address:
-    """A server's address without its secrets, and those.
+    """A server's address, with its credentials apart.
 
     Attributes:
-        url: Without user, password and query string.
+        url: The address without user, password and query string.
         user: The user's name; None where there is none.
-        password: Theirs.
+        password: The password; empty where there is none.
     """
 
     url: str
@@ -56,11 +56,11 @@ class Address:
     password: str
 
     @classmethod
-    def of(cls, url: str) -> Address:
-        """Take an address apart.
+    def parse(cls, url: str) -> Address:
+        """Parse an address.
 
         Raises:
-            SourceError: It is none.
+            SourceError: It is malformed.
         """
         try:
             parts = urlsplit(url)
@@ -72,8 +72,8 @@ class Address:
                 f"the address {url} cannot be read: write http://user:password@host:port, and %2F, %23, %3F "
                 "and %40 for / # ? @ in a password"
             )
-        place = f"[{host}]" if ":" in host else host
-        netloc = place if port is None else f"{place}:{port}"
+        bracketed = f"[{host}]" if ":" in host else host
+        netloc = bracketed if port is None else f"{bracketed}:{port}"
         return cls(
             url=urlunsplit((parts.scheme, netloc, parts.path.rstrip("/"), "", "")),
             user=None if parts.username is None else unquote(parts.username),
@@ -82,13 +82,13 @@ class Address:
 
 
 class Api:
-    """One server's API; its connections end with it.
+    """The API of a server; a context manager that closes its connections.
 
     Args:
-        address: Where all paths are below.
-        server: What answers there, such as `Jaeger's query service`.
-        example: An address that would be right.
-        access: How it is asked.
+        address: The address that all paths are below.
+        server: The name of what should answer there, such as `Jaeger's query service`.
+        example: A correct address, for error messages.
+        access: Timeout and headers.
     """
 
     def __init__(self, address: Address, *, server: str, example: str, access: Access) -> None:
@@ -104,21 +104,21 @@ class Api:
     def __exit__(self, *_: object) -> None:
         self._session.close()
 
-    def listed(self, answer: Mapping[str, Any], key: str = "data") -> list[Any]:
-        """The list under a key of an answer; what is null or missing is empty.
+    def list_in(self, answer: Mapping[str, Any], key: str = "data") -> list[Any]:
+        """Return the list under a key of a response; an empty one where it is null or missing.
 
         Raises:
             SourceError: It is something else.
         """
-        found = answer.get(key)
-        if found is not None and not isinstance(found, list):
+        elements = answer.get(key)
+        if elements is not None and not isinstance(elements, list):
             raise SourceError(
                 f"{self.base} answers with no list under {key!r}: it is not {self._server}"
             )
-        return found or []
+        return elements or []
 
     def get(self, path: str) -> dict[str, Any]:
-        """The JSON object at a path.
+        """Return the JSON object at a path.
 
         Raises:
             SourceError: The server cannot be reached, or does not answer with one in time.
@@ -240,7 +240,7 @@ def _nobody(request: Any) -> Any:
 
 
 def _is_same_server(base: str, url: str) -> bool:
-    """True for the same host and port, also where it insists on TLS."""
+    """Return True for the same host and port, also where the server redirects to TLS."""
     ours, theirs = urlsplit(base), urlsplit(url)
     if theirs.scheme not in _PORTS or ours.hostname != theirs.hostname:
         return False
@@ -259,7 +259,7 @@ def _origin(url: str) -> str:
 
 
 def _reason(error: BaseException) -> str:
-    """The first cause of an error, in a few words."""
+    """Return the first cause of an error, in a few words."""
     inner = getattr(error, "reason", None) or (error.args[0] if error.args else None)
     if isinstance(inner, BaseException):
         return _reason(inner)

@@ -1,4 +1,4 @@
-"""A running Phoenix: `phoenix+http://host:6006`, or with one project `phoenix+http://host:6006/default`.
+"""Read spans and annotations from a running Phoenix: `phoenix+http://host:6006`, or with one project `phoenix+http://host:6006/default`.
 
 Its REST API gives spans as OTLP, a thousand at a time, and annotations by the ids of their spans. Phoenix
 keeps neither the tracestate nor the resource nor the links of a span, and its times only to about 100 ns.
@@ -15,34 +15,40 @@ from urllib.parse import quote, urlencode, urlsplit
 
 from keras_otel.analysis.sources.formats.evaluation_rows import read_row
 from keras_otel.analysis.sources.formats.json_formats import read_document
+from keras_otel.analysis.sources.formats.otlp_values import camel_name
 from keras_otel.analysis.sources.servers.http_json import Access, Address, Api
-from keras_otel.analysis.sources.tables.writer import Intake, Window
+from keras_otel.analysis.sources.tables.writer import TableWriter, Window
 
 SCHEMES: Final = ("phoenix+http", "phoenix+https")
 
 _PAGE: Final = 1000
-_IDS: Final = 100
-"""Spans that annotations are asked for at a time: their ids are part of the address."""
+_SPANS_AT_A_TIME: Final = 100
+"""Spans whose annotations are requested at a time: their ids are part of the address."""
 _NS: Final = 1e9
 _MOST_PAGES: Final = 20_000
 
 
 def read_phoenix(
-    url: str, intake: Intake, window: Window, page: int = _PAGE, *, access: Access | None = None
+    url: str,
+    writer: TableWriter,
+    window: Window,
+    page: int = _PAGE,
+    *,
+    access: Access | None = None,
 ) -> None:
-    """Take the spans and annotations of one project, or of all.
+    """Read the spans and annotations of one project, or of all.
 
     Args:
-        url: The server, with the project's name as its path if it is one.
-        intake: Takes them.
-        window: Spans before its start are not asked for.
+        url: The server, with the name of a project as its path, or without for all projects.
+        writer: Where spans and evaluations go.
+        window: Spans before its start are not requested.
         page: Most spans in one answer, up to 1000.
-        access: How it is asked.
+        access: Timeout and headers.
 
     Raises:
-        SourceError: It cannot be reached, is no Phoenix, or has no such project.
+        SourceError: The server cannot be reached, is no Phoenix, or has no such project.
     """
-    address = Address.of(url.removeprefix("phoenix+"))
+    address = Address.parse(url.removeprefix("phoenix+"))
     parts = urlsplit(address.url)
     with Api(
         replace(address, url=f"{parts.scheme}://{parts.netloc}"),
@@ -50,47 +56,47 @@ def read_phoenix(
         example="phoenix+http://localhost:6006/default",
         access=access or Access(),
     ) as api:
-        pages = _Pages(api, intake)
+        pages = _Pages(api, writer)
         project = parts.path.strip("/")
-        projects = [{"name": project}] if project else pages.of("projects")
-        for each in projects:
-            if "name" in each:
-                _Project(pages, str(each["name"]), intake).read(window, page)
+        projects = [{"name": project}] if project else pages.objects("projects")
+        for project_fields in projects:
+            if "name" in project_fields:
+                _Project(pages, str(project_fields["name"]), writer).read(window, page)
 
 
 class _Project:
-    def __init__(self, pages: _Pages, name: str, intake: Intake) -> None:
+    def __init__(self, pages: _Pages, name: str, writer: TableWriter) -> None:
         self._pages = pages
         self._path = f"projects/{quote(name, safe='')}"
-        self._intake = intake
+        self._writer = writer
 
     def read(self, window: Window, page: int) -> None:
-        asked: dict[str, Any] = {"limit": page}
+        query: dict[str, Any] = {"limit": page}
         if window.since_ns is not None:
-            asked["start_time"] = datetime.fromtimestamp(window.since_ns / _NS, UTC).isoformat()
-        waiting: list[tuple[str, str]] = []
-        for span in self._pages.of(f"{self._path}/spans/otlpv1", asked):
+            query["start_time"] = datetime.fromtimestamp(window.since_ns / _NS, UTC).isoformat()
+        batch: list[tuple[str, str]] = []
+        for span in self._pages.objects(f"{self._path}/spans/otlpv1", query):
             try:
-                record = _camel(span)
+                record = _in_camel_case(span)
             except RecursionError:
-                self._intake.problem(self._pages.source, "a span is nested too deeply")
+                self._writer.add_problem(self._pages.source, "a span is nested too deeply")
                 continue
             read_document(
                 {"resourceSpans": [{"scopeSpans": [{"spans": [record]}]}]},
                 self._pages.source,
-                self._intake,
+                self._writer,
             )
-            waiting.append((str(record.get("spanId")), str(record.get("traceId"))))
-            if len(waiting) == _IDS:
-                self._annotations(waiting)
-                waiting = []
-        if waiting:
-            self._annotations(waiting)
+            batch.append((str(record.get("spanId")), str(record.get("traceId"))))
+            if len(batch) == _SPANS_AT_A_TIME:
+                self._read_annotations(batch)
+                batch = []
+        if batch:
+            self._read_annotations(batch)
 
-    def _annotations(self, spans: Sequence[tuple[str, str]]) -> None:
+    def _read_annotations(self, spans: Sequence[tuple[str, str]]) -> None:
         traces = dict(spans)
-        asked = {"span_ids": list(traces), "limit": _PAGE}
-        for annotation in self._pages.of(f"{self._path}/span_annotations", asked):
+        query = {"span_ids": list(traces), "limit": _PAGE}
+        for annotation in self._pages.objects(f"{self._path}/span_annotations", query):
             result = annotation.get("result")
             result = result if isinstance(result, dict) else {}
             read_row(
@@ -104,52 +110,53 @@ class _Project:
                     "time": annotation.get("updated_at"),
                 },
                 self._pages.source,
-                self._intake,
+                self._writer,
             )
 
 
 class _Pages:
-    """What addresses list, page after page, for as long as a page brings something new."""
+    """Reads lists page by page, for as long as a page has something new."""
 
-    def __init__(self, api: Api, intake: Intake) -> None:
+    def __init__(self, api: Api, writer: TableWriter) -> None:
         self._api = api
-        self._intake = intake
+        self._writer = writer
         self.source = api.base
 
-    def of(self, path: str, asked: Mapping[str, Any] | None = None) -> Iterator[dict[str, Any]]:
-        """Every object that an address lists."""
-        query = dict(asked or {})
+    def objects(
+        self, path: str, query: Mapping[str, Any] | None = None
+    ) -> Iterator[dict[str, Any]]:
+        """Yield every object in the list at a path."""
+        query = dict(query or {})
         seen: set[int] = set()
         while True:
             mark = "?" if query else ""
             answer = self._api.get(f"/v1/{path}{mark}{urlencode(query, doseq=True)}")
-            listed = self._api.listed(answer)
+            elements = self._api.list_in(answer)
             cursor = answer.get("next_cursor")
-            # A server that forgets the cursor gives the same page for ever.
-            first = hash(json.dumps(listed[:1]))
+            # A server that ignores the cursor repeats the same page without end.
+            first = hash(json.dumps(elements[:1]))
             if first in seen:
                 self._stop("its pages repeat; what follows them is not read")
                 return
-            yield from (each for each in listed if isinstance(each, dict))
+            yield from (element for element in elements if isinstance(element, dict))
             if cursor is None:
                 return
-            if not listed or str(cursor) == str(query.get("cursor")) or len(seen) == _MOST_PAGES:
+            if not elements or str(cursor) == str(query.get("cursor")) or len(seen) == _MOST_PAGES:
                 self._stop("it has no end of pages; what follows is not read")
                 return
             seen.add(first)
             query["cursor"] = cursor
 
-    def _stop(self, what: str) -> None:
-        self._intake.problem(self.source, what)
+    def _stop(self, message: str) -> None:
+        self._writer.add_problem(self.source, message)
 
 
-def _camel(value: Any) -> Any:
-    """Phoenix's field names as OTLP's JSON has them; what is null is left out."""
+def _in_camel_case(value: Any) -> Any:
+    """Return a value with the field names of OTLP's JSON; fields that are null are left out."""
     if isinstance(value, dict):
-        return {_camel_name(key): _camel(each) for key, each in value.items() if each is not None}
-    return [_camel(each) for each in value] if isinstance(value, list) else value
-
-
-def _camel_name(name: str) -> str:
-    first, *others = name.split("_")
-    return first + "".join(other.capitalize() for other in others)
+        return {
+            camel_name(key): _in_camel_case(inner)
+            for key, inner in value.items()
+            if inner is not None
+        }
+    return [_in_camel_case(inner) for inner in value] if isinstance(value, list) else value

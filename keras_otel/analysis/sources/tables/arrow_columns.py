@@ -23,7 +23,7 @@ _UPSTREAM: Final = f"{semconv.UPSTREAM_PREFIX}."
 _OUTPUT: Final = f"{semconv.OUTPUT_PREFIX}."
 _NESTED: Final = (_UPSTREAM, _OUTPUT)
 _INT64: Final = 2**63
-_PLAIN: Final = 10  # columns of SPANS before the promoted ones
+_FIXED_COLUMNS: Final = 10  # columns of SPANS before the promoted ones
 
 
 def _integer(text: str) -> int | None:
@@ -45,7 +45,7 @@ _PROMOTED: Final = [(key, _READERS[type_]) for key, type_ in PROMOTED.items()]
 
 
 class TextMaps:
-    """A column of maps from text to text, each null where it has nothing to say."""
+    """A column of maps from text to text; where it is nullable, an empty map is null."""
 
     def __init__(self, *, is_nullable: bool) -> None:
         self._is_nullable = is_nullable
@@ -54,7 +54,7 @@ class TextMaps:
         self._offsets: list[int | None] = [0]
 
     def close_row(self) -> None:
-        """End a row: it holds what was appended since the last one."""
+        """End a row: its map holds the keys and values appended since the last row."""
         end = len(self.keys)
         if self._is_nullable and end == self._offsets[-1]:
             # Arrow marks a null map by the null offset at which it would start.
@@ -62,18 +62,18 @@ class TextMaps:
         self._offsets.append(end)
 
     def array(self) -> pa.MapArray:
-        """The rows so far."""
+        """Return the rows so far."""
         offsets = pa.array(self._offsets, pa.int32())
-        return pa.MapArray.from_arrays(offsets, texts(self.keys), texts(self.values))
+        return pa.MapArray.from_arrays(offsets, text_array(self.keys), text_array(self.values))
 
 
-def texts(values: list[Any]) -> pa.Array:
-    """Text as Arrow; half a surrogate pair, which JSON can write, becomes `?`."""
+def text_array(values: list[Any]) -> pa.Array:
+    """Return text as an Arrow array; half a surrogate pair, which JSON can write, becomes `?`."""
     try:
         return pa.array(values, pa.string())
     except UnicodeEncodeError:
-        whole = [v if v is None else v.encode("utf-8", "replace").decode() for v in values]
-        return pa.array(whole, pa.string())
+        valid = [v if v is None else v.encode("utf-8", "replace").decode() for v in values]
+        return pa.array(valid, pa.string())
 
 
 class SpanColumns:
@@ -91,9 +91,9 @@ class SpanColumns:
         return len(self._rows)
 
     def add(self, span: Span) -> None:
-        """Take one span."""
+        """Append a span."""
         attributes = span.attributes
-        self._rows.append(span[:_PLAIN])
+        self._rows.append(span[:_FIXED_COLUMNS])
         if semconv.MODEL_NAME in attributes:
             self._promoted.append(
                 tuple(
@@ -102,8 +102,8 @@ class SpanColumns:
                 )
             )
         else:
-            self._promoted.append(_NOTHING)
-        self._sort(attributes)
+            self._promoted.append(_NO_PROMOTED)
+        self._add_attributes(attributes)
         resource = self._resource
         for key, text in span.resource.items():
             if len(text) <= LONGEST_VALUE:
@@ -111,35 +111,37 @@ class SpanColumns:
                 resource.values.append(text)
         resource.close_row()
 
-    def _sort(self, attributes: Attributes) -> None:
-        """Each attribute that is no column of its own goes into its map."""
+    def _add_attributes(self, attributes: Attributes) -> None:
+        """Put each attribute that has no column of its own into its map."""
         is_prediction = semconv.MODEL_NAME in attributes
-        own = self._attributes
+        others = self._attributes
         for key, text in attributes.items():
             if key.startswith(_NESTED):
                 mapped = self._upstream if key.startswith(_UPSTREAM) else self._outputs
                 mapped.keys.append(key)
                 mapped.values.append(text)
             elif len(text) <= LONGEST_VALUE and not (is_prediction and key in PROMOTED):
-                own.keys.append(key)
-                own.values.append(text)
+                others.keys.append(key)
+                others.values.append(text)
         self._upstream.close_row()
         self._outputs.close_row()
-        own.close_row()
+        others.close_row()
 
     def batch(self) -> pa.RecordBatch:
-        """The spans so far, by `SPANS`."""
-        plain = list(zip(*self._rows, strict=True)) or [()] * _PLAIN
+        """Return the spans so far, by `SPANS`."""
+        fixed = list(zip(*self._rows, strict=True)) or [()] * _FIXED_COLUMNS
         promoted = list(zip(*self._promoted, strict=True)) or [()] * len(PROMOTED)
         arrays: list[pa.Array] = []
-        for field, values in zip(SPANS, [*plain, *promoted], strict=False):
+        for field, values in zip(SPANS, [*fixed, *promoted], strict=False):
             is_text = field.type == pa.string()
-            arrays.append(texts(list(values)) if is_text else pa.array(values, field.type))
+            arrays.append(text_array(list(values)) if is_text else pa.array(values, field.type))
         maps = (self._upstream, self._outputs, self._attributes, self._resource)
-        return pa.RecordBatch.from_arrays([*arrays, *(each.array() for each in maps)], schema=SPANS)
+        return pa.RecordBatch.from_arrays(
+            [*arrays, *(column.array() for column in maps)], schema=SPANS
+        )
 
 
-_NOTHING: Final = (None,) * len(PROMOTED)
+_NO_PROMOTED: Final = (None,) * len(PROMOTED)
 
 
 class EvaluationColumns:
@@ -153,7 +155,7 @@ class EvaluationColumns:
         return len(self._rows)
 
     def add(self, evaluation: Evaluation) -> None:
-        """Take one evaluation."""
+        """Append an evaluation."""
         if evaluation.explanation is not None:
             shortened = evaluation.explanation[:LONGEST_EXPLANATION]
             evaluation = evaluation._replace(explanation=shortened)
@@ -164,10 +166,10 @@ class EvaluationColumns:
         self._upstream.close_row()
 
     def batch(self) -> pa.RecordBatch:
-        """The evaluations so far, by `EVALUATIONS`."""
+        """Return the evaluations so far, by `EVALUATIONS`."""
         columns = list(zip(*self._rows, strict=True)) or [()] * len(EVALUATIONS)
         arrays = [
-            texts(list(values)) if field.type == pa.string() else pa.array(values, field.type)
+            text_array(list(values)) if field.type == pa.string() else pa.array(values, field.type)
             for field, values in zip(EVALUATIONS, columns, strict=False)
             if field.type != TEXT_MAP
         ]

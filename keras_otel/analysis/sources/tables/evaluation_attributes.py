@@ -1,6 +1,7 @@
-"""Which evaluations a span, its events, or a log record carry.
+"""Read the evaluations that a span, its events, or a log record carry.
 
-Four forms are read:
+`servers.clickhouse_evaluations` applies the same rules to whole tables, in the engine that holds them; a rule is
+changed in both, and `tests/analysis/sources/test_evaluation_rules.py` compares them. Four forms are read:
 
 * the event `gen_ai.evaluation.result`, on a span or as a log record;
 * the same attributes (`gen_ai.evaluation.*`) on a span, such as `evaluate {name}`;
@@ -38,77 +39,77 @@ NO_METRICS: Final = frozenset(
     {"evaluated_at", "evaluator_version", "id", "model", "name", "sample_rate", "type", "version"}
 )
 HINTS: Final = ("eval.", "evaluations.", "trace.evaluations.", semconv.EVALUATION_NAME)
-"""What the attributes of an evaluated span, or of an evaluation's own, start with."""
+"""Prefixes of the attributes of an evaluated span, or of an evaluator's own."""
 
 
-def of_span(span: Span) -> Iterator[Evaluation]:
-    """The evaluations on a span: its attributes first, then its events."""
+def evaluations_of_span(span: Span) -> Iterator[Evaluation]:
+    """Yield the evaluations of a span: those in its attributes first, then those in its events."""
     if any(key.startswith(HINTS) for key in span.attributes):
-        yield from _of_attributes(span)
+        yield from _evaluations_in_attributes(span)
     for event in span.events:
-        yield from of_event(event, span.trace_id, span.span_id)
+        yield from evaluations_of_event(event, span.trace_id, span.span_id)
 
 
-def of_event(event: Event, trace_id: str, span_id_: str | None) -> Iterator[Evaluation]:
-    """The evaluation that an event or a log record is; nothing if it is another one."""
+def evaluations_of_event(
+    event: Event, trace_id: str, own_span_id: str | None
+) -> Iterator[Evaluation]:
+    """Yield the evaluation that an event or a log record is; nothing for any other event."""
     name = event.attributes.get(semconv.EVALUATION_NAME)
     if name and event.name == semconv.EVALUATION_EVENT.name:
-        target = span_id(event.attributes.get(semconv.FUTUREAGI_TARGET)) or span_id_
+        target = span_id(event.attributes.get(semconv.FUTUREAGI_TARGET)) or own_span_id
         yield _evaluation(name, event.attributes, trace_id, target, event.time_ns)
 
 
 def _evaluation(
-    name: str, attributes: Attributes, trace_id: str, span_id_: str | None, time_ns: int | None
+    name: str, attributes: Attributes, trace_id: str, target: str | None, time_ns: int | None
 ) -> Evaluation:
     passed = {"true": True, "false": False}.get(
         attributes.get(semconv.EVALUATION_PASSED, "").lower()
     )
-    label, given = (
-        attributes.get(semconv.EVALUATION_LABEL),
-        attributes.get(semconv.EVALUATION_SCORE),
-    )
+    label = attributes.get(semconv.EVALUATION_LABEL)
+    score = attributes.get(semconv.EVALUATION_SCORE)
     error = attributes.get(semconv.ERROR_TYPE)
-    if given == "NaN" and passed is None and label is None:
+    if score == "NaN" and passed is None and label is None:
         error = error or NOT_A_NUMBER
     return Evaluation(
         trace_id=trace_id,
-        span_id=span_id_,
+        span_id=target,
         name=name,
-        score=number(given),
+        score=number(score),
         label=label,
         passed=passed,
         error=error,
         time_ns=time_ns,
         explanation=attributes.get(semconv.EVALUATION_EXPLANATION) or None,
-        upstream=upstream(attributes),
+        upstream=upstream_attributes(attributes),
     )
 
 
-def upstream(attributes: Attributes) -> dict[str, str] | None:
-    """The `keras.upstream.*` attributes; None where there are none."""
-    found = {key: text for key, text in attributes.items() if key.startswith(_UPSTREAM)}
-    return found or None
+def upstream_attributes(attributes: Attributes) -> dict[str, str] | None:
+    """Return the `keras.upstream.*` attributes; None where there are none."""
+    return {key: text for key, text in attributes.items() if key.startswith(_UPSTREAM)} or None
 
 
-def _of_attributes(span: Span) -> Iterator[Evaluation]:
-    trace, target = _evaluated(span)
+def _evaluations_in_attributes(span: Span) -> Iterator[Evaluation]:
+    trace, target = _evaluated_span(span)
     end_ns = span.start_ns + span.duration_ns
     attributes = span.attributes
     name = attributes.get(semconv.EVALUATION_NAME)
     if name:
-        found = _evaluation(name, attributes, trace, target, end_ns)
-        says_something = (found.score, found.label, found.passed) != (None, None, None)
+        evaluation = _evaluation(name, attributes, trace, target, end_ns)
+        verdict = (evaluation.score, evaluation.label, evaluation.passed)
         # The span's own error is the answer's, not the evaluator's.
-        is_own = target == span.span_id and says_something
-        why = found.explanation or attributes.get(f"eval.{name}.reason") or None
-        yield found._replace(error=None if is_own else found.error, explanation=why)
+        is_error_of_answer = target == span.span_id and verdict != (None, None, None)
+        error = None if is_error_of_answer else evaluation.error
+        explanation = evaluation.explanation or attributes.get(f"eval.{name}.reason") or None
+        yield evaluation._replace(error=error, explanation=explanation)
     for key, text in attributes.items():
         if match := _OPENINFERENCE.fullmatch(key):
-            of_trace = match[1] == semconv.TRACE_EVALUATIONS
+            is_about_trace = match[1] == semconv.TRACE_EVALUATIONS
             prefix = key.removesuffix("name")
             yield Evaluation(
                 trace_id=trace,
-                span_id=None if of_trace else target,
+                span_id=None if is_about_trace else target,
                 name=text,
                 score=number(attributes.get(f"{prefix}score")),
                 label=attributes.get(f"{prefix}label"),
@@ -128,8 +129,8 @@ def _of_attributes(span: Span) -> Iterator[Evaluation]:
                 )
 
 
-def _evaluated(span: Span) -> tuple[str, str]:
-    """Trace and span that the evaluations among a span's attributes are about."""
+def _evaluated_span(span: Span) -> tuple[str, str]:
+    """Return the ids of the trace and span that the evaluations in a span's attributes are about."""
     if target := span_id(span.attributes.get(semconv.FUTUREAGI_TARGET)):
         return span.trace_id, target
     for link in span.links:

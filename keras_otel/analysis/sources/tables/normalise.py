@@ -23,7 +23,7 @@ _LARGEST_PLAIN: Final = 1e21
 
 
 def value_text(value: Any) -> str:
-    """A plain value as text, as the Collector's `AsString` writes it.
+    """Return a plain value as text, as the Collector's `AsString` writes it.
 
     Booleans are `true` and `false`, lists and maps JSON, `1.0` is `1`.
     """
@@ -43,7 +43,7 @@ def value_text(value: Any) -> str:
 
 
 def _plain(value: Any) -> Any:
-    """A nested value whose floats that are whole are integers, as in Go's JSON."""
+    """Return a nested value in which whole floats are integers, as in Go's JSON."""
     if isinstance(value, dict):
         return {str(key): _plain(inner) for key, inner in sorted(value.items())}
     if isinstance(value, list | tuple):
@@ -56,7 +56,7 @@ def _plain(value: Any) -> Any:
 
 
 def number_text(number: float) -> str:
-    """A double as Go's encoding/json writes it: `1`, `0.93`, `0.00005`, `1e-7`; `NaN`, `Infinity`."""
+    """Return a double as Go's encoding/json writes it: `1`, `0.93`, `0.00005`, `1e-7`; `NaN`, `Infinity`."""
     if not math.isfinite(number):
         return "NaN" if math.isnan(number) else ("Infinity" if number > 0 else "-Infinity")
     text = repr(number)
@@ -70,7 +70,7 @@ def number_text(number: float) -> str:
 
 
 def number(text: str | None) -> float | None:
-    """The number that a text writes; None for NaN and for what is no number."""
+    """Return the number that a text writes; None for NaN and for what is no number."""
     if text is None:
         return None
     try:
@@ -81,7 +81,7 @@ def number(text: str | None) -> float | None:
 
 
 def trace_id(text: Any) -> str | None:
-    """A trace id as 32 hex digits, lower case; None for what is none.
+    """Return a trace id as 32 hex digits, lower case; None for what is none.
 
     Jaeger cuts leading zeros, MLflow writes `tr-` before it, UUIDs have dashes, and protobuf's JSON, as Tempo
     answers in it, is base64.
@@ -99,7 +99,7 @@ def trace_id(text: Any) -> str | None:
 
 
 def span_id(text: Any) -> str | None:
-    """A span id as 16 hex digits, lower case; None for what is none."""
+    """Return a span id as 16 hex digits, lower case; None for what is none."""
     if not isinstance(text, str):
         return None
     if not _SPAN_ID.fullmatch(text):
@@ -113,5 +113,5 @@ def span_id(text: Any) -> str | None:
 
 
 def _hex(text: str) -> str:
-    """The hex digits of an id in either alphabet of base64."""
+    """Return the hex digits of an id in either alphabet of base64."""
     return base64.b64decode(text.replace("-", "+").replace("_", "/")).hex()

@@ -41,7 +41,7 @@ PROMOTED: Final[dict[str, pa.DataType]] = {
     semconv.PREDICTION_LABELS: pa.string(),
     semconv.EMBEDDING_NORM: pa.float64(),
 }
-"""Attributes that are columns of their own."""
+"""Attributes that have a column of their own."""
 
 UPSTREAM: Final = "upstream"
 OUTPUTS: Final = "outputs"

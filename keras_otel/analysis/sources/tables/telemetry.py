@@ -1,4 +1,4 @@
-"""What every source is read into: spans and evaluations, one record each, values as text.
+"""The records that every source is read into: spans and evaluations, with attribute values as text.
 
 Attribute values are text in the form that the Collector gives them where a backend keeps strings
 only, so that one data set reads the same from every source (see `text`). The records are named
@@ -15,7 +15,7 @@ from typing import Final, NamedTuple
 Attributes = Mapping[str, str]
 
 LATEST_NS: Final = 2**63
-"""Times and durations are below it: columns of them have 64 bits."""
+"""Times and durations must be smaller: their columns have 64 bits."""
 
 _MOST_REASONS: Final = 4
 
@@ -27,11 +27,11 @@ WRONG_SHAPE: Final = (
     TypeError,
     ValueError,
 )
-"""What a value of a wrong type, size or depth raises when it is read as if it were right."""
+"""The errors that a value of a wrong type, size or depth raises when it is read as if it were right."""
 
 
 class Event(NamedTuple):
-    """Something noted on a span, or a log record."""
+    """An event of a span, or a log record."""
 
     name: str
     time_ns: int | None
@@ -39,7 +39,7 @@ class Event(NamedTuple):
 
 
 class Link(NamedTuple):
-    """A span that another one points to."""
+    """A link from one span to another."""
 
     trace_id: str
     span_id: str
@@ -60,10 +60,10 @@ class Span(NamedTuple):
         duration_ns: Nanoseconds.
         status: `unset`, `ok` or `error`.
         tracestate: As in W3C trace context; None where there is none.
-        attributes: The span's own.
-        resource: The resource's.
-        events: What was noted on it.
-        links: The spans that it points to.
+        attributes: The attributes of the span.
+        resource: The attributes of the resource.
+        events: Its events.
+        links: Its links to other spans.
     """
 
     trace_id: str
@@ -91,9 +91,9 @@ class Evaluation(NamedTuple):
         name: Name of the evaluation.
         score: Its score; None where it has none or where it is no number.
         label: Its label.
-        passed: Its boolean, where it says so itself.
-        error: Why the evaluator itself failed; None where it did not.
-        time_ns: When, nanoseconds since the epoch.
+        passed: Its pass/fail verdict; None where it carries none.
+        error: The error of the evaluator itself; None where it ran.
+        time_ns: When it was made, nanoseconds since the epoch.
         explanation: The evaluator's reason.
         upstream: The `keras.upstream.*` attributes that it carries.
     """
@@ -111,37 +111,40 @@ class Evaluation(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Problem:
+class ReadProblem:
     """Something that could not be read; the rest of the source was used.
 
     Attributes:
         source: The file or address.
-        what: One clear clause, such as `the last line is cut off`.
-        count: How often.
+        message: One clear clause, such as `the last line is cut off`.
+        count: How often it occurred.
     """
 
     source: str
-    what: str
+    message: str
     count: int = 1
 
     def __str__(self) -> str:
-        """One line."""
+        """Return one line for a report."""
         times = f" ({self.count:,} times)" if self.count > 1 else ""
-        return f"{self.source}: {self.what}{times}"
+        return f"{self.source}: {self.message}{times}"
 
 
-def reasons(problems: Iterable[Problem]) -> str:
-    """What could not be read, the most frequent first, to begin a line with; empty where all was."""
+def unread_prefix(problems: Iterable[ReadProblem]) -> str:
+    """Return the beginning of an error line: what could not be read, the most frequent first.
+
+    It ends with `; so `, and is empty where everything was read.
+    """
     counts: Counter[str] = Counter()
     sources: dict[str, list[str]] = {}
     for problem in problems:
-        counts[problem.what] += problem.count
-        sources.setdefault(problem.what, []).append(problem.source)
+        counts[problem.message] += problem.count
+        sources.setdefault(problem.message, []).append(problem.source)
     clauses = []
-    for what, count in counts.most_common(_MOST_REASONS):
-        first, *others = dict.fromkeys(sources[what])
+    for message, count in counts.most_common(_MOST_REASONS):
+        first, *others = dict.fromkeys(sources[message])
         more = f" and {len(others)} more" if others else ""
-        clauses.append(str(Problem(source=f"{first}{more}", what=what, count=count)))
+        clauses.append(str(ReadProblem(source=f"{first}{more}", message=message, count=count)))
     left_out = len(counts) - len(clauses)
     more = f", and {left_out} other reasons" if left_out else ""
     return f"{'; '.join(clauses)}{more}; so " if clauses else ""

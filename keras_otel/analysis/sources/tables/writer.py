@@ -1,4 +1,4 @@
-"""Where readers put what they find: it ends in Parquet files, a bounded number of rows at a time."""
+"""Write the spans and evaluations that readers find to Parquet files, a bounded number of rows at a time."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ import pyarrow.parquet as pq
 
 from keras_otel import semconv
 from keras_otel.analysis.sources.tables.arrow_columns import EvaluationColumns, SpanColumns
-from keras_otel.analysis.sources.tables.evaluation_attributes import of_span
+from keras_otel.analysis.sources.tables.evaluation_attributes import evaluations_of_span
 from keras_otel.analysis.sources.tables.schema import EVALUATIONS, SPANS
-from keras_otel.analysis.sources.tables.telemetry import Evaluation, Problem, Span
+from keras_otel.analysis.sources.tables.telemetry import Evaluation, ReadProblem, Span
 
 _BATCH_ROWS: Final = 50_000
 
@@ -26,29 +26,29 @@ EVALUATIONS_FILE: Final = "{part}.evaluations.parquet"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Window:
-    """Which predictions count: those that start in [since_ns, until_ns).
+    """The predictions that count: those that start in [since_ns, until_ns).
 
-    What follows a prediction may lie after `until_ns`, so only predictions are held to it.
+    The answer and its evaluation may follow after `until_ns`, so only predictions must start before it.
     """
 
     since_ns: int | None = None
     until_ns: int | None = None
 
     def leaves_out(self, span: Span) -> bool:
-        """True for a prediction outside, and for anything before `since_ns`."""
+        """Return True for a prediction outside the window, and for any span before `since_ns`."""
         if self.since_ns is not None and span.start_ns < self.since_ns:
             return True
         is_late = self.until_ns is not None and span.start_ns >= self.until_ns
         return is_late and semconv.MODEL_NAME in span.attributes
 
 
-class Intake:
-    """Takes spans, evaluations and problems of one part of a source.
+class TableWriter:
+    """Writes the spans and evaluations of one part of a source, and counts what could not be read.
 
     Args:
-        folder: Where its Parquet files go.
-        part: What their names start with.
-        window: Which predictions count.
+        folder: Where the Parquet files go.
+        part: The prefix of their names.
+        window: The predictions that count; others are not written.
     """
 
     def __init__(self, folder: Path, part: str, window: Window) -> None:
@@ -75,18 +75,18 @@ class Intake:
         for writer in self._writers.values():
             writer.close()
 
-    def span(self, span: Span) -> None:
-        """Take a span and the evaluations that it carries."""
-        for evaluation in of_span(span):
-            self.evaluation(evaluation)
+    def add_span(self, span: Span) -> None:
+        """Add a span and the evaluations that it carries."""
+        for evaluation in evaluations_of_span(span):
+            self.add_evaluation(evaluation)
         if self._window.leaves_out(span):
             return
         self._spans.add(span)
         if len(self._spans) >= _BATCH_ROWS:
             self._write_spans()
 
-    def evaluation(self, evaluation: Evaluation) -> None:
-        """Take an evaluation."""
+    def add_evaluation(self, evaluation: Evaluation) -> None:
+        """Add an evaluation."""
         since = self._window.since_ns
         if since is not None and evaluation.time_ns is not None and evaluation.time_ns < since:
             return
@@ -94,14 +94,14 @@ class Intake:
         if len(self._evaluations) >= _BATCH_ROWS:
             self._write_evaluations()
 
-    def problem(self, source: str, what: str) -> None:
+    def add_problem(self, source: str, message: str) -> None:
         """Count something that could not be read."""
-        self._problems[source, what] += 1
+        self._problems[source, message] += 1
 
-    def problems(self) -> Iterable[Problem]:
-        """What could not be read, in the order in which it was met."""
-        for (source, what), count in self._problems.items():
-            yield Problem(source=source, what=what, count=count)
+    def problems(self) -> Iterable[ReadProblem]:
+        """Yield what could not be read, in the order in which it was met."""
+        for (source, message), count in self._problems.items():
+            yield ReadProblem(source=source, message=message, count=count)
 
     def _write_spans(self) -> None:
         self._write(SPANS_FILE, SPANS, self._spans.batch())

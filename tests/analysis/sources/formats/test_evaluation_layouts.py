@@ -254,7 +254,7 @@ def read(traces, tmp_path, content):
         found = telemetry.evaluations.to_pyarrow().to_pylist()
     told = [{key: value for key, value in row.items() if value is not None} for row in found]
     return told, [
-        (problem.what, problem.count)
+        (problem.message, problem.count)
         for problem in telemetry.problems
         if problem.source != str(traces)
     ]

@@ -59,7 +59,7 @@ def tables(*paths):
             )
             for table in (telemetry.spans, telemetry.evaluations)
         ]
-    return found, [(problem.what, problem.count) for problem in telemetry.problems]
+    return found, [(problem.message, problem.count) for problem in telemetry.problems]
 
 
 @pytest.fixture(scope="module")

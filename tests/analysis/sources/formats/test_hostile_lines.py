@@ -184,7 +184,9 @@ def test_an_odd_line(lines, tmp_path, line, said, where):
 
     problems = expect_all(lines, tmp_path / "t.jsonl", content)
 
-    assert [(problem.what, problem.count) for problem in problems] == ([(said, 1)] if said else [])
+    assert [(problem.message, problem.count) for problem in problems] == (
+        [(said, 1)] if said else []
+    )
 
 
 def test_odd_values_of_otlp(lines, tmp_path):
@@ -197,7 +199,7 @@ def test_odd_values_of_otlp(lines, tmp_path):
     problems = expect_all(lines, tmp_path / "t.jsonl", "\n".join(mixed).encode())
 
     assert sum(problem.count for problem in problems) > len(odd) / 3
-    assert {problem.what for problem in problems} >= {
+    assert {problem.message for problem in problems} >= {
         "a span's time is out of range",
         "a span's time is no number",
         "a span's name is no text",
@@ -224,7 +226,7 @@ def test_odd_values_beside_good_spans(lines, tmp_path):
 
     problems = expect_all(lines, tmp_path / "t.jsonl", "\n".join([line, *logs]).encode())
 
-    assert "a line is no JSON" not in {problem.what for problem in problems}
+    assert "a line is no JSON" not in {problem.message for problem in problems}
 
 
 def test_an_odd_attribute_does_not_cost_its_span(lines, tmp_path):
@@ -242,7 +244,7 @@ def test_an_odd_attribute_does_not_cost_its_span(lines, tmp_path):
         (row,) = telemetry.spans.to_pyarrow().to_pylist()
 
     assert row["keras.model.name"] == "intent"
-    assert sorted(problem.what for problem in telemetry.problems) == [
+    assert sorted(problem.message for problem in telemetry.problems) == [
         "an attribute's key is no text",
         "an attribute's value is not of the type that it says",
         "links is no list",
@@ -261,7 +263,7 @@ def test_odd_values_of_jaeger(lines, tmp_path):
 
     problems = expect_all(lines, tmp_path / "t.jsonl", "\n".join(mixed).encode())
 
-    assert {problem.what for problem in problems} >= {
+    assert {problem.message for problem in problems} >= {
         "a span is not shaped as Jaeger writes it",
         "a tag's key is no text",
         "a span's ids are not hex digits",

@@ -19,7 +19,7 @@ from keras_otel.analysis.rows.build import build_rows
 from keras_otel.analysis.slices.slicing import slice_rows
 from keras_otel.analysis.sources.reader import open_sources
 from keras_otel.analysis.sources.servers.jaeger_api import read_jaeger
-from keras_otel.analysis.sources.tables.writer import Intake, Window
+from keras_otel.analysis.sources.tables.writer import TableWriter, Window
 from tests.analysis.sources.requests import MS, START_NS, many, write
 from tests.analysis.sources.test_same_rows import QUESTION, SETTINGS, answer
 from tests.go_binaries import build_jaeger
@@ -115,10 +115,10 @@ def test_the_same_rows(jaeger, traces):
 @pytest.mark.parametrize("page", [2, 7, 59, 60])
 def test_every_trace_is_read_whatever_a_page_holds(jaeger, tmp_path, page):
     """A full answer is asked for again in halves, and each trace is taken once."""
-    with Intake(Path(tmp_path), "part", WINDOW) as intake:
-        read_jaeger(jaeger, intake, WINDOW, page=page)
+    with TableWriter(Path(tmp_path), "part", WINDOW) as writer:
+        read_jaeger(jaeger, writer, WINDOW, page=page)
 
-    assert [str(problem) for problem in intake.problems()] == []
+    assert [str(problem) for problem in writer.problems()] == []
     with open_sources([tmp_path]) as telemetry:
         spans = telemetry.spans
         assert spans.trace_id.nunique().to_pyarrow().as_py() == 60

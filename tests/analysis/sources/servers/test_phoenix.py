@@ -14,7 +14,7 @@ from keras_otel.analysis.rows.build import build_rows
 from keras_otel.analysis.rows.row_table import Question
 from keras_otel.analysis.sources.reader import open_sources
 from keras_otel.analysis.sources.servers.phoenix import read_phoenix
-from keras_otel.analysis.sources.tables.writer import Intake, Window
+from keras_otel.analysis.sources.tables.writer import TableWriter, Window
 from keras_otel.errors import SourceError
 from tests.analysis.sources.requests import START_NS, many, write
 from tests.analysis.sources.test_same_rows import QUESTION
@@ -63,9 +63,9 @@ def read(phoenix, tmp_path) -> Path:
     """A folder with what was read in pages of ten."""
     folder = tmp_path / "read"
     folder.mkdir()
-    with Intake(folder, "part", Window()) as intake:
-        read_phoenix(phoenix, intake, Window(), page=PAGE)
-    assert list(intake.problems()) == []
+    with TableWriter(folder, "part", Window()) as writer:
+        read_phoenix(phoenix, writer, Window(), page=PAGE)
+    assert list(writer.problems()) == []
     return folder
 
 
@@ -102,9 +102,9 @@ def test_since(phoenix, tmp_path):
     """The start of the time asked for is part of what is asked."""
     with (
         pytest.raises(SourceError, match=r"answers 404 to /v1/projects"),
-        Intake(tmp_path, "part", Window()) as intake,
+        TableWriter(tmp_path, "part", Window()) as writer,
     ):
-        read_phoenix(f"{phoenix}/default", intake, Window(since_ns=START_NS), page=PAGE)
+        read_phoenix(f"{phoenix}/default", writer, Window(since_ns=START_NS), page=PAGE)
     assert "start_time=2026-05-28T20%3A26%3A40%2B00%3A00" in ASKED[-1]
 
 

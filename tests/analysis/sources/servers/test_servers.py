@@ -78,7 +78,7 @@ def read(source, access):
     """The number of spans that are read, and what is not."""
     with open_sources([source], access=access) as telemetry:
         count = telemetry.spans.count().to_pyarrow().as_py()
-    return count, [problem.what for problem in telemetry.problems]
+    return count, [problem.message for problem in telemetry.problems]
 
 
 def silent(request):
