@@ -36,7 +36,7 @@ def evaluations_in_attributes(spans: ir.Table, links: ir.Table | None) -> ir.Tab
     spans = spans.filter(_attribute(spans, semconv.EVALUATION_NAME).notnull())
     spans = _with_link_targets(spans, links)
     return _evaluations(
-        spans.mutate(trace_id=ibis.coalesce(spans.target_trace, spans.trace_id)),
+        spans.mutate(trace_id=_evaluated_trace(spans)),
         target=_attribute(spans, semconv.FUTUREAGI_TARGET),
         own_span=ibis.coalesce(spans.target_span, spans.span_id),
         is_unlinked=spans.target_span.isnull(),
@@ -63,7 +63,7 @@ def evaluations_in_numbered_attributes(spans: ir.Table, links: ir.Table | None) 
     )
     is_about_trace = spans.key.startswith(semconv.TRACE_EVALUATIONS)
     evaluations = spans.select(
-        trace_id=ibis.coalesce(spans.target_trace, spans.trace_id),
+        trace_id=_evaluated_trace(spans),
         span_id=ibis.cases((is_about_trace, missing), else_=target),
         name=ibis.cases((is_numbered, value), else_=spans.key.substr(len(_METRIC_PREFIX))),
         score=_number(ibis.cases((is_numbered, beside("score")), else_=value)),
@@ -93,6 +93,14 @@ def _with_link_targets(spans: ir.Table, links: ir.Table | None) -> ir.Table:
         first, [spans.trace_id == first.link_trace, spans.span_id == first.link_span]
     )
     return joined.drop("link_trace", "link_span")
+
+
+def _evaluated_trace(spans: ir.Table) -> ir.Value:
+    """Return the trace of the evaluated span: that of the link, unless an attribute names the span."""
+    is_named = _attribute(spans, semconv.FUTUREAGI_TARGET).notnull()
+    return ibis.cases(
+        (is_named, spans.trace_id), else_=ibis.coalesce(spans.target_trace, spans.trace_id)
+    )
 
 
 def _evaluations(

@@ -68,6 +68,9 @@ def _evaluation(
     )
     label = attributes.get(semconv.EVALUATION_LABEL)
     score = attributes.get(semconv.EVALUATION_SCORE)
+    explanation = attributes.get(semconv.EVALUATION_EXPLANATION) or attributes.get(
+        f"eval.{name}.reason"
+    )
     error = attributes.get(semconv.ERROR_TYPE)
     if score == "NaN" and passed is None and label is None:
         error = error or NOT_A_NUMBER
@@ -80,7 +83,7 @@ def _evaluation(
         passed=passed,
         error=error,
         time_ns=time_ns,
-        explanation=attributes.get(semconv.EVALUATION_EXPLANATION) or None,
+        explanation=explanation or None,
         upstream=upstream_attributes(attributes),
     )
 
@@ -101,8 +104,7 @@ def _evaluations_in_attributes(span: Span) -> Iterator[Evaluation]:
         # The span's own error is the answer's, not the evaluator's.
         is_error_of_answer = target == span.span_id and verdict != (None, None, None)
         error = None if is_error_of_answer else evaluation.error
-        explanation = evaluation.explanation or attributes.get(f"eval.{name}.reason") or None
-        yield evaluation._replace(error=error, explanation=explanation)
+        yield evaluation._replace(error=error)
     for key, text in attributes.items():
         if match := _OPENINFERENCE.fullmatch(key):
             is_about_trace = match[1] == semconv.TRACE_EVALUATIONS
