@@ -186,6 +186,7 @@ def all_slices(runs: int) -> dict[str, Any]:
                 "failed": rng.random(rows) < 0.1,
                 "error": np.zeros(rows, bool),
                 "weight": np.ones(rows),
+                "count": np.ones(rows, "int64"),
                 "model": ["m"] * rows,
                 "eval": ["e"] * rows,
             }

@@ -17,3 +17,11 @@ def run_in_child(function: Callable[[], object]) -> None:
     """
     if _register is not None:
         _register(after_in_child=function)
+
+
+def run_around_fork(
+    before: Callable[[], object], in_parent: Callable[[], object], in_child: Callable[[], object]
+) -> None:
+    """Call these before every fork, and after it in the parent and in the child."""
+    if _register is not None:
+        _register(before=before, after_in_parent=in_parent, after_in_child=in_child)

@@ -23,12 +23,16 @@ from opentelemetry.util.types import AttributeValue
 
 from keras_otel import semconv
 from keras_otel._guard import SiteCounts, failure_counts
+from keras_otel._worker import flush_workers
 from keras_otel.introspection.call_facts import CallFacts
 from keras_otel.records import Evaluation, Inference, UpstreamPrediction
 from keras_otel.row_counts import RowCounts
 from keras_otel.version import __version__
 
 _dropped = SiteCounts()
+
+_RECORD_S: Final = 0.5
+"""The longest that a collection waits for pending inferences."""
 
 
 class Instruments:
@@ -43,9 +47,15 @@ class Instruments:
         self._duration = _histogram(meter, semconv.DURATION)
         self._confidence = _histogram(meter, semconv.CONFIDENCE)
         self._evaluations = _counter(meter, semconv.EVALUATIONS)
-        _observable(meter, semconv.PREDICTIONS, self.rows.observations)
+        _observable(meter, semconv.PREDICTIONS, self._counted_rows)
         _observable(meter, semconv.TELEMETRY_ERRORS, lambda _: _by_site(failure_counts()))
         _observable(meter, semconv.TELEMETRY_DROPPED, lambda _: _by_site(dropped_counts()))
+
+    def _counted_rows(self, options: CallbackOptions) -> Iterable[Observation]:
+        # The SDK asks observable instruments before it collects the others: all of them then have
+        # what was pending.
+        flush_workers(_RECORD_S)
+        return self.rows.observations(options)
 
     def are_read(self) -> bool:
         """False while there is no SDK to read what would be recorded."""

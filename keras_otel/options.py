@@ -19,6 +19,7 @@ from keras_otel._secrets import redacted
 from keras_otel.errors import OptionError
 
 Propagate = Literal["genai", "all", "none"]
+Record = Literal["auto", "background", "inline"]
 PredictionHook = Callable[..., object]
 
 ENVIRONMENT: Final[Mapping[str, str]] = {
@@ -29,6 +30,7 @@ ENVIRONMENT: Final[Mapping[str, str]] = {
     "metrics": "OTEL_PYTHON_KERAS_METRICS",
     "openinference": "OTEL_PYTHON_KERAS_OPENINFERENCE",
     "model_version": "OTEL_PYTHON_KERAS_MODEL_VERSION",
+    "record": "OTEL_PYTHON_KERAS_RECORD",
 }
 """Environment variable of each option that has one."""
 
@@ -80,12 +82,15 @@ class Options:
         export: `http(s)://`, `grpc(s)://` or `file:` target for an SDK that keras_otel sets up
             where no provider is set yet.
         propagate: Which later spans of a request carry the prediction.
-        on_prediction: Called with (span, inference) before the span ends; a callable or the text
-            `module:function`.
+        on_prediction: Called with (span, inference) before the span ends, in the background where
+            `record` says so; a callable or the text `module:function`.
         max_rows: Batches up to this many rows are recorded row by row, larger ones as a summary.
         metrics: Whether to record metrics.
         openinference: Whether to add OpenInference's span kind, for Phoenix.
         model_version: Version label for all models, or by model name.
+        record: When an inference becomes a span: `inline` before the call returns, `background`
+            a few milliseconds later in a thread, or as soon as a later span needs it; `auto` is
+            `inline` where spans are exported at once (`SimpleSpanProcessor`), else `background`.
     """
 
     tracer_provider: trace.TracerProvider | None = None
@@ -98,6 +103,7 @@ class Options:
     metrics: bool = True
     openinference: bool = False
     model_version: str | Mapping[str, str] | None = field(default=None, hash=False)
+    record: Record = "auto"
 
     def version_of(self, model_name: str) -> str | None:
         """The version label that the options give to the model of this name, if any."""
@@ -195,6 +201,12 @@ def _propagate(value: object, source: str) -> str:
     return str(value)
 
 
+def _record(value: object, source: str) -> str:
+    if value not in get_args(Record):
+        raise OptionError(f"{source} must be one of 'auto', 'background', 'inline', got {value!r}")
+    return str(value)
+
+
 def _hook(value: object, source: str) -> PredictionHook:
     if callable(value):
         return value
@@ -271,6 +283,7 @@ _CHECKS: Final[Mapping[str, Callable[[Any, str], object]]] = {
     "metrics": _flag,
     "openinference": _flag,
     "model_version": _model_version,
+    "record": _record,
 }
 
 _FROM_TEXT: Final[Mapping[str, Callable[[str], object]]] = {

@@ -18,9 +18,12 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 
 import keras_otel
 from keras_otel._guard import failure_counts
+from keras_otel._worker import flush_workers
 
 # TensorFlow prints its build facts at import; a test's output is about the test.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+_LONG_S = 60.0
 
 
 @dataclass
@@ -36,6 +39,7 @@ class Telemetry:
 
     def spans(self) -> list[ReadableSpan]:
         """The inference spans since the last call."""
+        flush_workers(_LONG_S)  # where OTEL_PYTHON_KERAS_RECORD is `background`
         spans = [
             span
             for span in self.exporter.get_finished_spans()
@@ -51,6 +55,7 @@ class Telemetry:
 
     def metrics(self) -> dict[str, list[Any]]:
         """The data points of each metric."""
+        flush_workers(_LONG_S)
         data = self.reader.get_metrics_data()
         return {
             metric.name: list(metric.data.data_points)

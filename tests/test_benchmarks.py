@@ -97,10 +97,11 @@ def test_an_unknown_peer_is_refused_in_one_line() -> None:
 def test_slicing_is_simulated_and_timed(tmp_path: Path) -> None:
     """Few data sets and few spans go through both scripts, which write their figures."""
     pytest.importorskip("duckdb")
-    shares, scale = tmp_path / "shares.json", tmp_path / "scale.json"
+    null, planted, scale = (tmp_path / f"{name}.json" for name in ("null", "planted", "scale"))
 
     for script, arguments in (
-        ("slice_simulations.py", ["--seeds", "2", "--planted", "1", "--json", str(shares)]),
+        ("slice_simulations.py", ["--null", "2", "--only", "with cluster", "--json", str(null)]),
+        ("slice_simulations.py", ["--seeds", "1", "--only", "XOR", "--json", str(planted)]),
         (
             "slice_scale.py",
             ["--traces", "2000", "--lines", "2000", "--runs", "1", "--json", str(scale)],
@@ -109,9 +110,10 @@ def test_slicing_is_simulated_and_timed(tmp_path: Path) -> None:
         done = _run(script, *arguments)
         assert done.returncode == 0, done.stderr
 
-    lines = json.loads(shares.read_text(encoding="utf-8"))
-    assert [line["of"] for line in lines] == [2, 2, 2, 1]
-    assert all(line["slices_tested"] == 576 for line in lines)
+    (line,) = json.loads(null.read_text(encoding="utf-8"))
+    assert (line["data_sets"], line["slices_tested"]) == (2, 576)
+    (line,) = json.loads(planted.read_text(encoding="utf-8"))
+    assert (line["data_sets"], line["causes"]) == (1, 2)
     report = json.loads(scale.read_text(encoding="utf-8"))
     assert report["all_slices"]["slices"] > 10_000
     assert min(report[name]["seconds"] for name in ("lines", "parquet")) > 0

@@ -17,9 +17,9 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 
 import keras_otel
 from keras_otel._guard import failure_counts
+from keras_otel.export import flushing
 from keras_otel.export.child_exits import ChildExits
 from keras_otel.export.delivery import Endpoint, Tally
-from keras_otel.export.providers import flushing
 from keras_otel.export.stop_signal import StopSignal
 
 

@@ -172,8 +172,8 @@ def test_a_file_that_cannot_be_written_is_one_line(tmp_path, place):
 
 
 ENDPOINTS = """
-from keras_otel import export
-exporters = export._exporters(target)
+from keras_otel.export import providers
+exporters = providers._exporters(target)
 for exporter in (exporters.spans, exporters.metrics, exporters.logs):
     print(exporter._endpoint)
     exporter.shutdown()

@@ -21,9 +21,9 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 
 import keras_otel
 from keras_otel import options as options_module
+from keras_otel._worker import Worker
 from keras_otel.inference import active
 from keras_otel.inference.observer import Observer
-from keras_otel.inference.worker import Worker
 from keras_otel.options import Options
 
 

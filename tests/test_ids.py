@@ -12,7 +12,7 @@ from opentelemetry.sdk.trace import TracerProvider
 
 from keras_otel.diagnostics.findings import Findings
 from keras_otel.diagnostics.id_generator import check_id_generator
-from keras_otel.export.ids import IndependentIdGenerator
+from keras_otel.ids import IndependentIdGenerator
 
 
 def test_ids_are_valid_and_differ():
@@ -43,7 +43,7 @@ def test_ids_do_not_follow_the_seed():
 
 FORK = """
 import os
-from keras_otel.export.ids import IndependentIdGenerator
+from keras_otel.ids import IndependentIdGenerator
 generator = IndependentIdGenerator()
 reading, writing = os.pipe()
 if os.fork() == 0:
@@ -102,7 +102,7 @@ def test_doctor_notes_ids_from_the_global_generator():
     findings = Findings()
     check_id_generator(findings, TracerProvider(shutdown_on_exit=False))
     (note,) = findings.notes
-    assert "id_generator=keras_otel.export.ids.IndependentIdGenerator()" in note
+    assert "id_generator=keras_otel.ids.IndependentIdGenerator()" in note
 
     quiet = Findings()
     check_id_generator(

@@ -32,6 +32,7 @@ CASES = {
     "max_rows": (5, "7", 7),
     "metrics": (True, "false", False),
     "openinference": (False, "1", True),
+    "record": ("inline", "background", "background"),
     "model_version": ("v1", "intent=v2, topic = v3", {"intent": "v2", "topic": "v3"}),
 }
 
@@ -121,6 +122,8 @@ BAD_ARGUMENTS = [
     ("propagate", "some", "must be one of 'genai', 'all', 'none', got 'some'"),
     ("propagate", True, "must be one of 'genai', 'all', 'none', got True"),
     ("propagate", ["all"], "must be one of 'genai', 'all', 'none', got ['all']"),
+    ("record", "later", "must be one of 'auto', 'background', 'inline', got 'later'"),
+    ("record", True, "must be one of 'auto', 'background', 'inline', got True"),
     ("on_prediction", 7, "must be callable or 'module:function', got int"),
     ("on_prediction", "nothing", "cannot be loaded"),
     ("on_prediction", "no.such.module:f", "cannot be loaded: No module named 'no'"),
@@ -165,6 +168,7 @@ def test_a_bad_argument_is_one_line_that_names_it(name, value, words):
     [
         ("export", "localhost", "cannot be 'localhost'"),
         ("propagate", "GENAI", "got 'GENAI'"),
+        ("record", "Inline", "got 'Inline'"),
         ("on_prediction", "nothing", "cannot be loaded"),
         ("max_rows", "many", "got 'many'"),
         ("max_rows", "--5", "got '--5'"),

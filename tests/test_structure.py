@@ -19,7 +19,7 @@ PACKAGE = Path(keras_otel.__file__).parent
 LAYERS = (
     ("errors", "version", "_forks", "_unicode"),
     ("_guard", "_own_random", "_patching", "_secrets", "records", "semconv"),
-    ("_span_limits", "options", "decoding", "identity"),
+    ("_span_limits", "_worker", "ids", "options", "decoding", "identity"),
     ("introspection", "propagation"),
     ("row_counts",),
     ("metrics",),

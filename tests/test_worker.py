@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from keras_otel._guard import failure_counts
-from keras_otel.inference.worker import Worker
+from keras_otel._worker import Worker
 from keras_otel.introspection.arrays import pending
 
 LONG_S = 60.0
@@ -143,7 +143,7 @@ def test_many_threads_share_one_worker():
 FORK = """
 import os
 import threading
-from keras_otel.inference.worker import Worker
+from keras_otel._worker import Worker
 
 worker = Worker(capacity=3)
 running, go_on = threading.Event(), threading.Event()
@@ -153,8 +153,7 @@ def hold():
 worker.submit(hold)
 running.wait(60)
 worker.submit(lambda: None)
-worker._lock.acquire()  # as another thread may hold it at the fork
-worker._jobs.mutex.acquire()
+worker._start_lock.acquire()  # as another thread may hold it at the fork
 child = os.fork()
 if child == 0:
     done = []
@@ -162,8 +161,7 @@ if child == 0:
     flushed = worker.flush(60)
     os._exit(0 if taken == [True] * 3 and flushed and done == [0, 1, 2] else 1)
 _, status = os.waitpid(child, 0)
-worker._jobs.mutex.release()
-worker._lock.release()
+worker._start_lock.release()
 go_on.set()
 assert worker.flush(60)
 assert os.waitstatus_to_exitcode(status) == 0
@@ -177,7 +175,7 @@ def test_a_forked_child_starts_over():
 
 EXIT = """
 import sys
-from keras_otel.inference.worker import Worker
+from keras_otel._worker import Worker
 
 worker = Worker(capacity=10)
 for number in range(5):

@@ -16,5 +16,5 @@ def check_id_generator(findings: Findings, tracer_provider: Any) -> None:
         findings.add_note(
             "Span ids are drawn from Python's global random generator, from which Keras also draws "
             "its seeds: a seeded program gets other weights. Create the provider with "
-            "TracerProvider(id_generator=keras_otel.export.ids.IndependentIdGenerator())"
+            "TracerProvider(id_generator=keras_otel.ids.IndependentIdGenerator())"
         )

@@ -8,11 +8,11 @@ from typing import Final
 
 from keras_otel._forks import run_in_child
 from keras_otel._guard import guarded
+from keras_otel._worker import flush_workers
 from keras_otel.export.child_exits import ChildExits
 from keras_otel.export.deadline import side_by_side
 from keras_otel.export.delivery import Pipeline, pipelines
 from keras_otel.export.stop_signal import LAST_FLUSH_S, StopSignal
-from keras_otel.inference.worker import flush_workers
 from keras_otel.row_counts import has_counted_rows
 
 _log = logging.getLogger("keras_otel")

@@ -11,10 +11,10 @@ from typing import Any, Final
 from opentelemetry import _logs, metrics, trace
 
 from keras_otel._guard import guarded
+from keras_otel._worker import flush_workers
 from keras_otel.export.deadline import in_time
 from keras_otel.export.delivery import pipelines
 from keras_otel.export.exits import close_endpoints, log_losses, unwatch_stop_signal
-from keras_otel.inference.worker import flush_workers
 from keras_otel.options import Options, in_force
 
 _SHUTDOWN_S: Final = 30.0

@@ -31,7 +31,7 @@ from keras_otel.export.delivery import (
 )
 from keras_otel.export.exits import watch_exits
 from keras_otel.export.fit_batches import fit_log_records, fit_resource, fit_spans
-from keras_otel.export.ids import IndependentIdGenerator
+from keras_otel.ids import IndependentIdGenerator
 from keras_otel.options import export_timeouts
 
 _log = logging.getLogger("keras_otel")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from contextvars import Context as Variables
 from typing import Any, Final, NamedTuple
 
 from opentelemetry.context import Context
@@ -49,6 +50,7 @@ class Call(Scope):
         "origin",
         "start_ns",
         "subject",
+        "variables",
         "written",
     )
 
@@ -75,6 +77,7 @@ class Call(Scope):
         self.origin = STRAIGHT
         self.context = context
         self.links: tuple[Link, ...] = ()
+        self.variables: Variables | None = None
         self.is_cold = adapter.is_cold(subject, operation)
         self.start_ns = 0
         self.duration_s = 0.0
@@ -100,9 +103,11 @@ class RowOfCall(NamedTuple):
         start_ns: Start of the call, nanoseconds since the epoch.
         duration_s: Duration of the call, seconds.
         links: To the span of the call.
+        variables: The context variables of the call, where they are kept for the hook.
     """
 
     context: Context
     start_ns: int
     duration_s: float
     links: tuple[Link, ...]
+    variables: Variables | None

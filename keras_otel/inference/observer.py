@@ -1,11 +1,17 @@
-"""The only glue: identify -> decode -> emit -> publish."""
+"""The only glue: identify -> note -> decode -> emit -> publish.
+
+A call that returned is noted, and recorded a little later by the worker or by whoever needs its
+prediction before; see `Options.record`. Both go the same way.
+"""
 
 from __future__ import annotations
 
+import contextvars
 import logging
 import time
 from collections.abc import Callable, Sequence
-from typing import Any
+from functools import partial
+from typing import Any, Final, NamedTuple
 
 from opentelemetry import context as otel_context
 from opentelemetry import trace
@@ -15,40 +21,48 @@ from opentelemetry.context import (  # what OpenTelemetry's own instrumentations
 
 from keras_otel import semconv
 from keras_otel._guard import guarded
+from keras_otel._worker import worker
 from keras_otel.identity.identity import ledger, without_fingerprint
 from keras_otel.inference.call import Call, RowOfCall
-from keras_otel.inference.outputs import OutputReader, as_numpy, undecoded
+from keras_otel.inference.outputs import NotedOutput, OutputReader, undecoded
 from keras_otel.inference.own_outputs import leaves_of
+from keras_otel.inference.pending import PendingInference
+from keras_otel.inference.recipients import Outputs, Recipients, recipients_of
 from keras_otel.inference.seen import inferences, traced_calls
+from keras_otel.inference.shared_rows import Column, SharedRows
 from keras_otel.inference.span import emit
-from keras_otel.inference.worker import Worker
-from keras_otel.introspection import arrays, structures
+from keras_otel.introspection import structures
 from keras_otel.introspection.adapter import Adapter
-from keras_otel.introspection.arrays import Array, Place
+from keras_otel.introspection.arrays import Place
 from keras_otel.introspection.call_facts import CallFacts, call_facts
 from keras_otel.introspection.registry import KnownModel, models
-from keras_otel.introspection.scope import Scope, current
 from keras_otel.introspection.structures import Leaf
 from keras_otel.metrics import count_dropped, instruments_of
 from keras_otel.options import Options
 from keras_otel.propagation.attachment import Attachment, detach
 from keras_otel.propagation.batch import current_batch
-from keras_otel.propagation.publishing import (
-    PendingPrediction,
-    is_in_request,
-    publish,
-    publish_pending,
-)
-from keras_otel.propagation.shared_call import Row, Rows
-from keras_otel.records import Decoded, Inference, ModelIdentity
+from keras_otel.propagation.publishing import is_in_request
+from keras_otel.records import Inference, ModelIdentity
 from keras_otel.version import __version__
 
 _log = logging.getLogger("keras_otel")
 
-PENDING_CAPACITY = 256
-"""Inferences whose accelerator output may be waited for at one time."""
+ACCELERATOR_CAPACITY: Final = 256
+"""Inferences whose accelerator output may be waited for at one time: each holds device memory."""
 
-Outputs = tuple[Decoded, ...]
+
+class ObservedCall(NamedTuple):
+    """A call that turned out to be an inference.
+
+    Attributes:
+        call: The call.
+        known: Its model.
+        facts: What the model's calls by this operation share, as they were at this one.
+    """
+
+    call: Call
+    known: KnownModel
+    facts: CallFacts
 
 
 class Observer:
@@ -59,10 +73,11 @@ class Observer:
         self._tracer = _tracer_of(options)
         self._instruments = instruments_of(options.meter_provider) if options.metrics else None
         self._outputs = OutputReader(options)
-        self._worker = Worker(PENDING_CAPACITY)
         self._attachment = Attachment(options)
         self._attachment.refresh()
         self._has_seen_inference = False
+        self._has_provider = False
+        self._is_inline = options.record == "inline"
 
     # -- before the call -----------------------------------------------------------------------
 
@@ -74,76 +89,104 @@ class Observer:
         args: tuple[Any, ...],
         kwargs: dict[str, Any],
     ) -> Call | None:
-        """A call to time, or None if it cannot be an inference."""
+        """Return a call to time, or None if it cannot be an inference."""
         context = otel_context.get_current()
-        if context.get(_SUPPRESSED) or context.get("suppress_instrumentation"):
+        if context and (context.get(_SUPPRESSED) or context.get("suppress_instrumentation")):
             return None
         if not adapter.is_inference(operation, model, args, kwargs):
             return None
         return Call(adapter, operation, model, args, kwargs, context)
 
-    # -- after the call ------------------------------------------------------------------------
+    # -- when it has returned ------------------------------------------------------------------
 
     def finished(self, call: Call, result: Any) -> None:
-        """Record a call that returned, unless its result is symbolic."""
+        """Note a call that returned, unless its result is symbolic."""
         leaves = leaves_of(call, result)
-        must_wait = False
+        is_on_device = False
         for _, _, place in leaves:
             if place is Place.SYMBOLIC:
-                self._note_traced(call, leaves)
+                _note_traced(call, leaves)
                 return
-            must_wait = must_wait or place is Place.DEVICE
-        if must_wait:
-            self._finish_later(call, leaves)
+            is_on_device = is_on_device or place is Place.DEVICE
+        if not self._is_wanted(call):
             return
-        known, facts = self._facts(call)
-        # Read when somebody looks: a span that no sampler wants costs no decoding.
-        made: list[Outputs] = []
-
-        def read() -> Outputs:
-            if not made:
-                made.append(tuple([self._outputs.read(call, known, *leaf) for leaf in leaves]))
-            return made[0]
-
-        span = self._emit(call, known, facts, read)
+        observed = self._observe(call)
         shared = current_batch()
-        if shared is not None:
-            with Rows(shared, facts.identity, [name for name, _, _ in leaves]) as rows:
-                self._emit_rows(call, known, facts, span, (rows, leaves))
-        elif is_in_request(call.context):
-            guarded("publish", publish, call.context, facts.identity, read(), span)
-
-    def _note_traced(self, call: Call, leaves: list[Leaf]) -> None:
-        # Building a model from Keras's own placeholders compiles nothing.
-        if not any(type(leaf).__name__ == "KerasTensor" for _, leaf, _ in leaves):
-            traced_calls.note(call.subject, call.kwargs)
+        # Of a shared call the rows are read one by one, and copying them all takes longer.
+        is_later = not self._is_inline and shared is None
+        outputs = [
+            self._outputs.note(call, observed.known, leaf, is_later=is_later) for leaf in leaves
+        ]
+        recipients: Recipients
+        if shared is None:
+            recipients = recipients_of(
+                call.context, observed.facts.identity, [output.name for output in outputs]
+            )
+        else:
+            recipients = SharedRows(
+                shared, call, observed.facts.identity, outputs, partial(self._emit_row, observed)
+            )
+        record = partial(self._record, observed, outputs, recipients)
+        if not is_on_device and not is_later:
+            record()
+            return
+        call.args, call.kwargs = (), {}  # the queue must not keep the inputs alive
+        if self.options.on_prediction is not None:
+            call.variables = contextvars.copy_context()
+        pending = PendingInference(record)
+        if is_on_device:
+            recipients.await_later(None)
+            if not worker.submit(pending, ACCELERATOR_CAPACITY):
+                count_dropped("accelerator queue")
+                recipients.give_up()
+        elif not recipients.await_later(pending) or not worker.submit(pending):
+            # Needed now, or nobody is free to do it later.
+            pending()
 
     def failed(self, call: Call, error: BaseException) -> None:
         """Record a call that raised, unless it was symbolic."""
         if structures.holds_symbolic(call.args, call.kwargs) or call.adapter.is_building():
             return
-        known, facts = self._facts(call)
-        outputs = undecoded(call, known)
-        span = self._emit(call, known, facts, lambda: outputs, error)
+        if not self._is_wanted(call):
+            return
+        observed = self._observe(call)
+        outputs = undecoded(call, observed.known)
+        span = self._emit(observed, lambda: outputs, error)
+        names = [decoded.output for decoded in outputs]
         shared = current_batch()
         if shared is not None:
-            Rows(shared, facts.identity, [decoded.output for decoded in outputs]).close()
-        elif is_in_request(call.context):
-            nothing = [decoded._replace(rows=0) for decoded in outputs]
-            guarded("publish", publish, call.context, facts.identity, nothing, span)
+            noted = [NotedOutput(name, call, observed.known, None) for name in names]
+            SharedRows(
+                shared, call, observed.facts.identity, noted, partial(self._emit_row, observed)
+            ).give_up()
+            return
+        nothing = tuple([decoded._replace(rows=0) for decoded in outputs])
+        recipients_of(call.context, observed.facts.identity, names).settle(lambda: nothing, span)
 
     def flush(self, timeout_s: float) -> bool:
         """Wait until all inferences seen so far have their spans."""
-        return self._worker.flush(timeout_s)
+        return worker.flush(timeout_s)
 
     def close(self) -> None:
-        """Nothing more is coming: finish what is waited for, and leave later spans alone."""
+        """Record what is pending, and leave later spans alone: nothing more is coming."""
         self.flush(1.0)
         detach()
 
-    def _facts(self, call: Call) -> tuple[KnownModel, CallFacts]:
+    def _is_wanted(self, call: Call) -> bool:
+        """Return False where there is neither an SDK nor a request: nobody would ever know."""
         if not self._has_seen_inference or not self._attachment.is_current():
             self._attach()
+        if self._has_provider or is_in_request(call.context):
+            return True
+        if self._instruments is not None and self._instruments.are_read():
+            return True
+        inferences.add("not sampled")
+        return False
+
+    # -- the model -----------------------------------------------------------------------------
+
+    def _observe(self, call: Call) -> ObservedCall:
+        """Find out who the model is now: it may be another one by the time the call is recorded."""
         known = models.of(call.subject)
         guarded("watch the weights", known.look, call.subject, call.adapter, call.written)
         facts = known.call_facts.get(call.operation)
@@ -151,39 +194,54 @@ class Observer:
             facts = self._new_facts(call, known)
         if known.fingerprint.changed_since(call.noted):
             # Which weights the call had is not known: no fingerprint rather than a wrong one.
-            facts = self._facts_of(call, without_fingerprint(facts.identity))
+            facts = _facts_of(call, without_fingerprint(facts.identity))
         guarded("look for namesakes", known.take_turn, facts.identity, call.start_ns)
-        return known, facts
-
-    def _new_facts(self, call: Call, known: KnownModel) -> CallFacts:
-        facts = self._facts_of(call, known.identify(call.subject, call.adapter, self.options))
-        if known.identity is not None:
-            known.call_facts[call.operation] = facts
-        return facts
-
-    def _facts_of(self, call: Call, identity: ModelIdentity) -> CallFacts:
-        adapter = call.adapter
-        return call_facts(
-            operation=call.operation,
-            identity=identity,
-            model_class=type(call.subject).__name__,
-            precision=guarded("precision", adapter.precision, call.subject),
-            runtime=(adapter.name, adapter.backend, adapter.version),
-        )
-
-    def _emit(
-        self,
-        call: Call,
-        known: KnownModel,
-        facts: CallFacts,
-        read: Callable[[], Outputs],
-        error: BaseException | None = None,
-    ) -> trace.Span:
         is_first = call.operation not in known.seen_operations
         if is_first:
             known.seen_operations.add(call.operation)
         if call.is_cold is None:
             call.is_cold = is_first
+        return ObservedCall(call, known, facts)
+
+    def _new_facts(self, call: Call, known: KnownModel) -> CallFacts:
+        facts = _facts_of(call, known.identify(call.subject, call.adapter, self.options))
+        if known.identity is not None:
+            known.call_facts[call.operation] = facts
+        return facts
+
+    # -- recording -----------------------------------------------------------------------------
+
+    def _record(
+        self, observed: ObservedCall, outputs: Sequence[NotedOutput], recipients: Recipients
+    ) -> None:
+        """Make the span, record the metrics, and let the recipients know."""
+        is_settled = False
+        decoded: list[Outputs] = []
+
+        def read() -> Outputs:
+            # When somebody looks: a span that no sampler wants costs no decoding.
+            if not decoded:
+                decoded.append(tuple([self._outputs.decode(output) for output in outputs]))
+            return decoded[0]
+
+        try:
+            if not self._attachment.are_logs_current():
+                self._attach()
+            _wait(observed.call, outputs)
+            span = self._emit(observed, read, None)
+            recipients.settle(read, span)
+            is_settled = True
+        finally:
+            if not is_settled:
+                recipients.give_up()
+
+    def _emit(
+        self,
+        observed: ObservedCall,
+        read: Callable[[], Outputs],
+        error: BaseException | None,
+    ) -> trace.Span:
+        call, _, facts = observed
         made: Inference | None = None
 
         def inference() -> Inference:
@@ -198,102 +256,26 @@ class Observer:
             self._instruments.record(inference(), facts, span)
         return span
 
-    # -- calls that several requests share -----------------------------------------------------
-
-    def _emit_rows(
-        self,
-        call: Call,
-        known: KnownModel,
-        facts: CallFacts,
-        span: trace.Span,
-        of: tuple[Rows, Sequence[Leaf]],
-    ) -> None:
-        """Give each request the row that is its own, as a span that links to the shared call's."""
-        rows, leaves = of
-        columns = _columns(leaves)
-        counts = {len(array) if array.ndim else 0 for _, array in columns}
-        if not rows.are_of(counts):
-            return
-        links = (
-            trace.Link(span.get_span_context(), {semconv.LINK_TYPE: semconv.LINK_SHARED_CALL}),
-        )
-        for row in rows:
-            timed = RowOfCall(row.context, call.start_ns, call.duration_s, links)
-            own = [(name, array[row.index : row.index + 1]) for name, array in columns]
-            guarded("row", self._emit_row, call, known, facts, timed, (row, own))
-
     def _emit_row(
-        self,
-        call: Call,
-        known: KnownModel,
-        facts: CallFacts,
-        timed: RowOfCall,
-        of: tuple[Row, Sequence[tuple[str | None, Array]]],
-    ) -> None:
-        row, columns = of
-        outputs = tuple([self._outputs.read_array(call, known, *column) for column in columns])
-        inference = _inference(call, facts, outputs)
-        span = emit(self._tracer, lambda: inference, facts, timed, self.options, None)
-        row.tell(outputs, span)
-
-    # -- accelerators --------------------------------------------------------------------------
-
-    def _finish_later(self, call: Call, leaves: list[Leaf]) -> None:
-        """Hand device arrays to the worker: reading them here would make the caller wait."""
-        known, facts = self._facts(call)
-        handles = [
-            (name, arrays.pending(leaf) if place is Place.DEVICE else leaf, place)
-            for name, leaf, place in leaves
-        ]
-        call.args, call.kwargs = (), {}  # the queue must not keep the inputs alive
-        outputs = [name for name, _, _ in leaves]
-        rows: Rows | None = None
-        announced: PendingPrediction | None = None
-        shared = current_batch()
-        if shared is not None:
-            rows = Rows(shared, facts.identity, outputs, is_pending=True)
-        elif is_in_request(call.context):
-            announced = guarded("publish", publish_pending, call.context, facts.identity, outputs)
-
-        def finish() -> None:
-            # The call itself has returned: a scope of our own keeps a hook from being observed.
-            token = current.set(Scope())
-            outputs: Outputs = ()
-            span: trace.Span = trace.INVALID_SPAN
-            try:
-                ready = [self._wait(call, *handle) for handle in handles]
-                outputs = tuple([self._outputs.read(call, known, *leaf) for leaf in ready])
-                span = self._emit(call, known, facts, lambda: outputs)
-                if rows is not None:
-                    self._emit_rows(call, known, facts, span, (rows, ready))
-            finally:
-                settle(outputs, span)
-                current.reset(token)
-
-        def settle(outputs: Outputs, span: trace.Span) -> None:
-            if rows is not None:
-                rows.close()
-            if announced is not None:
-                announced.resolve(outputs, span)
-
-        if not self._worker.submit(finish):
-            count_dropped("accelerator queue")
-            settle((), trace.INVALID_SPAN)
-
-    def _wait(self, call: Call, output: str | None, handle: Any, place: Place) -> Leaf:
-        if place is not Place.DEVICE:
-            return Leaf(output, handle, place)
-        array = handle.wait()
-        call.duration_s = max(call.duration_s, (time.time_ns() - call.start_ns) / 1e9)
-        return Leaf(output, array, Place.HOST)
+        self, observed: ObservedCall, columns: Sequence[Column], timed: RowOfCall
+    ) -> tuple[Outputs, trace.Span]:
+        """Make the span of one row of a call that several requests share."""
+        outputs = tuple([self._outputs.decode_row(*column) for column in columns])
+        inference = _inference(observed.call, observed.facts, outputs)
+        span = emit(self._tracer, lambda: inference, observed.facts, timed, self.options, None)
+        return outputs, span
 
     # -- providers -----------------------------------------------------------------------------
 
     def _attach(self) -> None:
         """Providers may be set or replaced at any time; an inference uses what it finds."""
-        is_set_up = self._attachment.refresh()
+        self._has_provider = self._attachment.refresh()
         self._tracer = _tracer_of(self.options)
-        if not self._has_seen_inference and not is_set_up:
+        record = self.options.record
+        self._is_inline = record == "inline" or (
+            record == "auto" and self._attachment.exports_at_once()
+        )
+        if not self._has_seen_inference and not self._has_provider:
             _log.warning(
                 "keras_otel: no OpenTelemetry SDK is set up, spans go nowhere: "
                 "call keras_otel.instrument(export='http://localhost:4318') "
@@ -303,9 +285,49 @@ class Observer:
 
 
 def _tracer_of(options: Options) -> trace.Tracer:
-    return trace.get_tracer(
+    tracer = trace.get_tracer(
         semconv.SCOPE_NAME, __version__, tracer_provider=options.tracer_provider
     )
+    guarded("tracer", _draw_ids_apart, tracer)
+    return tracer
+
+
+def _draw_ids_apart(tracer: Any) -> None:
+    """Leave Python's global random generator alone, from which the SDK draws ids by default.
+
+    Spans are made at moments of their own, in which a seeded program may be drawing from it. The
+    tracer is keras_otel's alone; a generator that the program chose is used as it is.
+    """
+    if type(getattr(tracer, "id_generator", None)).__name__ == "RandomIdGenerator":
+        # The SDK is imported only where it is used.
+        from keras_otel.ids import IndependentIdGenerator
+
+        tracer.id_generator = IndependentIdGenerator()
+
+
+def _note_traced(call: Call, leaves: list[Leaf]) -> None:
+    # Building a model from Keras's own placeholders compiles nothing.
+    if not any(type(leaf).__name__ == "KerasTensor" for _, leaf, _ in leaves):
+        traced_calls.note(call.subject, call.kwargs)
+
+
+def _facts_of(call: Call, identity: ModelIdentity) -> CallFacts:
+    adapter = call.adapter
+    return call_facts(
+        operation=call.operation,
+        identity=identity,
+        model_class=type(call.subject).__name__,
+        precision=guarded("precision", adapter.precision, call.subject),
+        runtime=(adapter.name, adapter.backend, adapter.version),
+    )
+
+
+def _wait(call: Call, outputs: Sequence[NotedOutput]) -> None:
+    """Wait for an accelerator's numbers; the call lasts until they are there."""
+    for output in outputs:
+        if output.pending is not None:
+            output.wait()
+            call.duration_s = max(call.duration_s, (time.time_ns() - call.start_ns) / 1e9)
 
 
 def _inference(
@@ -324,9 +346,3 @@ def _inference(
         outputs=outputs,
         error=error,
     )
-
-
-def _columns(leaves: Sequence[Leaf]) -> list[tuple[str | None, Array]]:
-    """The outputs that have rows of numbers, by name."""
-    numbers = [(name, as_numpy(leaf)) for name, leaf, place in leaves if place is not Place.OTHER]
-    return [(name, array) for name, array in numbers if array is not None]

@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import traceback
 from collections.abc import Callable, ItemsView, Iterator, Mapping, Sequence
+from contextvars import Context as Variables
 from typing import Protocol
 
-from opentelemetry.context import Context
+from opentelemetry.context import Context, attach, detach
 from opentelemetry.semconv.attributes.exception_attributes import (
     EXCEPTION_MESSAGE,
     EXCEPTION_STACKTRACE,
@@ -24,7 +25,8 @@ from keras_otel._guard import guarded
 from keras_otel._span_limits import limit_of_tracer, within_limit
 from keras_otel._unicode import message_of, traceback_of
 from keras_otel.introspection.call_facts import CallFacts
-from keras_otel.options import Options
+from keras_otel.introspection.scope import Scope, current
+from keras_otel.options import Options, PredictionHook
 from keras_otel.records import Decoded, Inference
 
 _MAX_OUTPUTS = 8
@@ -47,6 +49,11 @@ class Timed(Protocol):
     @property
     def duration_s(self) -> float:
         """Duration of the call alone, seconds."""
+        ...
+
+    @property
+    def variables(self) -> Variables | None:
+        """The context variables that the hook is to see; None for those of the running code."""
         ...
 
     @property
@@ -130,9 +137,30 @@ def emit(
         if error is not None:
             _set_error(span, error)
         if options.on_prediction is not None:
-            guarded("on_prediction", options.on_prediction, span, inference())
+            guarded("on_prediction", _call_hook, options.on_prediction, call, span, inference())
     span.end(start_ns + int(call.duration_s * 1e9))
     return span
+
+
+def _call_hook(hook: PredictionHook, call: Timed, span: Span, inference: Inference) -> None:
+    """Call the program's hook with the context variables of the call, whichever thread records it."""
+    if call.variables is None:
+        _call_hook_here(hook, call.context, span, inference)
+    else:
+        call.variables.run(_call_hook_here, hook, call.context, span, inference)
+
+
+def _call_hook_here(
+    hook: PredictionHook, context: Context, span: Span, inference: Inference
+) -> None:
+    # A scope of our own keeps the hook's own inferences from being observed.
+    scope = current.set(Scope())
+    token = attach(context)
+    try:
+        hook(span, inference)
+    finally:
+        detach(token)
+        current.reset(scope)
 
 
 def _attributes(

@@ -10,7 +10,7 @@ import enum
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 from weakref import WeakKeyDictionary
 
 import numpy as np
@@ -45,11 +45,23 @@ class _Kind:
     place: Callable[[Any], Place]
     to_numpy: Callable[[Any], Array] = np.asarray
     has_shape: bool = True
+    copied: Callable[[Any], Any] | None = None
+    """Copies a leaf whose numbers the program can change; None where it cannot."""
+
+
+MAX_COPIED_BYTES: Final = 64 * 1024
+"""A copy of more would take longer than reading it."""
 
 
 def place(leaf: Any) -> Place:
     """Where the numbers of `leaf` are."""
     return _kind(leaf).place(leaf)
+
+
+def is_array(type_: type) -> bool:
+    """True of a type whose objects were found to be arrays of a framework."""
+    kind = _kinds.get(type_)
+    return kind is not None and kind is not _OTHER
 
 
 def to_numpy(leaf: Any) -> Array:
@@ -59,6 +71,14 @@ def to_numpy(leaf: Any) -> Array:
         Exception: Whatever the framework raises for an array that it cannot convert.
     """
     return _kind(leaf).to_numpy(leaf)
+
+
+def kept(leaf: Any) -> Any | None:
+    """Return a host leaf as it is now, whatever the program does to it; None if it is too large."""
+    copied = _kind(leaf).copied
+    if copied is None:
+        return leaf
+    return copied(leaf) if leaf.nbytes <= MAX_COPIED_BYTES else None
 
 
 def pending(leaf: Any) -> Pending:
@@ -156,10 +176,10 @@ def _is_batched(torch: Any, leaf: Any) -> bool:
 _SYMBOLIC = _Kind(lambda _: Place.SYMBOLIC)
 _OTHER = _Kind(lambda _: Place.OTHER)
 _FOREIGN = _Kind(lambda _: Place.OTHER, has_shape=False)
-_NUMPY = _Kind(_numpy_place)
+_NUMPY = _Kind(_numpy_place, copied=lambda leaf: leaf.copy())
 _TENSORFLOW = _Kind(_tensorflow_place)
 _JAX = _Kind(_jax_place)
-_TORCH = _Kind(_torch_place, _torch_to_numpy)
+_TORCH = _Kind(_torch_place, _torch_to_numpy, copied=lambda leaf: leaf.detach().clone())
 
 # By package and class, most specific first: a subclass is found through its bases.
 _BY_NAME = (

@@ -72,12 +72,8 @@ class _Place(NamedTuple):
 
     def is_current(self, provider: Any) -> bool:
         """False once somebody has put another provider or other processors there."""
-        if provider is not self.provider:
-            return False
         pipeline = self.pipeline
-        if pipeline is None:
-            return True
-        return pipeline.is_reached() and pipeline.has(self.processor)
+        return provider is self.provider and (pipeline is None or pipeline.is_intact())
 
 
 _NOWHERE: Final = _Place(None, None, None)
@@ -88,11 +84,19 @@ class Attachment:
 
     def __init__(self, options: Options) -> None:
         self._options = options
+        given = options.tracer_provider
+        # The API's stand-in, asked for before a provider was set, is that of the process.
+        self._given = None if isinstance(given, trace.ProxyTracerProvider) else given
         self._spans = self._logs = _NOWHERE
 
     def is_current(self) -> bool:
-        """True if nothing has changed since `refresh`."""
-        return self._spans.is_current(self._tracers()) and self._logs.is_current(self._loggers())
+        """True if spans still go where `refresh` found them to go. Asked at every inference."""
+        given = self._given
+        return self._spans.is_current(trace.get_tracer_provider() if given is None else given)
+
+    def are_logs_current(self) -> bool:
+        """The same of log records."""
+        return self._logs.is_current(self._loggers())
 
     def refresh(self) -> bool:
         """Add the processors to the providers that take any by now, and wake those that are there.
@@ -100,18 +104,18 @@ class Attachment:
         Returns:
             False while the process has no tracer provider yet.
         """
-        tracers, loggers = self._tracers(), self._loggers()
+        tracers = trace.get_tracer_provider() if self._given is None else self._given
+        loggers = self._loggers()
         self._spans = _attached("attach to the tracer provider", SPANS, tracers)
         self._logs = _attached("attach to the logger provider", LOGS, loggers)
         if self._options.propagate != "none":
             guarded("attach to the tracer provider", _mention_unreachable, tracers)
         return not isinstance(tracers, trace.ProxyTracerProvider)
 
-    def _tracers(self) -> Any:
-        given = self._options.tracer_provider
-        # The API's stand-in, asked for before a provider was set, is that of the process.
-        is_own = given is not None and not isinstance(given, trace.ProxyTracerProvider)
-        return given if is_own else trace.get_tracer_provider()
+    def exports_at_once(self) -> bool:
+        """True if spans are exported as they end, so that somebody may look right after a call."""
+        pipeline = self._spans.pipeline
+        return pipeline is not None and pipeline.exports_at_once()
 
     def _loggers(self) -> Any:
         return self._options.logger_provider or _logs.get_logger_provider()
@@ -159,7 +163,9 @@ def _attach(signal: Signal, provider: Any) -> _Place:
     if pipeline is None:
         return _Place(provider, None, None)
     with _added.lock:
-        return _Place(provider, pipeline, _wake_or_add(signal, pipeline))
+        processor = _wake_or_add(signal, pipeline)
+        pipeline.remember()
+        return _Place(provider, pipeline, processor)
 
 
 def _wake_or_add(signal: Signal, pipeline: Pipeline) -> Any:

@@ -12,6 +12,9 @@ import inspect
 from collections.abc import Callable
 from typing import Any, Final, NamedTuple
 
+from keras_otel._guard import guarded
+from keras_otel._worker import flush_workers
+
 # What providers that stand in front of another one, such as Logfire's, call the one behind.
 _BEHIND: Final = (
     "provider",
@@ -29,6 +32,9 @@ _BEHIND: Final = (
     "_inner",
 )
 _MAX_DEPTH: Final = 8
+
+_RECORD_S: Final = 5.0
+"""The longest that the flush of a provider waits for pending inferences."""
 
 
 class Signal(NamedTuple):
@@ -88,16 +94,15 @@ class Pipeline:
         # There the processors run in threads, which know nothing of the code that calls.
         executor = getattr(target, "_executor", None)
         self._is_concurrent = hasattr(executor, "submit") and hasattr(target, signal.members)
-
-    def is_reached(self) -> bool:
-        """True while the provider still leads to the same place."""
-        for owner, name, value in self.links:  # noqa: SIM110 - any() takes twice as long
-            if getattr(owner, name, None) is not value:
-                return False
-        return True
+        self._members: Any = None
 
     def add(self, processor: Any) -> None:
         """Let everything pass this processor, and leave all the others where they are."""
+        self._add(processor)
+        if self._signal is SPANS:
+            guarded("attach to the tracer provider", _record_before_flush, self.target)
+
+    def _add(self, processor: Any) -> None:
         if self._is_concurrent:
             _put_in_front(self.target, processor, self._signal.calls)
             return
@@ -111,13 +116,33 @@ class Pipeline:
         """True if the processor is there, as far as can be seen."""
         if self._is_concurrent:
             return processor in getattr(self.target, _IN_FRONT, ())
-        members = getattr(self.target, self._signal.members, None) if self.links else None
-        if members is None:
-            return True
-        for member in members:  # noqa: SIM110 - any() takes twice as long, at every inference
-            if member is processor:
-                return True
-        return False
+        members = self._present()
+        return members is None or any(member is processor for member in members)
+
+    def remember(self) -> None:
+        """Take the processors that are there now for the ones that are expected."""
+        self._members = self._present()
+
+    def is_intact(self) -> bool:
+        """True while the provider leads here, to the processors that `remember` has seen."""
+        for owner, name, value in self.links:
+            if getattr(owner, name, None) is not value:
+                return False
+        # The SDK never changes its tuple, but puts another in its place.
+        return self._members is None or (
+            getattr(self.target, self._signal.members, None) is self._members
+        )
+
+    def exports_at_once(self) -> bool:
+        """True if a processor exports each span as it ends."""
+        return any(
+            kind.__name__ == "SimpleSpanProcessor"
+            for member in getattr(self.target, self._signal.members, ())
+            for kind in type(member).__mro__
+        )
+
+    def _present(self) -> Any:
+        return getattr(self.target, self._signal.members, None) if self.links else None
 
 
 def pipeline_of(provider: Any, signal: Signal) -> Pipeline | None:
@@ -170,3 +195,25 @@ def _both(ours: Callable[..., Any], theirs: Callable[..., Any]) -> Callable[...,
         return theirs(*args, **kwargs)
 
     return called
+
+
+_RECORDS_FIRST: Final = "_keras_otel_records_first"
+
+
+def _record_before_flush(target: Any) -> None:
+    """Have pending inferences recorded before any processor is flushed or shut down.
+
+    The processors are asked in the order in which they were added, and the one that exports comes
+    before ours where the program had set it up before.
+    """
+    if hasattr(target, _RECORDS_FIRST):
+        return
+    setattr(target, _RECORDS_FIRST, True)
+    for name in ("force_flush", "shutdown"):
+        theirs = getattr(target, name, None)
+        if callable(theirs):
+            setattr(target, name, _both(_record_pending, theirs))
+
+
+def _record_pending(*_args: Any, **_kwargs: Any) -> None:
+    guarded("flush", flush_workers, _RECORD_S)

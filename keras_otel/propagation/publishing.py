@@ -21,7 +21,7 @@ from keras_otel.records import Decoded, ModelIdentity, UpstreamPrediction
 
 def is_in_request(context: Context) -> bool:
     """Return True if there is a span to publish to: without one there is no request to belong to."""
-    return get_current_span(context).get_span_context().is_valid
+    return bool(context) and get_current_span(context).get_span_context().is_valid
 
 
 def publish(

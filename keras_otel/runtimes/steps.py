@@ -21,7 +21,7 @@ from keras_otel._guard import guarded
 from keras_otel.inference import active
 from keras_otel.inference.call import Call
 from keras_otel.introspection import structures
-from keras_otel.introspection.arrays import Place
+from keras_otel.introspection.arrays import Place, is_array
 from keras_otel.introspection.scope import current
 
 Function = Callable[..., Any]
@@ -79,6 +79,8 @@ def finish(call: Call, result: Any) -> None:
 def is_promise(result: Any) -> bool:
     """True for what computes a prediction later: a callable, an iterator, a future."""
     kind = type(result)
+    if is_array(kind):
+        return False
     return (
         callable(result)
         or hasattr(kind, "__next__")

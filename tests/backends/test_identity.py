@@ -469,9 +469,10 @@ def test_the_fingerprint_does_not_import_tensorflow():
     code = """
 import sys, keras, numpy as np, keras_otel
 from keras_otel.introspection import registry
+from opentelemetry.sdk.trace import TracerProvider
 model = keras.Sequential([keras.Input((5,)), keras.layers.Dense(3, kernel_initializer="ones")])
 model.predict_on_batch(np.ones((1, 5), "float32"))
-keras_otel.instrument()
+keras_otel.instrument(tracer_provider=TracerProvider())
 before = "tensorflow" in sys.modules
 model.predict_on_batch(np.ones((1, 5), "float32"))
 first = registry.models.of(model).identity.fingerprint

@@ -17,7 +17,7 @@ from opentelemetry.context import Context
 
 import keras_otel
 from keras_otel import semconv
-from keras_otel.inference.worker import Worker
+from keras_otel._worker import Worker
 from tests.propagation.conftest import CLASSES, Label, Service, label_of
 
 

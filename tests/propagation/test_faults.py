@@ -11,7 +11,7 @@ from opentelemetry import context as otel_context
 
 import keras_otel
 from keras_otel import _guard
-from keras_otel.inference import observer
+from keras_otel.inference import recipients
 from keras_otel.inference.observer import Observer
 from keras_otel.propagation import (
     attachment,
@@ -37,7 +37,7 @@ def broken(*args: Any, **kwargs: Any) -> Any:
 @pytest.mark.parametrize(
     ("owner", "name", "site"),
     [
-        (observer, "publish", "publish"),
+        (recipients, "publish", "publish"),
         (request_tree, "note_published", "publish"),
         (publishing, "Publication", "publish"),
         (tree, "node_for", "publish"),
@@ -95,7 +95,7 @@ def test_a_fault_while_publishing_a_failed_call(providers, monkeypatch):
     """The caller gets the model's own exception."""
     providers.instrument()
     service = Service(providers.tracer_provider.get_tracer("service"))
-    monkeypatch.setattr(observer, "publish", broken)
+    monkeypatch.setattr(recipients, "publish", broken)
     with service.span(), pytest.raises(Exception) as caught:
         service.model.predict_on_batch("no numbers")
     monkeypatch.undo()
@@ -191,7 +191,7 @@ def test_a_fault_on_an_accelerator(providers, accelerator, monkeypatch):
     providers.instrument()
     service = Service(providers.tracer_provider.get_tracer("service"))
     before = _guard.failure_counts().get("publish", 0)
-    monkeypatch.setattr(observer, "publish_pending", broken)
+    monkeypatch.setattr(recipients, "publish_pending", broken)
     with service.span():
         service.model(np.eye(3, dtype="float32")[:1])
     keras_otel.uninstrument()

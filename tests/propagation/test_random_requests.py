@@ -19,6 +19,7 @@ from opentelemetry import context as otel_context
 from opentelemetry.context import Context
 
 import keras_otel
+from keras_otel._worker import flush_workers
 from keras_otel.propagation.request_tree import tree
 from tests.propagation.conftest import CLASSES, Label, Service
 
@@ -353,6 +354,8 @@ def run(service: Service, program: Block, *, in_loop: bool) -> World:
         context.run(asyncio.run, with_threads(in_task(world, steps)))
     else:
         context.run(in_thread, world, steps)
+    # What is pending holds the request's spans, and the next program's have the same random ids.
+    flush_workers(60.0)
     return world
 
 
