@@ -32,7 +32,7 @@ from keras_otel import semconv
 from keras_otel.analysis.aggregation.cells import cells_by_family
 from keras_otel.analysis.aggregation.features import Feature
 from keras_otel.analysis.slices.candidates import candidates, support_of
-from keras_otel.analysis.slices.comparison import compared
+from keras_otel.analysis.slices.comparison import compare
 from keras_otel.analysis.slices.sums import Summing
 
 START_NS = 1_780_000_000_000_000_000
@@ -201,7 +201,7 @@ def all_slices(runs: int) -> dict[str, Any]:
         started = time.perf_counter()
         summing = Summing(cells)
         found = candidates(cells, summing, support=support_of(float(summing.all.rows[0]), None))
-        compared(found.sums, summing.all, is_exact=True)
+        compare(found.sums, summing.all, is_exact=True)
         seconds.append(time.perf_counter() - started)
     return {"seconds": statistics.median(seconds), "slices": len(found), "cells": len(cells.rows)}
 

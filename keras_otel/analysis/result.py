@@ -1,4 +1,4 @@
-"""What slicing found: plain records, the same behind every output."""
+"""The result of slicing: plain records, from which every output is made."""
 
 from __future__ import annotations
 
@@ -16,20 +16,20 @@ if TYPE_CHECKING:
     import pandas as pd
     import pyarrow as pa
 
-# By their names: both are made of results, and stand above them.
+# By name, since both modules import this one.
 _ARROW_TABLE: Final = "keras_otel.analysis.slices.result_tables:arrow_table"
 _PAGE: Final = "keras_otel.analysis.reports.page:render_html"
 
 Kind = Literal["slices", "cohorts"]
-"""A table of a result: of its slices, or of its cohorts."""
+"""Which table of a result: its slices or its cohorts."""
 
 Interval = tuple[float, float]
-"""Lower and upper end, with 95 % confidence."""
+"""Lower and upper end of a 95 % confidence interval."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Totals:
-    """Everything together; `rate` is 0 without rows, and sums of weights where `weighted`."""
+    """Totals over all families; `rate` is 0 without rows, and counts are sums of weights if `weighted`."""
 
     rows: float
     failed: float
@@ -57,11 +57,11 @@ class Predicate:
     """One condition of a slice: a value, or a range of an ordered attribute.
 
     Attributes:
-        attribute: Its name.
+        attribute: Name of the attribute.
         value: The value, or the range as an interval such as `[0,0.9)`.
         values: The neighbouring values that a range joins, in order; empty for a single value.
-        lower: The lower end of a range, inclusive; None where it is open or there is no range.
-        upper: The upper end, exclusive; None where it is open or there is no range.
+        lower: The lower end of a range, inclusive; None if it is open or the value is no range.
+        upper: The upper end, exclusive; None if it is open or the value is no range.
     """
 
     attribute: str
@@ -76,8 +76,8 @@ class Example:
     """A failed row of a slice.
 
     Attributes:
-        trace_id: Of the row's trace.
-        explanation: What the evaluator gave as its reason; None where it gave none.
+        trace_id: Trace id of the row.
+        explanation: The evaluator's explanation; None if it gave none.
     """
 
     trace_id: str
@@ -89,9 +89,9 @@ class Adjustment:
     """A slice's risk ratio with another attribute held fixed.
 
     Attributes:
-        attribute: What was held fixed.
+        attribute: The attribute that was held fixed.
         risk_ratio: The Mantel-Haenszel risk ratio over its values.
-        reverses: Whether the direction is the other way round then (Simpson's paradox).
+        reverses: Whether the direction reverses (Simpson's paradox).
     """
 
     attribute: str
@@ -107,17 +107,17 @@ class Slice:
         excess_failures: Failures beyond those expected at the rate elsewhere.
         excess_failures_lower: The lower end of its interval, at least 0.
         share_of_failures: Excess failures as a share of all failures.
-        p: None where it could not be tested.
-        q: `p` corrected for the slices tested; None where `p` is.
+        p: P value; None if the slice could not be tested.
+        q: `p` corrected for the number of slices tested; None if `p` is None.
         errors: Rows whose evaluator failed; they are in none of the numbers above.
         traces: All rows, evaluated or not.
         confounded_by: Attributes that change the risk ratio by more than a tenth once held fixed.
-        adjustments: What holding each of these fixed gives, the largest change first.
-        explained_by: Findings that leave nothing of this slice unexplained; empty for a finding.
+        adjustments: The risk ratio with each of these held fixed, the largest change first.
+        explained_by: The findings that explain this slice; empty for a finding.
         examples: Some failed rows.
-        adjusted_risk_ratio: Of a finding: its failures, divided by those expected of its rows by all other
-            findings.
-        adjusted_p: Of a finding: of its failures, the other findings given.
+        adjusted_risk_ratio: For a finding: its failures, divided by those that all other findings expect of
+            its rows.
+        adjusted_p: For a finding: P value of its failures, given the other findings.
     """
 
     predicates: tuple[Predicate, ...]
@@ -147,13 +147,13 @@ class Slice:
 
     @property
     def is_finding(self) -> bool:
-        """Whether it is significant and not owed to another slice."""
+        """Whether it is significant and not explained by other slices."""
         return self.significant and not self.explained_by
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VersionCell:
-    """The rows of one model version with one value of one attribute: plots are drawn from these."""
+    """The rows of one model version with one value of one attribute, for plots."""
 
     version: str
     attribute: str
@@ -164,15 +164,15 @@ class VersionCell:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EvalResult:
-    """One evaluation of the answers behind one upstream model.
+    """One evaluation by one upstream model.
 
     Attributes:
-        cohorts: One after the other for each attribute, as asked for.
-        slices: The largest lower end of excess failures first.
-        plot_cohorts: By class, version and confidence, whatever was asked for.
-        version_cells: Of class, confidence and latency; empty where there is no version.
-        better: Slices that fail less often than the rest, where they were asked for.
-        cells: The sums that every slice, rate and test is made of.
+        cohorts: The cohorts of each requested attribute.
+        slices: The slices, the one with the largest lower end of excess failures first.
+        plot_cohorts: The cohorts by class, version and confidence, whatever was requested.
+        version_cells: Rows by version and class, confidence or latency; empty if there is no version.
+        better: Slices that fail less often than the rest, if they were requested.
+        cells: The sums from which every slice, rate and test is computed.
     """
 
     eval: str
@@ -204,13 +204,13 @@ ChangeKind = Literal["new", "grown", "shrunk", "gone"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Change:
-    """A finding that is not what it was in an earlier report.
+    """A finding that differs from an earlier report.
 
     Attributes:
-        predicates: As they are now; of one that is gone, as they were.
-        change: `grown` and `shrunk` are about its failure rate.
-        before: In the earlier report; None of a new one.
-        after: None of one that is gone.
+        predicates: Its predicates now; those of the earlier report if it is gone.
+        change: What has changed; `grown` and `shrunk` refer to its failure rate.
+        before: Its rate in the earlier report; None if it is new.
+        after: Its rate now; None if it is gone.
     """
 
     eval: str
@@ -223,11 +223,13 @@ class Change:
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class SliceResult:
-    """What was found in everything that was read; `accounting` is None for ready rows.
-
-    `changes` says what is new, grown, shrunk or gone since an earlier report; None where there is none.
+    """The result of slicing.
 
     A notebook shows it as the page that `keras-otel slice -o report.html` writes.
+
+    Attributes:
+        accounting: Counts of what was read; None for ready rows.
+        changes: Which findings are new, grown, shrunk or gone since an earlier report; None if there is none.
     """
 
     totals: Totals
@@ -237,7 +239,7 @@ class SliceResult:
     changes: tuple[Change, ...] | None = None
 
     def __repr__(self) -> str:
-        findings = sum(found.is_finding for family in self.evals for found in family.slices)
+        findings = sum(slice_.is_finding for family in self.evals for slice_ in family.slices)
         tested = sum(family.slices_tested for family in self.evals)
         return (
             f"<SliceResult: {self.totals.failed:,.0f} of {self.totals.rows:,.0f} rows failed; "
@@ -246,7 +248,7 @@ class SliceResult:
         )
 
     def to_arrow(self, kind: Kind = "slices") -> pa.Table:
-        """The slices, those of `better` among them, or the cohorts as an Arrow table.
+        """Return the slices, including `better`, or the cohorts as an Arrow table.
 
         Args:
             kind: `slices` or `cohorts`.
@@ -258,14 +260,14 @@ class SliceResult:
         return table
 
     def to_pandas(self, kind: Kind = "slices") -> pd.DataFrame:
-        """The same as a pandas data frame; pandas has to be installed."""
+        """Return the same as a pandas data frame; pandas has to be installed."""
         return self.to_arrow(kind).to_pandas()
 
     def to_html(self, path: str | PathLike[str], trace_url: str | None = None) -> None:
         """Write the page to a file.
 
         Args:
-            path: Of the file, which is replaced.
+            path: Path of the file, which is overwritten.
             trace_url: The address of a trace, with `{trace_id}` in it, to link examples to.
 
         Raises:
@@ -275,7 +277,7 @@ class SliceResult:
         Path(path).write_text(page, encoding="utf-8")
 
     def _repr_html_(self) -> str:
-        # In a frame, the page's styles and scripts are its own, and the notebook's are the notebook's.
+        # In a frame, styles and scripts of the page and of the notebook do not affect each other.
         page = escape(resolve_name(_PAGE)(self))
         return (
             f'<iframe srcdoc="{page}" title="Failures by upstream prediction" width="100%" '

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from keras_otel.analysis.result import SliceResult
-    from keras_otel.analysis.slices.changes import Earlier
+    from keras_otel.analysis.slices.changes import EarlierReport
     from keras_otel.analysis.slices.settings import Settings
     from keras_otel.analysis.sources.tables.writer import Window
 
@@ -108,13 +108,13 @@ def _result(parsed: argparse.Namespace) -> SliceResult:
         return _ready_result(parsed) if parsed.rows is not None else _joined_result(parsed)
 
 
-def _earlier(path: Path) -> Earlier:
+def _earlier(path: Path) -> EarlierReport:
     from keras_otel.analysis.slices.changes import read_report
 
     return read_report(path)
 
 
-def _compared(result: SliceResult, earlier: Earlier) -> SliceResult:
+def _compared(result: SliceResult, earlier: EarlierReport) -> SliceResult:
     from keras_otel.analysis.slices.changes import changes_since, comparison_warnings
 
     warnings = (*result.warnings, *comparison_warnings(result, earlier))

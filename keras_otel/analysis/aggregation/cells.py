@@ -148,7 +148,7 @@ def _grouped(table: ir.Table, features: Sequence[Feature], *, is_clustered: bool
     weight = table.weight.cast("float64")
     keys: dict[str, Any] = {"eval": table["eval"], "model": table.model}
     for place, feature in enumerate(features):
-        keys[f"f{place}"] = feature.of(table)
+        keys[f"f{place}"] = feature.values_in(table)
     if is_clustered:
         keys["cluster"] = ibis.coalesce(
             table.cluster.cast("string"), ibis.literal("trace ").concat(table.trace_id)

@@ -56,7 +56,7 @@ class Feature:
     is_binned: bool = False
     has_own_texts: bool = False
 
-    def of(self, table: ir.Table) -> ir.Value:
+    def values_in(self, table: ir.Table) -> ir.Value:
         """Each row's value: the column's own, `MISSING` where it has none, else `OTHER`."""
         column = table[column_of(self.name)]
         text = ibis.coalesce(column.cast("string"), MISSING)

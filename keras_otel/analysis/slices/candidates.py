@@ -21,7 +21,7 @@ _SEED: Final = 20_261_125
 _EXACT_BITS: Final = 53
 """Whole numbers of so many bits are added without rounding."""
 
-Places = npt.NDArray[np.intp]
+Indices = npt.NDArray[np.intp]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,16 +29,16 @@ class Candidates:
     """S slices to test, no two of them with the same rows, those with fewer predicates first.
 
     Attributes:
-        cells: What they are made of.
+        cells: The rows they are made of, grouped.
         levels: Numbers of predicates.
-        chosen: For each grid in the order of `grids`, the places of its slices that are candidates.
-        axes: For each grid, itself without its cells.
+        chosen: For each grid in the order of `grids`, the indices of its slices that are candidates.
+        axes: Each grid without its cells.
         sums: [S], over the rows of each slice.
     """
 
     cells: Cells
     levels: tuple[int, ...]
-    chosen: tuple[Places, ...]
+    chosen: tuple[Indices, ...]
     axes: tuple[Grid, ...]
     sums: Sums
 
@@ -46,29 +46,32 @@ class Candidates:
         return len(self.sums)
 
     def predicates(self, index: int) -> Predicates:
-        """What the rows of a slice have in common."""
+        """Return the predicates of a slice."""
         for grid, chosen in zip(self.axes, self.chosen, strict=True):
             if index < len(chosen):
                 return grid.terms(int(chosen[index]))
             index -= len(chosen)
         raise IndexError(index)
 
-    def level(self) -> npt.NDArray[np.int64]:
-        """The number of predicates of each slice, [S]."""
+    def predicate_counts(self) -> npt.NDArray[np.int64]:
+        """Return the number of predicates of each slice, [S]."""
         counts = [len(chosen) for chosen in self.chosen]
         return np.repeat(np.array([len(grid.axes) for grid in self.axes], np.int64), counts)
 
-    def ends(self) -> npt.NDArray[np.int64]:
-        """How many ends of ranges, and values, it takes to describe each slice, [S]."""
-        parts = [grid.ends()[chosen] for grid, chosen in zip(self.axes, self.chosen, strict=True)]
+    def endpoint_counts(self) -> npt.NDArray[np.int64]:
+        """Count the values and ends of ranges that describe each slice, [S]."""
+        parts = [
+            grid.endpoint_counts()[chosen]
+            for grid, chosen in zip(self.axes, self.chosen, strict=True)
+        ]
         return np.concatenate(parts) if parts else np.zeros(0, dtype=np.int64)
 
     def flipped(self) -> Candidates:
-        """The same slices where successes count as failures."""
+        """Return the same slices with failures and successes swapped."""
         return replace(self, cells=self.cells.flipped(), sums=self.sums.flipped())
 
     def totals(self, *values: Floats) -> tuple[Floats, ...]:
-        """The sums of values of the cells, [C] each, over each slice, [S] each."""
+        """Add values of the cells, [C] each, up over each slice, [S] each."""
         parts: list[list[Floats]] = [[] for _ in values]
         every = grids(self.cells, self.levels)
         for grid, chosen in zip(every, self.chosen, strict=True):
@@ -90,9 +93,9 @@ def candidates(
 
     Args:
         cells: The rows.
-        summing: Adds them up.
+        summing: Adds up those rows.
         levels: Numbers of predicates of a slice.
-        support: Fewest rows.
+        support: Minimum number of rows.
     """
     rows, n = float(summing.all.rows[0]), float(summing.all.n[0])
     rate = float(summing.all.k[0]) / n if n else 0.0
@@ -106,59 +109,68 @@ def candidates(
         counts.append(count[chosen])
         sums_of_marks.append(grid.sums(marks)[chosen] if len(chosen) else np.zeros(0))
         without_cells.append(Grid(grid.axes, np.zeros(0, dtype=np.int64)))
-    fresh = _fresh(np.concatenate(sums_of_marks or [np.zeros(0)]))
-    ends = np.cumsum([len(part) for part in places])
-    chosen_of = [part[fresh[end - len(part) : end]] for part, end in zip(places, ends, strict=True)]
-    found = Candidates(
+    is_first = _are_first(np.concatenate(sums_of_marks or [np.zeros(0)]))
+    stops = np.cumsum([len(part) for part in places])
+    chosen_by_grid = [
+        part[is_first[stop - len(part) : stop]] for part, stop in zip(places, stops, strict=True)
+    ]
+    without_sums = Candidates(
         cells=cells,
         levels=tuple(levels),
-        chosen=tuple(chosen_of),
+        chosen=tuple(chosen_by_grid),
         axes=tuple(without_cells),
-        sums=Sums.joined([]),
+        sums=Sums.concatenated([]),
     )
-    return replace(found, sums=_sums(found, summing))
+    return replace(without_sums, sums=_sums(without_sums, summing))
 
 
 def support_of(rows: float, min_support: int | None) -> float:
-    """The fewest rows of a slice: 30, or 0.5 % of all, unless it is given."""
+    """Return the minimum number of rows of a slice: the one given, else 30, or 0.5 % of all if that is more."""
     return max(MIN_ROWS, MIN_ROWS_SHARE * rows) if min_support is None else min_support
 
 
 def _marks(cells: Cells) -> Floats:
-    """Random whole numbers, one a cell: two slices with the same sum of them have the same rows."""
+    """Draw a random whole number for each cell: two slices with the same sum of them have the same rows.
+
+    The numbers are so small that sums over all cells are exact.
+    """
     bits = _EXACT_BITS - max(1, len(cells.rows)).bit_length()
     marks = np.random.default_rng(_SEED).integers(1, 2**bits, len(cells.rows))
     return marks.astype(np.float64) * (cells.rows > 0)
 
 
-def _fresh(marks: Floats) -> npt.NDArray[np.bool_]:
-    """Those whose rows are not those of a slice before them."""
+def _are_first(marks: Floats) -> npt.NDArray[np.bool_]:
+    """Return whether each sum is the first with its value: its slice has the rows of no slice before it."""
     _, first = np.unique(marks, return_index=True)
-    fresh = np.zeros(len(marks), dtype=np.bool_)
-    fresh[first] = True
-    return fresh
+    is_first = np.zeros(len(marks), dtype=np.bool_)
+    is_first[first] = True
+    return is_first
 
 
-def _sums(found: Candidates, summing: Summing) -> Sums:
-    cells = found.cells
+def _sums(slices: Candidates, summing: Summing) -> Sums:
+    """Add up the rows of each slice."""
+    cells = slices.cells
     if cells.clusters is None and not cells.is_weighted:
-        return Sums.of_rows(*found.totals(cells.rows, cells.failed))
-    every = grids(cells, found.levels)
-    return Sums.joined(
+        return Sums.of_rows(*slices.totals(cells.rows, cells.failed))
+    every_grid = grids(cells, slices.levels)
+    return Sums.concatenated(
         [
             _sums_of_grid(grid, chosen, summing)
-            for grid, chosen in zip(every, found.chosen, strict=True)
+            for grid, chosen in zip(every_grid, slices.chosen, strict=True)
             if len(chosen)
         ]
     )
 
 
-def _sums_of_grid(grid: Grid, chosen: Places, summing: Summing) -> Sums:
-    """Collect the chosen slices' sums: slices that share cells are added up one set after another."""
-    parts: list[tuple[Places, Sums]] = []
+def _sums_of_grid(grid: Grid, chosen: Indices, summing: Summing) -> Sums:
+    """Add up the chosen slices of a grid.
+
+    Slices that share cells are added up in different passes: each pass assigns a cell to one slice.
+    """
+    parts: list[tuple[Indices, Sums]] = []
     for slices, count in grid.layers():
-        here = np.intersect1d(chosen, slices)
-        if len(here):
-            parts.append((here, summing.by(slices, count + 1).take(here)))
-    everywhere = np.concatenate([here for here, _ in parts])
-    return Sums.joined([sums for _, sums in parts]).take(np.argsort(everywhere))
+        in_pass = np.intersect1d(chosen, slices)
+        if len(in_pass):
+            parts.append((in_pass, summing.by(slices, count + 1).select(in_pass)))
+    order = np.argsort(np.concatenate([in_pass for in_pass, _ in parts]))
+    return Sums.concatenated([sums for _, sums in parts]).select(order)

@@ -1,4 +1,4 @@
-"""The rows by the values of one attribute, and of the version together with another one."""
+"""Rates by the values of one attribute, and counts by version and another attribute."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _PLOTTED: Final = (semconv.PREDICTION_CLASS, semconv.CONFIDENCE_BIN, semconv.DUR
 
 
 def cohorts(cells: Cells, by: Sequence[str]) -> Iterator[Cohort]:
-    """The values of each attribute: ranges in their order, others by their rows, the rest last."""
+    """Yield the values of each attribute: ranges in their order, others by their rows, the rest last."""
     for name in dict.fromkeys(by):
         place = cells.index(name)
         if place is not None:
@@ -35,15 +35,15 @@ def _cohorts(cells: Cells, place: int) -> Iterator[Cohort]:
         rest = (summing.all.k[0] - sums.k) / (summing.all.n[0] - sums.n)
     effective, _ = Variances(sums, summing.all).effective_rows(rates, rest)
     lower, upper = wilson(rates, effective)
-    there = [code for code in range(len(feature.values)) if sums.n[code] > 0]
+    present = [code for code in range(len(feature.values)) if sums.n[code] > 0]
     ordered = len(feature.bounds)
 
-    def key(code: int) -> tuple[bool, int, float, str]:
+    def display_order(code: int) -> tuple[bool, int, float, str]:
         value = feature.values[code]
         is_rest = value in (MISSING, OTHER)
         return is_rest, min(code, ordered), -float(sums.n[code]), value
 
-    for code in sorted(there, key=key):
+    for code in sorted(present, key=display_order):
         yield Cohort(
             by=feature.name,
             value=feature.values[code],
@@ -55,7 +55,7 @@ def _cohorts(cells: Cells, place: int) -> Iterator[Cohort]:
 
 
 def version_cells(cells: Cells) -> Iterator[VersionCell]:
-    """The rows of each version by class, confidence and latency."""
+    """Count the rows of each version by class, confidence and latency."""
     version = cells.index(semconv.MODEL_VERSION)
     if version is None:
         return

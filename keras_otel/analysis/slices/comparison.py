@@ -1,4 +1,4 @@
-"""Each slice against its complement: rates, intervals, and how unlikely its failures are by chance."""
+"""Compare each slice with its complement: rates, intervals and p values."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from keras_otel.analysis.slices.significance import hypergeometric_tail, upper_t
 from keras_otel.analysis.slices.sums import Sums
 
 MIN_CLUSTERS: Final = 20
-"""With fewer the t test does not hold."""
+"""With fewer clusters the t test is not valid."""
 MIN_RISK_RATIO: Final = 1.2
 MIN_SHARE: Final = 0.01
 
@@ -25,15 +25,15 @@ class Comparison:
     Attributes:
         rate: Failures per row in the slice.
         rate_ci: Lower and upper end of its Wilson interval.
-        rate_rest: The same outside it.
+        rate_rest: Failures per row outside it.
         difference: Risk difference.
         difference_ci: Its robust interval.
         ratio: Risk ratio; infinite where nothing failed outside.
         ratio_ci: Its log-Wald interval.
         excess: Failures beyond those expected at the rate outside.
-        excess_lower: By the lower end of the risk difference, at least 0.
-        excess_upper: By the upper end of it; below 0 where fewer failed than elsewhere.
-        share: Excess failures as a share of all.
+        excess_lower: The same at the lower end of the risk difference, at least 0.
+        excess_upper: The same at its upper end; below 0 where fewer failed than elsewhere.
+        share: Excess failures as a share of all failures.
         p: One-sided; NaN where there are too few clusters.
         inflation: Variance of the difference, divided by that of independent rows.
     """
@@ -53,27 +53,27 @@ class Comparison:
     inflation: Floats
 
 
-def compared(slices: Sums, everything: Sums, *, is_exact: bool) -> Comparison:
-    """Compare slices with what is left of everything.
+def compare(slices: Sums, total: Sums, *, is_exact: bool) -> Comparison:
+    """Compare slices with all rows outside them.
 
     Args:
         slices: The sums of S slices, none of them empty.
-        everything: Those of all rows: [1].
-        is_exact: Whether rows are independent and count once each, so that the exact test holds.
+        total: Those of all rows, [1].
+        is_exact: Whether rows are independent and count once each, so that the exact test is valid.
     """
-    n, k, total_n, total_k = slices.n, slices.k, everything.n[0], everything.k[0]
+    n, k, total_n, total_k = slices.n, slices.k, total.n[0], total.k[0]
     rest_n, rest_k = total_n - n, total_k - k
     with np.errstate(divide="ignore", invalid="ignore"):
         rate, rest = k / n, rest_k / rest_n
         ratio = np.where(rest > 0, rate / rest, np.where(rate > 0, np.inf, 1.0))
-    variances = Variances(slices, everything)
+    variances = Variances(slices, total)
     difference = rate - rest
     spread = Z * np.sqrt(variances.of_difference(rate, rest))
     effective, effective_rest = variances.effective_rows(rate, rest)
     lower = difference - spread
     excess = k - n * rest
     p = (
-        hypergeometric_tail(slices.failed, slices.rows, everything.failed[0], everything.rows[0])
+        hypergeometric_tail(slices.failed, slices.rows, total.failed[0], total.rows[0])
         if is_exact
         else _score_test(slices, variances, difference, total_k / total_n if total_n else 0.0)
     )
@@ -92,25 +92,26 @@ def compared(slices: Sums, everything: Sums, *, is_exact: bool) -> Comparison:
         excess_upper=n * (difference + spread),
         share=excess / total_k if total_k else np.zeros_like(excess),
         p=p,
-        inflation=_inflation(slices, everything, variances, is_exact=is_exact),
+        inflation=_inflation(slices, total, variances, is_exact=is_exact),
     )
 
 
-def _inflation(slices: Sums, everything: Sums, variances: Variances, *, is_exact: bool) -> Floats:
+def _inflation(slices: Sums, total: Sums, variances: Variances, *, is_exact: bool) -> Floats:
+    """Divide the variance of each difference by that of independent rows; NaN with too few clusters."""
     if is_exact:
         return np.ones(len(slices))
-    n, total_n = slices.n, everything.n[0]
-    pooled = everything.k[0] / total_n if total_n else 0.0
-    # As many rows as there are, each with the mean weight.
-    rows = total_n / everything.rows[0] if everything.rows[0] else 1.0
+    n, total_n = slices.n, total.n[0]
+    pooled = total.k[0] / total_n if total_n else 0.0
+    # Independent rows all have the mean weight.
+    mean_weight = total_n / total.rows[0] if total.rows[0] else 1.0
     with np.errstate(divide="ignore", invalid="ignore"):
-        independent = pooled * (1 - pooled) * (1 / n + 1 / (total_n - n)) * rows
+        independent = pooled * (1 - pooled) * (1 / n + 1 / (total_n - n)) * mean_weight
         inflation = variances.of_difference(pooled, pooled) / independent
     return np.where(np.isfinite(inflation) & (slices.clusters >= MIN_CLUSTERS), inflation, np.nan)
 
 
 def _score_test(slices: Sums, variances: Variances, difference: Floats, pooled: float) -> Floats:
-    """The score test of no difference, robust to clusters: its variance is that under the null."""
+    """Test for no difference, robust to clusters, with the variance under the null hypothesis (score test)."""
     with np.errstate(divide="ignore", invalid="ignore"):
         z = difference / np.sqrt(variances.of_difference(pooled, pooled))
     enough = slices.clusters >= MIN_CLUSTERS
@@ -131,57 +132,60 @@ class Variances:
         Biometrika 73 (1986), 13-22.
     """
 
-    def __init__(self, slices: Sums, everything: Sums) -> None:
-        self._in = slices
-        self._all = everything
-        self._rest_n = everything.n[0] - slices.n
+    def __init__(self, slices: Sums, total: Sums) -> None:
+        self._slices = slices
+        self._total = total
+        self._rest_n = total.n[0] - slices.n
 
     def of_difference(self, rate: Floats | float, rest: Floats | float) -> Floats:
-        """The variance of the difference of two rates, [S], at these rates."""
+        """Return the variance of the difference of two rates, [S], at these rates."""
         inside = self._inside(rate, rate)
         outside = self._outside(rest)
-        # Of the products of what a cluster holds inside and outside.
+        # Sum over clusters of the product of the deviations inside and outside.
         across = self._with_all(rate, rest) - self._inside(rate, rest)
         with np.errstate(divide="ignore", invalid="ignore"):
             variance = (
-                inside / self._in.n**2
+                inside / self._slices.n**2
                 + outside / self._rest_n**2
-                - 2 * across / (self._in.n * self._rest_n)
+                - 2 * across / (self._slices.n * self._rest_n)
             )
         return np.asarray(np.maximum(variance, 0.0))
 
     def effective_rows(self, rate: Floats, rest: Floats) -> tuple[Floats, Floats]:
-        """How many independent rows would say as much, inside and outside.
+        """Return the effective number of independent rows, inside and outside.
 
-        Where all rows say the same there is no variance: Kish's (sum w)^2 / (sum w^2) stands for it.
+        If all rows failed, or none, there is no variance: then it is Kish's (sum w)^2 / (sum w^2).
         """
         inside, outside = self._inside(rate, rate), self._outside(rest)
-        squares_rest = self._all.squares[0] - self._in.squares
-        rows_rest = self._all.rows[0] - self._in.rows
+        squares_rest = self._total.squares[0] - self._slices.squares
+        rows_rest = self._total.rows[0] - self._slices.rows
         with np.errstate(divide="ignore", invalid="ignore"):
-            within = _effective(rate, self._in.n, inside, self._in.squares, self._in.rows)
+            within = _effective(
+                rate, self._slices.n, inside, self._slices.squares, self._slices.rows
+            )
             return within, _effective(rest, self._rest_n, outside, squares_rest, rows_rest)
 
     def _inside(self, r: Floats | float, s: Floats | float) -> Floats:
-        """Sum of (k_i - r n_i)(k_i - s n_i)."""
-        of = self._in
-        return np.asarray(of.kk - (r + s) * of.nk + r * s * of.nn)
+        """Return the sum of (k_i - r n_i)(k_i - s n_i)."""
+        sums = self._slices
+        return np.asarray(sums.kk - (r + s) * sums.nk + r * s * sums.nn)
 
     def _with_all(self, r: Floats | float, s: Floats | float) -> Floats:
-        """Sum of (k_i - r n_i)(K_i - s N_i)."""
-        of = self._in
-        return np.asarray(of.k_fails - s * of.k_all - r * of.n_fails + r * s * of.n_all)
+        """Return the sum of (k_i - r n_i)(K_i - s N_i)."""
+        sums = self._slices
+        return np.asarray(sums.k_fails - s * sums.k_all - r * sums.n_fails + r * s * sums.n_all)
 
     def _outside(self, s: Floats | float) -> Floats:
-        """Sum of the squares of (K_i - k_i) - s (N_i - n_i)."""
-        total = self._all
-        everything = total.kk[0] - 2 * s * total.nk[0] + s * s * total.nn[0]
-        return np.asarray(everything - 2 * self._with_all(s, s) + self._inside(s, s))
+        """Return the sum of the squares of (K_i - k_i) - s (N_i - n_i)."""
+        total = self._total
+        of_all = total.kk[0] - 2 * s * total.nk[0] + s * s * total.nn[0]
+        return np.asarray(of_all - 2 * self._with_all(s, s) + self._inside(s, s))
 
 
 def _effective(rate: Floats, n: Floats, squared: Floats, squares: Floats, rows: Floats) -> Floats:
+    """Return r(1 - r) n^2 / (sum of squared residuals), or Kish's number where that is not defined."""
     by_variance = rate * (1 - rate) * n**2 / squared
-    # It is at most the rows; with one weight far above the rest, differences of squares are all rounding.
+    # At most the rows: with one weight far above the rest, a difference of squares is only rounding error.
     kish = np.minimum(n**2 / squares, rows)
     effective: Floats = np.where((rate > 0) & (rate < 1) & (squared > 0), by_variance, kish)
     return effective

@@ -1,12 +1,13 @@
-"""A few failed rows of each slice that is told, to look at.
+"""Find a few failed rows of each slice that is reported.
 
-One query serves any number of slices: it brings the first failed rows of each combination of the values
-that the slices speak of, and what a slice holds is looked up among those.
+One query serves all slices: it returns the first failed rows of each combination of values of the
+attributes in their predicates, and the rows of a slice are looked up among those.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Final
 
 import ibis
@@ -20,43 +21,51 @@ from keras_otel.analysis.result import Example, Predicate
 
 MOST: Final = 3
 
-Wanted = tuple[str, str, Sequence[tuple[Predicate, ...]]]
-"""An evaluation's name, a model, and the slices to find rows of."""
-
 _EXPLANATION: Final = "explanation"
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExampleRequest:
+    """The slices of one family to find examples of."""
+
+    eval_name: str
+    model: str
+    slices: tuple[tuple[Predicate, ...], ...]
+
+
 def example_traces(
-    table: ir.Table, wanted: Sequence[Wanted], values_of: Callable[[str], ir.Value]
+    table: ir.Table, requests: Sequence[ExampleRequest], values_of: Callable[[str], ir.Value]
 ) -> list[list[tuple[Example, ...]]]:
     """Find the first failed traces of each slice, in order of their ids, in one query.
 
     Args:
-        table: The rows; with a column `explanation` each example has it.
-        wanted: For each family, its slices.
-        values_of: The value of each row of the table for an attribute, as slices name it.
+        table: The rows; examples have the explanation of a column `explanation`.
+        requests: The slices of each family.
+        values_of: Returns the column of an attribute, with the values that predicates have.
 
     Returns:
-        For each family and slice up to three examples.
+        Up to three examples of each slice of each family.
     """
-    slices = [each for _, _, family in wanted for each in family]
-    attributes = list(dict.fromkeys(p.attribute for each in slices for p in each))
+    slices = [predicates for request in requests for predicates in request.slices]
+    attributes = list(dict.fromkeys(p.attribute for predicates in slices for p in predicates))
     if not slices:
-        return [[] for _ in wanted]
+        return [[] for _ in requests]
     columns = {name: f"value{place}" for place, name in enumerate(attributes)}
-    found = _first_failed(
+    first_failed = _first_failed(
         table, {column: values_of(name) for name, column in columns.items()}
     ).to_pyarrow()
-    found = found.sort_by([("trace_id", "ascending")])
-    rows = _Rows(found, columns)
+    rows = _EncodedRows(first_failed.sort_by([("trace_id", "ascending")]), columns)
     return [
-        [rows.examples(eval_name, model, predicates) for predicates in family]
-        for eval_name, model, family in wanted
+        [
+            rows.examples(request.eval_name, request.model, predicates)
+            for predicates in request.slices
+        ]
+        for request in requests
     ]
 
 
 def _first_failed(table: ir.Table, values: Mapping[str, ir.Value]) -> ir.Table:
-    """The first failed rows of each combination of values."""
+    """Select the first failed rows of each combination of values."""
     explanation = (
         table[_EXPLANATION].cast("string") if _EXPLANATION in table.columns else ibis.null("string")
     )
@@ -69,8 +78,8 @@ def _first_failed(table: ir.Table, values: Mapping[str, ir.Value]) -> ir.Table:
     return ranked.filter(ranked.place < MOST).drop("place")
 
 
-class _Rows:
-    """The rows that came back, each value of a column as a number."""
+class _EncodedRows:
+    """The rows that the query returned, with the values of each column as numbers."""
 
     def __init__(self, table: pa.Table, columns: Mapping[str, str]) -> None:
         self._columns = columns
@@ -86,21 +95,23 @@ class _Rows:
     def examples(
         self, eval_name: str, model: str, predicates: Sequence[Predicate]
     ) -> tuple[Example, ...]:
-        """Those of one slice."""
-        mask = self._are("eval", (eval_name,)) & self._are("model", (model,))
+        """Return the examples of one slice."""
+        mask = self._has_value("eval", (eval_name,)) & self._has_value("model", (model,))
         for predicate in predicates:
             column = self._columns[predicate.attribute]
-            mask &= self._are(column, predicate.values or (predicate.value,))
-        found: dict[str, Example] = {}
+            mask &= self._has_value(column, predicate.values or (predicate.value,))
+        examples: dict[str, Example] = {}
         for index in np.flatnonzero(mask):
             trace_id = self._trace_ids[index].as_py()
             explanation = self._explanations[index].as_py()
-            found.setdefault(trace_id, Example(trace_id=trace_id, explanation=explanation or None))
-            if len(found) == MOST:
+            example = Example(trace_id=trace_id, explanation=explanation or None)
+            examples.setdefault(trace_id, example)
+            if len(examples) == MOST:
                 break
-        return tuple(found.values())
+        return tuple(examples.values())
 
-    def _are(self, column: str, values: Sequence[str]) -> npt.NDArray[np.bool_]:
+    def _has_value(self, column: str, values: Sequence[str]) -> npt.NDArray[np.bool_]:
+        """Return which rows have one of these values."""
         known = self._values[column]
         codes = self._codes[column]
         mask = np.zeros(len(codes), dtype=np.bool_)

@@ -7,20 +7,20 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-Floats = npt.NDArray[np.float64]
+from keras_otel.analysis.aggregation.cells import Floats
 
 LEVEL: Final = 0.95
 """Coverage of every interval."""
 Z: Final = 1.959963984540054
-"""The normal quantile that belongs to it."""
+"""The normal quantile of a two-sided interval with that coverage."""
 
 
 def wilson(rate: npt.ArrayLike, n: npt.ArrayLike) -> tuple[Floats, Floats]:
-    """The Wilson score interval of a rate.
+    """Compute the Wilson score interval of a rate.
 
     Args:
         rate: The rate, in [0, 1].
-        n: Rows, or effective rows where they are weighted or clustered; may be a fraction.
+        n: Rows, or effective rows if they are weighted or clustered; may be a fraction.
 
     Returns:
         Lower and upper end, NaN where `n` is 0.
@@ -42,9 +42,9 @@ def wilson(rate: npt.ArrayLike, n: npt.ArrayLike) -> tuple[Floats, Floats]:
 def risk_ratio_interval(
     failed: npt.ArrayLike, n: npt.ArrayLike, failed_rest: npt.ArrayLike, n_rest: npt.ArrayLike
 ) -> tuple[Floats, Floats]:
-    """The log-Wald interval of a risk ratio, with half a failure and half a row added to each side.
+    """Compute the log-Wald interval of a risk ratio, with half a failure and half a row added to each side.
 
-    The halves keep the interval finite where a side has no failure.
+    The halves keep the interval finite if a side has no failure.
 
     Args:
         failed: Failures in the slice; effective failures where rows are weighted or clustered.

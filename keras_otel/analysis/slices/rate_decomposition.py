@@ -1,4 +1,4 @@
-"""How a difference of two failure rates splits into mix and rate."""
+"""Decompose the difference of two failure rates into mix and rate."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ Cell = tuple[float, float]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Part:
-    """What one value adds to the difference, in shares.
+    """The contribution of one value to the difference of two rates.
 
     Attributes:
         value: The value, such as a class.
-        mix: By being more or less frequent.
-        rate: By failing more or less often.
+        mix: Contribution of its frequency.
+        rate: Contribution of its failure rate.
     """
 
     value: str
@@ -24,35 +24,35 @@ class Part:
     rate: float
 
 
-def mix_and_rate(one: Mapping[str, Cell], other: Mapping[str, Cell]) -> list[Part]:
-    """Split the rate of `one` minus the rate of `other`; the parts add up to it.
+def mix_and_rate(first: Mapping[str, Cell], second: Mapping[str, Cell]) -> list[Part]:
+    """Decompose the rate of `first` minus the rate of `second`; the parts add up to it.
 
-    A value's share enters with the mean of its two rates, less the mean of the two overall rates, so
-    that a more frequent value adds to the mix only if it fails more than usual; its rate enters with
-    the mean of its two shares. A value that one side lacks has the other side's rate there: all it
-    adds is mix.
+    The difference of a value's shares is weighted by the mean of its two rates, less the mean of the two
+    overall rates, so that a more frequent value adds to the mix only if it fails more than average; the
+    difference of its rates is weighted by the mean of its two shares. A value that one side lacks gets
+    the other side's rate there, and so contributes to the mix only.
 
     Args:
-        one: Rows and failures by value; not all empty.
-        other: The same for the side compared with.
+        first: Rows and failures by value; not all empty.
+        second: The same for the side it is compared with.
 
     Source:
         E. M. Kitagawa, "Components of a difference between two rates", Journal of the American
         Statistical Association 50 (1955), 1168-1194.
     """
-    total_one, total_other = _total(one), _total(other)
-    usual = (total_one[1] / total_one[0] + total_other[1] / total_other[0]) / 2
+    total_first, total_second = _total(first), _total(second)
+    mean_rate = (total_first[1] / total_first[0] + total_second[1] / total_second[0]) / 2
     parts = []
-    for value in dict.fromkeys([*one, *other]):
-        n_one, k_one = one.get(value, (0, 0))
-        n_other, k_other = other.get(value, (0, 0))
-        if not n_one and not n_other:
+    for value in dict.fromkeys([*first, *second]):
+        n_first, k_first = first.get(value, (0, 0))
+        n_second, k_second = second.get(value, (0, 0))
+        if not n_first and not n_second:
             continue
-        rate_one = k_one / n_one if n_one else k_other / n_other
-        rate_other = k_other / n_other if n_other else rate_one
-        share_one, share_other = n_one / total_one[0], n_other / total_other[0]
-        mix = (share_one - share_other) * ((rate_one + rate_other) / 2 - usual)
-        rate = (rate_one - rate_other) * (share_one + share_other) / 2
+        rate_first = k_first / n_first if n_first else k_second / n_second
+        rate_second = k_second / n_second if n_second else rate_first
+        share_first, share_second = n_first / total_first[0], n_second / total_second[0]
+        mix = (share_first - share_second) * ((rate_first + rate_second) / 2 - mean_rate)
+        rate = (rate_first - rate_second) * (share_first + share_second) / 2
         parts.append(Part(value=value, mix=mix, rate=rate))
     return parts
 

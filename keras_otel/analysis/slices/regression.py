@@ -1,8 +1,8 @@
-"""What findings leave unexplained: failures regressed on the findings, and what stands out from that.
+"""Regress failures on the findings, and test whether other slices have more failures than that explains.
 
-A logistic regression with one term for each finding says how many failures each cell should have. A
-slice in which more failed than that has something of its own to say; a slice that only overlaps with a
-finding, or is a part of one, has not.
+A logistic regression with terms for each finding gives the expected failures of each cell. A slice with
+more failures than that has an effect of its own; a slice that only overlaps with a finding, or is a part of
+one, has not.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ from keras_otel.analysis.slices.regression_terms import Effect
 from keras_otel.analysis.slices.significance import matched_binomial_tail, upper_tail
 
 _RIDGE: Final = 1e-3
-"""Keeps the coefficient of a slice in which everything failed finite; in units of failures."""
+"""Ridge penalty that keeps the coefficient of a slice finite if all its rows failed; in units of failures."""
 _TINY: Final = 1e-9
 _STEPS: Final = 30
 _CURVE_RIDGE: Final = 0.5
-"""Keeps curves of overlapping ranges from being played off against one another."""
+"""Ridge penalty for the curves of ranges: those of overlapping ranges are nearly collinear."""
 _LONGEST_STEP: Final = 4.0
 _CLOSE: Final = 1e-3
-"""Of a step: the next would be about its square."""
+"""Largest component of the last step: Newton's method converges quadratically, so the next is about its square."""
 _MOST_IDS: Final = 2**62
 
 
@@ -37,12 +37,12 @@ class Scores:
     """Score tests of K slices; every attribute is [K].
 
     Attributes:
-        failed: Failures, weighted.
-        expected: Those that the regression expects.
-        p: One-sided, of as many failures or more; NaN where there are too few clusters.
-        evidence: The log of the likelihood ratio, or what stands for it: larger is stronger, and it
-            does not vanish where `p` is too small for a double.
-        excess: About the failures that are the slice's own once it has a coefficient: by one step of
+        failed: Weighted failures.
+        expected: The failures that the regression expects.
+        p: One-sided p value, of as many failures or more; NaN with too few clusters.
+        evidence: The log of the likelihood ratio, or an approximation: larger is stronger, also where
+            `p` is too small for a double.
+        excess: Failures that the slice's own coefficient would explain, approximated by one step of
             Newton's method.
     """
 
@@ -58,12 +58,12 @@ class Regression:
 
     Args:
         cells: All rows.
-        effects: Of the findings.
-        before: A regression on most of them, from whose coefficients to start.
+        effects: The terms of each finding.
+        previous: A regression on most of them, whose coefficients are the starting values.
     """
 
     def __init__(
-        self, cells: Cells, effects: Sequence[Effect] = (), before: Regression | None = None
+        self, cells: Cells, effects: Sequence[Effect] = (), previous: Regression | None = None
     ) -> None:
         self._cells = cells
         self.effects = tuple(effects)
@@ -73,87 +73,94 @@ class Regression:
         self._pattern, first = _patterns(effects, len(cells.rows))
         columns = [
             np.ones((len(first), 1)),
-            *(np.take(each.terms, first, axis=0) for each in effects),
+            *(np.take(effect.terms, first, axis=0) for effect in effects),
         ]
         self._design = np.concatenate(columns, axis=1)
-        self._of_effect = np.repeat(
-            np.arange(-1, len(effects)), [1, *(each.terms.shape[1] for each in effects)]
+        self._effect_of_column = np.repeat(
+            np.arange(-1, len(effects)), [1, *(effect.terms.shape[1] for effect in effects)]
         )
-        self.coefficients = self._fitted(before)
+        self.coefficients = self._fit(previous)
         self._rates = _logistic(self._design @ self.coefficients)
         rate = self._rates[self._pattern]
         self._expected: Floats = self._n * rate
         self._information: Floats = self._expected * (1 - rate)
         information = np.bincount(self._pattern, self._information, len(first))
         self._weighted = self._design * information[:, None]
-        self._errors: Floats | None = None
-        self._full = self._design.T @ self._weighted + _TINY * np.eye(self._design.shape[1])
+        self._standard_errors: Floats | None = None
+        self._hessian = self._design.T @ self._weighted + _TINY * np.eye(self._design.shape[1])
 
     @property
     def expected(self) -> Floats:
-        """The failures that each cell should have, [C]."""
+        """Expected failures of each cell, [C]."""
         return self._expected / self._scale
 
     @property
-    def spread(self) -> Floats:
-        """The variance that each cell adds to a slice's failures, [C]."""
+    def variance(self) -> Floats:
+        """Variance that each cell contributes to the failures of a slice, [C]."""
         return self._information
 
-    def _fitted(self, before: Regression | None) -> Floats:
+    def _fit(self, previous: Regression | None) -> Floats:
+        """Fit the coefficients by Newton's method, with a ridge penalty."""
         design, count = self._design, len(self._design)
         n = np.bincount(self._pattern, self._n, count)
         k = np.bincount(self._pattern, self._k, count)
-        is_first = np.diff(self._of_effect, prepend=-2) > 0
+        is_first = np.diff(self._effect_of_column, prepend=-2) > 0
         penalty = np.where(is_first, _RIDGE, _CURVE_RIDGE)
         penalty[0] = 0.0
-        found = self._start(before, float(k.sum() / n.sum()))
+        coefficients = self._starting_values(previous, float(k.sum() / n.sum()))
         for _ in range(_STEPS):
-            p = _logistic(design @ found)
-            slope = design.T @ (k - n * p) - penalty * found
+            p = _logistic(design @ coefficients)
+            slope = design.T @ (k - n * p) - penalty * coefficients
             curvature = (design.T * (n * p * (1 - p))) @ design + np.diag(penalty + _TINY)
             step = np.linalg.solve(curvature, slope)
-            found = found + np.clip(step, -_LONGEST_STEP, _LONGEST_STEP)
+            coefficients = coefficients + np.clip(step, -_LONGEST_STEP, _LONGEST_STEP)
             if np.abs(step).max() < _CLOSE:
                 break
-        return found
+        return coefficients
 
-    def _start(self, before: Regression | None, rate: float) -> Floats:
-        found = np.zeros(self._design.shape[1])
+    def _starting_values(self, previous: Regression | None, rate: float) -> Floats:
+        """Return the previous coefficients of known effects, and zero for the others."""
+        start = np.zeros(self._design.shape[1])
         rate = min(max(rate, _TINY), 1 - _TINY)
-        found[0] = math.log(rate / (1 - rate))
-        if before is not None:
-            found[0] = before.coefficients[0]
-            known = {id(each): before.coefficients_of(n) for n, each in enumerate(before.effects)}
-            for number, each in enumerate(self.effects):
-                if id(each) in known:
-                    found[self._of_effect == number] = known[id(each)]
-        return found
+        start[0] = math.log(rate / (1 - rate))
+        if previous is not None:
+            start[0] = previous.coefficients[0]
+            known = {
+                id(effect): previous.coefficients_of(number)
+                for number, effect in enumerate(previous.effects)
+            }
+            for number, effect in enumerate(self.effects):
+                if id(effect) in known:
+                    start[self._effect_of_column == number] = known[id(effect)]
+        return start
 
     def coefficients_of(self, number: int) -> Floats:
-        """Those of one finding."""
-        found: Floats = self.coefficients[self._of_effect == number]
-        return found
+        """Return the coefficients of one finding."""
+        coefficients: Floats = self.coefficients[self._effect_of_column == number]
+        return coefficients
 
     def z(self, number: int) -> float:
-        """A finding's coefficient in standard errors (Wald), as if rows were independent.
+        """Return a finding's coefficient in standard errors (Wald), as if rows were independent.
 
-        Where nearly all rows of a finding failed it is too small.
+        It is too small if nearly all rows of the finding failed.
         """
-        if self._errors is None:
-            self._errors = np.sqrt(np.maximum(np.diag(np.linalg.inv(self._full)), _TINY))
-        place = int(np.flatnonzero(self._of_effect == number)[0])
-        return float(self.coefficients[place] / self._errors[place])
+        if self._standard_errors is None:
+            self._standard_errors = np.sqrt(
+                np.maximum(np.diag(np.linalg.inv(self._hessian)), _TINY)
+            )
+        place = int(np.flatnonzero(self._effect_of_column == number)[0])
+        return float(self.coefficients[place] / self._standard_errors[place])
 
-    def without(self, number: int) -> Floats:
-        """The failures expected of each cell without a finding's own effect, [C]."""
-        kept = np.where(self._of_effect == number, 0.0, self.coefficients)
+    def expected_without(self, number: int) -> Floats:
+        """Return the expected failures of each cell without one finding's own effect, [C]."""
+        kept = np.where(self._effect_of_column == number, 0.0, self.coefficients)
         return self._n * _logistic(self._design @ kept)[self._pattern] / self._scale
 
     def scores(self, masks: Sequence[Mask]) -> Scores:
         """Test whether slices have more failures than expected, by Rao's score test.
 
         Args:
-            masks: Of K slices, the cells, [C] each.
+            masks: The cells of each of K slices, [C] each.
 
         Source:
             C. R. Rao, "Large sample tests of statistical hypotheses concerning several parameters",
@@ -166,14 +173,14 @@ class Regression:
             [np.bincount(self._pattern[at], self._information[at], count) for at in places]
         )
         across = by_pattern @ self._design
-        projection = np.linalg.solve(self._full, across.T).T
+        projection = np.linalg.solve(self._hessian, across.T).T
         failed = np.array([self._k[at].sum() for at in places])
         expected = np.array([self._expected[at].sum() for at in places])
         variance = np.maximum(across[:, 0] - np.sum(projection * across, axis=1), _TINY)
         if self._cells.clusters is None and not self._cells.is_weighted:
             p, evidence = matched_binomial_tail(failed, expected, variance)
         else:
-            p, evidence = self._robust(masks, projection @ self._design.T)
+            p, evidence = self._robust_tests(masks, projection @ self._design.T)
         step = (failed - expected) / variance
         return Scores(
             failed=failed / self._scale,
@@ -183,7 +190,16 @@ class Regression:
             excess=step * across[:, 0] / self._scale,
         )
 
-    def _robust(self, masks: Sequence[Mask], projected: Floats) -> tuple[Floats, Floats]:
+    def _robust_tests(self, masks: Sequence[Mask], projected: Floats) -> tuple[Floats, Floats]:
+        """Test slices with variances that are robust to clusters and weights.
+
+        Args:
+            masks: The cells of each slice, [C] each.
+            projected: For each slice, the projection on the terms of the findings by pattern.
+
+        Returns:
+            P values and evidence, as in `Scores`.
+        """
         cells, rate = self._cells, self._rates[self._pattern]
         residual = self._k - self._expected
         z, degrees = np.zeros(len(masks)), np.zeros(len(masks))
@@ -197,8 +213,8 @@ class Regression:
                 degrees[place] = cells.rows[mask].sum()
             else:
                 variance = float(np.sum(np.bincount(cells.clusters, score * residual) ** 2))
-                there = cells.clusters[mask & (cells.rows > 0)]
-                degrees[place] = len(np.unique(there))
+                clusters = cells.clusters[mask & (cells.rows > 0)]
+                degrees[place] = len(np.unique(clusters))
             if variance > 0:
                 z[place] = float(np.sum(score * residual)) / math.sqrt(variance)
         p = upper_tail(z, np.maximum(degrees - 1, 1))
@@ -215,14 +231,18 @@ def _logistic(x: Floats) -> Floats:
 def _patterns(
     effects: Sequence[Effect], count: int
 ) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]:
-    """Number the cells by what the regression knows of them, [C], with the first cell of each number."""
+    """Number the cells by their combination of terms, so that the regression has one row for each.
+
+    Returns:
+        [C], the number of each cell; and the first cell with each number.
+    """
     ids: npt.NDArray[np.int64] = np.zeros(count, dtype=np.int64)
     largest = 1
-    for each in effects:
-        if largest * each.count > _MOST_IDS:
+    for effect in effects:
+        if largest * effect.pattern_count > _MOST_IDS:
             ids = np.unique(ids, return_inverse=True)[1].astype(np.int64)
             largest = count
-        ids = ids * each.count + each.kinds
-        largest *= each.count
+        ids = ids * effect.pattern_count + effect.patterns
+        largest *= effect.pattern_count
     _, first, pattern = np.unique(ids, return_index=True, return_inverse=True)
     return pattern, first

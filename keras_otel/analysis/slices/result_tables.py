@@ -1,4 +1,4 @@
-"""Results as flat rows: for data frames, Arrow tables and spreadsheets."""
+"""Convert results to flat rows, for data frames, Arrow tables and spreadsheets."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ _NUMBERS: Final = (
     "p",
     "q",
 )
-_OF: Final = {"ci": "ci", "risk_ratio": "risk_ratio_ci"}
-"""Intervals, by the first part of the names of their ends."""
+_INTERVAL_FIELDS: Final = {"ci": "ci", "risk_ratio": "risk_ratio_ci"}
+"""Field of `Slice` by the first part of the column names: `ci_lower` and `ci_upper` are the ends of `ci`."""
 
 SLICE_COLUMNS: Final = (
     "eval",
@@ -52,21 +52,21 @@ _COHORT_COLUMNS: Final = (
 
 
 def slice_rows_of(result: SliceResult) -> Iterator[dict[str, Any]]:
-    """A row for each slice, in its rank's order, those that fail less often last."""
+    """Yield a row for each slice, in order of rank, those that fail less often last."""
     for family in result.evals:
-        for found in family.slices:
-            yield _slice_row(family, found, is_better=False)
-        for found in family.better:
-            yield _slice_row(family, found, is_better=True)
+        for slice_ in family.slices:
+            yield _slice_row(family, slice_, is_better=False)
+        for slice_ in family.better:
+            yield _slice_row(family, slice_, is_better=True)
 
 
 def slice_text(predicates: Sequence[Predicate]) -> str:
-    """The predicates of a slice as one text, such as "keras.model.version=v2 & class=refund"."""
-    return " & ".join(f"{each.attribute}={each.value}" for each in predicates)
+    """Write the predicates of a slice as one text, such as "keras.model.version=v2 & class=refund"."""
+    return " & ".join(f"{predicate.attribute}={predicate.value}" for predicate in predicates)
 
 
 def arrow_table(result: SliceResult, kind: Kind) -> pa.Table:
-    """The slices, or the cohorts, as an Arrow table.
+    """Build an Arrow table of the slices, or of the cohorts.
 
     Raises:
         OptionError: `kind` is neither.
@@ -77,40 +77,45 @@ def arrow_table(result: SliceResult, kind: Kind) -> pa.Table:
         raise OptionError(f"{kind!r} is no table of a result: there are 'slices' and 'cohorts'")
     rows = list(slice_rows_of(result) if kind == "slices" else _cohort_rows(result))
     columns = SLICE_COLUMNS if kind == "slices" else _COHORT_COLUMNS
-    text, texts, truth = pa.string(), pa.list_(pa.string()), pa.bool_()
+    text, list_of_text, boolean = pa.string(), pa.list_(pa.string()), pa.bool_()
     types: dict[str, pa.DataType] = {
         **dict.fromkeys(("eval", "model", "slice", "by", "value"), text),
-        **dict.fromkeys(("finding", "significant", "better"), truth),
+        **dict.fromkeys(("finding", "significant", "better"), boolean),
         **dict.fromkeys(("errors", "traces"), pa.int64()),
-        **dict.fromkeys(("confounded_by", "explained_by", "example_trace_ids"), texts),
+        **dict.fromkeys(("confounded_by", "explained_by", "example_trace_ids"), list_of_text),
         "predicates": pa.list_(pa.struct([("attribute", text), ("value", text)])),
     }
     schema = pa.schema([(name, types.get(name, pa.float64())) for name in columns])
     return pa.Table.from_pylist(rows, schema=schema)
 
 
-def _slice_row(family: EvalResult, found: Slice, *, is_better: bool) -> dict[str, Any]:
+def _slice_row(family: EvalResult, slice_: Slice, *, is_better: bool) -> dict[str, Any]:
     return {
         "eval": family.eval,
         "model": family.model,
-        "slice": slice_text(found.predicates),
-        "finding": found.is_finding and not is_better,
-        **{name: _number(found, name) for name in _NUMBERS},
-        "significant": found.significant,
+        "slice": slice_text(slice_.predicates),
+        "finding": slice_.is_finding and not is_better,
+        **{name: _number(slice_, name) for name in _NUMBERS},
+        "significant": slice_.significant,
         "better": is_better,
-        "errors": found.errors,
-        "traces": found.traces,
-        "confounded_by": list(found.confounded_by),
-        "explained_by": [slice_text(each) for each in found.explained_by],
-        "example_trace_ids": list(found.example_trace_ids),
-        "predicates": [{"attribute": p.attribute, "value": p.value} for p in found.predicates],
+        "errors": slice_.errors,
+        "traces": slice_.traces,
+        "confounded_by": list(slice_.confounded_by),
+        "explained_by": [slice_text(predicates) for predicates in slice_.explained_by],
+        "example_trace_ids": list(slice_.example_trace_ids),
+        "predicates": [{"attribute": p.attribute, "value": p.value} for p in slice_.predicates],
     }
 
 
-def _number(found: Slice, name: str) -> float | None:
+def _number(slice_: Slice, name: str) -> float | None:
+    """Return the value of a column of numbers."""
     first, _, end = name.rpartition("_")
-    interval = getattr(found, _OF[first]) if first in _OF and end in ("lower", "upper") else None
-    value = interval[end == "upper"] if interval is not None else getattr(found, name)
+    interval = (
+        getattr(slice_, _INTERVAL_FIELDS[first])
+        if first in _INTERVAL_FIELDS and end in ("lower", "upper")
+        else None
+    )
+    value = interval[end == "upper"] if interval is not None else getattr(slice_, name)
     return None if value is None else float(value)
 
 

@@ -1,4 +1,4 @@
-"""How rows are sliced."""
+"""Settings of the analysis."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ class Settings:
     """How rows are sliced.
 
     Attributes:
-        by: Attributes that get a list of their values; class, version and confidence by default.
+        by: Attributes whose values are listed; class, version and confidence by default.
         adjust_for: Attributes that confounding is always reported for, besides the model's version.
-        min_support: Fewest rows of a slice; 30 or 0.5 % of all rows by default.
+        min_support: Minimum number of rows in a slice; by default 30, or 0.5 % of all rows if that is more.
         max_predicates: Maximum number of predicates in a slice, 1 to 3.
         fdr: How p values are corrected for the slices tested.
         list_all: Whether all slices tested are listed, at most 500 of them.

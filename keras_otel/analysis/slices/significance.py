@@ -1,4 +1,4 @@
-"""How unlikely a slice's failures are by chance: the exact test, the score test, many at once."""
+"""Tests of significance, for many slices at once, and the correction for their number."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Final, Literal
 import numpy as np
 import numpy.typing as npt
 
-from keras_otel.analysis.slices.intervals import Floats
+from keras_otel.analysis.aggregation.cells import Floats
 
 Correction = Literal["bh", "by"]
 
@@ -21,11 +21,10 @@ _HALF_LOG_2PI: Final = 0.5 * math.log(2 * math.pi)
 def hypergeometric_tail(
     k: npt.ArrayLike, n: npt.ArrayLike, failed: npt.ArrayLike, rows: npt.ArrayLike
 ) -> Floats:
-    """P(X >= k), X failures among n rows drawn from `rows` rows of which `failed` failed.
+    """Compute P(X >= k) for X failures among n rows drawn from `rows` rows of which `failed` failed.
 
-    The same as `scipy.stats.hypergeom.sf(k - 1, rows, failed, n)`, which takes 80 µs for each of
-    many slices: the mass at `k` by Loader's saddle-point form, the tail by its recurrence, over all
-    slices at once.
+    It equals `scipy.stats.hypergeom.sf(k - 1, rows, failed, n)`, which takes 80 µs for each slice. Here all
+    slices are computed at once: the mass at `k` by Loader's saddle-point form, the tail by its recurrence.
 
     Source:
         C. Loader, "Fast and accurate computation of binomial probabilities" (2000).
@@ -53,16 +52,16 @@ def hypergeometric_tail(
 
 
 def _relative_tail(x: Floats, draws: Floats, good: Floats, total: Floats, *, step: int) -> Floats:
-    """The tail from x on, upwards or downwards, as a multiple of the mass at x."""
+    """Compute the tail from x on, upwards or downwards, as a multiple of the mass at x."""
     result, term = np.ones_like(x), np.ones_like(x)
     at, active = x.copy(), np.arange(len(x))
     while active.size:
         n, k, rest = draws[active], good[active], (total - good - draws)[active]
-        here = at[active]
+        y = at[active]
         if step > 0:
-            ratio = (k - here) * (n - here) / ((here + 1) * (rest + here + 1))
+            ratio = (k - y) * (n - y) / ((y + 1) * (rest + y + 1))
         else:
-            ratio = here * (rest + here) / ((k - here + 1) * (n - here + 1))
+            ratio = y * (rest + y) / ((k - y + 1) * (n - y + 1))
         term[active] *= ratio
         result[active] += term[active]
         at[active] += step
@@ -71,49 +70,51 @@ def _relative_tail(x: Floats, draws: Floats, good: Floats, total: Floats, *, ste
 
 
 def _log_mass(x: Floats, draws: Floats, good: Floats, total: Floats) -> Floats:
-    share, other = draws / total, (total - draws) / total
+    """Compute the log of the hypergeometric mass at x, as a quotient of binomial ones."""
+    share, complement = draws / total, (total - draws) / total
     return np.asarray(
-        _log_binomial(x, good, share, other)
-        + _log_binomial(draws - x, total - good, share, other)
-        - _log_binomial(draws, total, share, other)
+        _log_binomial(x, good, share, complement)
+        + _log_binomial(draws - x, total - good, share, complement)
+        - _log_binomial(draws, total, share, complement)
     )
 
 
 def _log_binomial(x: Floats, n: Floats, p: Floats, q: Floats) -> Floats:
-    """The log of the binomial mass at x; the halves of 0 and n have forms of their own."""
+    """Compute the log of the binomial mass at x; x = 0 and x = n have forms of their own."""
     inner = (x > 0) & (x < n)
-    a, b = np.where(inner, x, 1.0), np.where(inner, n - x, 1.0)
-    both = np.where(inner, n, 2.0)
+    # At the ends the saddle-point form is not defined: any numbers do, they are not used.
+    successes, others = np.where(inner, x, 1.0), np.where(inner, n - x, 1.0)
+    trials = np.where(inner, n, 2.0)
     saddle = (
-        _stirling_error(both)
-        - _stirling_error(a)
-        - _stirling_error(b)
-        - _deviance(a, both * p)
-        - _deviance(b, both * q)
+        _stirling_error(trials)
+        - _stirling_error(successes)
+        - _stirling_error(others)
+        - _deviance(successes, trials * p)
+        - _deviance(others, trials * q)
         - _HALF_LOG_2PI
-        - 0.5 * (np.log(a) + np.log(b) - np.log(both))
+        - 0.5 * (np.log(successes) + np.log(others) - np.log(trials))
     )
     at_the_ends = np.where(x <= 0, n * np.log(q), n * np.log(p))
     return np.where(inner, saddle, at_the_ends)
 
 
 def _stirling_error(n: Floats) -> Floats:
-    """Log of n!, minus Stirling's approximation of it."""
+    """Compute the log of n!, minus Stirling's approximation of it."""
     from scipy.special import gammaln
 
-    few = np.minimum(n, _SERIES_FROM)
-    exact = gammaln(few + 1) - (few + 0.5) * np.log(few) + few - _HALF_LOG_2PI
-    many = np.maximum(n, _SERIES_FROM)
-    square = many * many
+    small = np.minimum(n, _SERIES_FROM)
+    exact = gammaln(small + 1) - (small + 0.5) * np.log(small) + small - _HALF_LOG_2PI
+    large = np.maximum(n, _SERIES_FROM)
+    square = large * large
     series = 1 / 12 - (
         1 / 360 - (1 / 1260 - (1 / 1680 - (1 / 1188 - 691 / 360360 / square) / square) / square)
         / square
     ) / square  # fmt: skip
-    return np.where(n < _SERIES_FROM, exact, series / many)
+    return np.where(n < _SERIES_FROM, exact, series / large)
 
 
 def _deviance(x: Floats, mean: Floats) -> Floats:
-    """X log(x / mean) + mean - x, without cancellation where x is near its mean."""
+    """Compute x log(x / mean) + mean - x, without cancellation where x is near its mean."""
     v = (x - mean) / (x + mean)
     near = np.abs(v) < 0.1
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
@@ -129,7 +130,7 @@ def _deviance(x: Floats, mean: Floats) -> Floats:
 def matched_binomial_tail(
     failed: npt.ArrayLike, expected: npt.ArrayLike, variance: npt.ArrayLike
 ) -> tuple[Floats, Floats]:
-    """P(X >= failed) of the binomial distribution with this mean and variance, and its evidence.
+    """Compute P(X >= failed) of the binomial distribution with this mean and variance, and the evidence.
 
     A sum of failures with different probabilities, and a draw without replacement, have a variance
     below their mean; the binomial with both moments has nearly their skewness too, which the normal
@@ -141,8 +142,8 @@ def matched_binomial_tail(
         variance: At most the mean.
 
     Returns:
-        The tail, and the log of the likelihood ratio of the observed against the expected: 0 where
-        no more failed than expected.
+        The tail, and the log of the likelihood ratio of the observed against the expected: 0 if no more
+        failed than expected.
     """
     from scipy.special import betainc, xlogy
 
@@ -160,7 +161,7 @@ def matched_binomial_tail(
 
 
 def upper_tail(z: npt.ArrayLike, degrees: npt.ArrayLike) -> Floats:
-    """P(T >= z) of Student's t distribution with `degrees` degrees of freedom."""
+    """Compute P(T >= z) of Student's t distribution with `degrees` degrees of freedom."""
     from scipy.special import stdtr
 
     freedom = np.asarray(degrees, dtype=np.float64)
@@ -168,12 +169,12 @@ def upper_tail(z: npt.ArrayLike, degrees: npt.ArrayLike) -> Floats:
 
 
 def false_discovery_rates(p: Floats, correction: Correction = "bh") -> Floats:
-    """The q value of each p value of a family.
+    """Compute the q value of each p value of a family.
 
     Args:
         p: The p values of every slice that was tested.
-        correction: `bh` (Benjamini-Hochberg; holds for tests that depend positively on one another,
-            as overlapping slices do) or `by` (Benjamini-Yekutieli; holds always).
+        correction: `bh` (Benjamini-Hochberg; valid for positively dependent tests, such as those of
+            overlapping slices) or `by` (Benjamini-Yekutieli; always valid).
     """
     if not p.size:
         return p

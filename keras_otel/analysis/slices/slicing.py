@@ -1,4 +1,4 @@
-"""From rows to what is reported of them."""
+"""Find the slices of a table of rows."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from keras_otel.analysis.rows.row_table import Rows
 from keras_otel.analysis.slices.candidates import MIN_ROWS
 from keras_otel.analysis.slices.examples import example_traces
 from keras_otel.analysis.slices.family import Family
-from keras_otel.analysis.slices.screening import screened
+from keras_otel.analysis.slices.screening import screen_features
 from keras_otel.analysis.slices.settings import Settings
 from keras_otel.analysis.slices.sums import Sums
 
@@ -22,7 +22,7 @@ def slice_rows(rows: Rows, settings: Settings) -> SliceResult:
     """Find the slices in which failures concentrate.
 
     Args:
-        rows: One for each trace, model and evaluation.
+        rows: One row for each trace, model and evaluation.
         settings: How to slice them.
     """
     # Matrices are small: threads would wait for one another, many times longer than they compute where
@@ -32,14 +32,14 @@ def slice_rows(rows: Rows, settings: Settings) -> SliceResult:
 
 
 def _sliced(rows: Rows, settings: Settings) -> SliceResult:
-    asked = (*rows.asked, *settings.adjust_for)
+    requested = (*rows.asked, *settings.adjust_for)
     possible = features_of(
-        rows.table, rows.features, asked, support=settings.min_support or MIN_ROWS
+        rows.table, rows.features, requested, support=settings.min_support or MIN_ROWS
     )
-    chosen = screened(
+    chosen = screen_features(
         rows.table,
         possible.features,
-        asked,
+        requested,
         is_clustered=rows.is_clustered,
         is_weighted=rows.is_weighted,
         min_support=settings.min_support,
@@ -59,38 +59,42 @@ def _sliced(rows: Rows, settings: Settings) -> SliceResult:
         is_weighted=rows.is_weighted,
     ):
         key = (eval_name, model)
-        elsewhere = chosen.elsewhere(key), chosen.elsewhere(key, is_better=True)
-        family = Family(eval_name, model, cells, settings, elsewhere)
+        screening_tests = chosen.tests_of(key), chosen.tests_of(key, is_better=True)
+        family = Family(eval_name, model, cells, settings, screening_tests)
         warnings += family.warnings()
         families.append(family)
     by_name = {feature.name: feature for feature in chosen.features}
     examples = example_traces(
         rows.table,
-        [family.wanted_examples() for family in families],
-        lambda name: by_name[name].of(rows.table),
+        [family.example_request() for family in families],
+        lambda name: by_name[name].values_in(rows.table),
     )
     return SliceResult(
         totals=_totals(rows, families),
-        evals=tuple(family.result(found) for family, found in zip(families, examples, strict=True)),
+        evals=tuple(
+            family.result(family_examples)
+            for family, family_examples in zip(families, examples, strict=True)
+        ),
         warnings=tuple(dict.fromkeys(warnings)),
         accounting=rows.accounting,
     )
 
 
 def _notes(possible: Features, chosen: Sequence[Feature]) -> Iterator[str]:
-    """What was left out, and what was put together in the features that are used."""
-    there = {feature.name for feature in possible.features}
+    """Yield the notes on features that were left out, and on those that are used."""
+    sliceable = {feature.name for feature in possible.features}
     used = {feature.name for feature in chosen}
     for name, note in possible.notes.items():
-        if name not in there or name in used:
+        if name not in sliceable or name in used:
             yield note
 
 
 def _totals(rows: Rows, families: Sequence[Family]) -> Totals:
-    everything = Sums.joined([family.everything for family in families])
-    n, k = float(everything.n.sum()), float(everything.k.sum())
+    """Add up all families; traces are counted once if the rows come from spans."""
+    total = Sums.concatenated([family.total for family in families])
+    n, k = float(total.n.sum()), float(total.k.sum())
     counted = None if rows.accounting is None else rows.accounting.rows
-    row_count = int(everything.rows.sum())
+    row_count = int(total.rows.sum())
     traces = sum(int(family.cells.traces.sum()) for family in families)
     return Totals(
         rows=n if rows.is_weighted else int(n),

@@ -1,7 +1,7 @@
 """Sums over the rows of many slices at a time: all that rates, intervals and tests need.
 
-Rows of one cluster depend on one another, so that variances need sums of the squares of what each
-cluster holds. Without clusters each row is its own, and the same sums are those of squared weights.
+Rows of one cluster depend on one another, so that variances need the squares of the sums over each cluster.
+Without clusters each row is a cluster of its own, and these are sums of squared weights.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ class Sums:
     """Sums over the rows of S slices; n_i and k_i are a cluster's weighted rows and failures.
 
     Attributes:
-        rows: [S], rows.
-        failed: [S], those that failed.
+        rows: [S], number of rows.
+        failed: [S], number of rows that failed.
         n: [S], sum of weights.
         k: [S], sum of the weights of failures.
         squares: [S], sum of squared weights.
-        clusters: [S], clusters with a row in the slice.
+        clusters: [S], number of clusters with a row in the slice.
         nn: [S], sum of n_i n_i; n_i and k_i are of the cluster's part in the slice.
         nk: [S], sum of n_i k_i.
         kk: [S], sum of k_i k_i.
@@ -50,7 +50,7 @@ class Sums:
     k_fails: Floats
 
     def flipped(self) -> Self:
-        """The sums where successes count as failures."""
+        """Return the sums with failures and successes swapped."""
         return replace(
             self,
             failed=self.rows - self.failed,
@@ -62,8 +62,8 @@ class Sums:
             k_fails=self.n_all - self.n_fails - self.k_all + self.k_fails,
         )
 
-    def take(self, chosen: npt.ArrayLike) -> Self:
-        """The sums of some of the slices."""
+    def select(self, chosen: npt.ArrayLike) -> Self:
+        """Return the sums of some of the slices."""
         return type(self)(**{f.name: getattr(self, f.name)[chosen] for f in fields(self)})
 
     def __len__(self) -> int:
@@ -71,14 +71,14 @@ class Sums:
 
     @classmethod
     def of_rows(cls, rows: Floats, failed: Floats) -> Sums:
-        """Those of rows that count once and stand for themselves, [S]."""
-        both = dict.fromkeys(("nk", "kk", "k_all", "n_fails", "k_fails"), failed)
-        alone = dict.fromkeys(("squares", "clusters", "nn", "n_all"), rows)
-        return Sums(rows=rows, failed=failed, n=rows, k=failed, **alone, **both)
+        """Return the sums of independent rows that all have weight 1, [S]."""
+        of_failures = dict.fromkeys(("nk", "kk", "k_all", "n_fails", "k_fails"), failed)
+        of_rows = dict.fromkeys(("squares", "clusters", "nn", "n_all"), rows)
+        return Sums(rows=rows, failed=failed, n=rows, k=failed, **of_rows, **of_failures)
 
     @classmethod
-    def joined(cls, parts: list[Sums]) -> Sums:
-        """Those of several, one after the other."""
+    def concatenated(cls, parts: list[Sums]) -> Sums:
+        """Concatenate the sums of several sets of slices."""
         return Sums(
             **{
                 f.name: np.concatenate([getattr(part, f.name) for part in parts])
@@ -90,10 +90,10 @@ class Sums:
 
 
 class Summing:
-    """Adds the rows of cells up, by any grouping of the cells.
+    """The sums over any grouping of cells.
 
     Args:
-        cells: What to add up; they are all rows there are.
+        cells: The cells of all rows.
     """
 
     def __init__(self, cells: Cells) -> None:
@@ -108,11 +108,11 @@ class Summing:
         self.all = self.by(np.zeros(len(cells.rows), dtype=np.int64), 1)
 
     def by(self, groups: Codes, count: int) -> Sums:
-        """The sums of each group.
+        """Add up the rows of each group.
 
         Args:
             groups: [C], the group of each cell.
-            count: Groups there are.
+            count: Number of groups.
         """
         cells = self._cells
 
@@ -130,25 +130,26 @@ class Summing:
         else:
             counted["n"], counted["k"] = total(cells.weight), total(cells.failed_weight)
         if cells.clusters is None:
-            both = counted["failed"] if not cells.is_weighted else total(cells.failed_squares)
+            failures = counted["failed"] if not cells.is_weighted else total(cells.failed_squares)
             by_cluster = {"clusters": counted["rows"], "nn": squares, "n_all": squares}
-            by_cluster |= dict.fromkeys(("nk", "kk", "k_all", "n_fails", "k_fails"), both)
+            by_cluster |= dict.fromkeys(("nk", "kk", "k_all", "n_fails", "k_fails"), failures)
         else:
             by_cluster = self._by_cluster(groups, cells.clusters, count)
         return Sums(**counted, **by_cluster)
 
     def _by_cluster(self, groups: Codes, clusters: Codes, count: int) -> dict[str, Any]:
+        """Add up squares and products of the sums over each cluster within each group."""
         cells = self._cells
-        there = cells.rows > 0
-        pairs = groups[there] * (int(clusters.max(initial=0)) + 1) + clusters[there]
+        has_rows = cells.rows > 0
+        pairs = groups[has_rows] * (int(clusters.max(initial=0)) + 1) + clusters[has_rows]
         order = np.argsort(pairs, kind="stable")
         starts = np.flatnonzero(np.diff(pairs[order], prepend=-1))
-        weight, failed = cells.weight[there], cells.failed_weight[there]
+        weight, failed = cells.weight[has_rows], cells.failed_weight[has_rows]
         n = np.add.reduceat(weight[order], starts) if starts.size else np.zeros(0)
         k = np.add.reduceat(failed[order], starts) if starts.size else np.zeros(0)
         first = order[starts]
-        group = groups[there][first]
-        n_all, k_all = self._n_of_cluster[there][first], self._k_of_cluster[there][first]
+        group = groups[has_rows][first]
+        n_all, k_all = self._n_of_cluster[has_rows][first], self._k_of_cluster[has_rows][first]
 
         def total(values: Floats) -> Floats:
             return totals(group, values, count)

@@ -43,7 +43,9 @@ def feature_of(table, *, name="x", support=1):
 
 def in_bins(table, feature):
     """Each row's own value, and what it is sliced by."""
-    rows = table.select(own=table[column_of(feature.name)], value=feature.of(table)).to_pyarrow()
+    rows = table.select(
+        own=table[column_of(feature.name)], value=feature.values_in(table)
+    ).to_pyarrow()
     return list(zip(rows["own"].to_pylist(), rows["value"].to_pylist(), strict=True))
 
 
@@ -453,7 +455,7 @@ def assert_same_bins(here, there):
     for feature in found.features:
         counts = []
         for table in (here, there):
-            values = table.select(value=feature.of(table)).group_by("value")
+            values = table.select(value=feature.values_in(table)).group_by("value")
             counted = values.aggregate(n=lambda each: each.count()).order_by("value")
             counts.append(counted.to_pyarrow().to_pylist())
         assert counts[0] == counts[1]

@@ -13,7 +13,7 @@ import pytest
 from keras_otel import semconv
 from keras_otel.analysis import slice_failures
 from keras_otel.analysis.reports import numbers as written_numbers
-from keras_otel.analysis.slices.comparison import compared
+from keras_otel.analysis.slices.comparison import compare
 from keras_otel.analysis.slices.intervals import Z, wilson
 from keras_otel.analysis.slices.rate_decomposition import mix_and_rate
 from keras_otel.analysis.slices.sums import Summing
@@ -95,7 +95,7 @@ def test_a_selection_has_python_s_numbers(opened, result, selection):
     cells = result().evals[0].cells
     summing = Summing(cells)
     sums = summing.by(chosen(cells, selection).astype(np.int64), 2)
-    expected = compared(sums.take([1]), summing.all, is_exact=not cells.is_weighted)
+    expected = compare(sums.select([1]), summing.all, is_exact=not cells.is_weighted)
 
     page, said = opened(result(), "desktop", address=address_of(a=selection))
 

@@ -8,7 +8,7 @@ import pytest
 import statsmodels.api as sm
 from scipy import stats
 
-from keras_otel.analysis.slices.comparison import MIN_CLUSTERS, compared
+from keras_otel.analysis.slices.comparison import MIN_CLUSTERS, compare
 from keras_otel.analysis.slices.intervals import Z
 from keras_otel.analysis.slices.sums import Summing
 from tests.analysis.frames import cells_of, frame
@@ -27,8 +27,8 @@ def comparison_of(data: pd.DataFrame, *, weighted: bool, clustered: bool):
     feature = cells.features[0]
     code = feature.values.index("v1")  # noqa: PD011 - no data frame
     groups = (cells.codes[:, 0] == code).astype(np.int64)
-    sums = summing.by(groups, 2).take([1])
-    return compared(sums, summing.all, is_exact=not (weighted or clustered))
+    sums = summing.by(groups, 2).select([1])
+    return compare(sums, summing.all, is_exact=not (weighted or clustered))
 
 
 @WAYS

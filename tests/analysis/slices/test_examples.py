@@ -6,7 +6,7 @@ import ibis
 import pytest
 
 from keras_otel.analysis.result import Example, Predicate
-from keras_otel.analysis.slices.examples import example_traces
+from keras_otel.analysis.slices.examples import ExampleRequest, example_traces
 
 ROWS = [
     # trace, eval, model, class, latency, failed, explanation
@@ -44,7 +44,8 @@ def found(rows, *slices):
         "class": ibis.coalesce(rows["class"], "__missing__"),
         "latency": ibis.cases((rows.latency < 2, "low"), (rows.latency < 4, "mid"), else_="high"),
     }
-    ((*examples,),) = example_traces(rows, [("ok", "m", slices)], values.__getitem__)
+    request = ExampleRequest(eval_name="ok", model="m", slices=slices)
+    ((*examples,),) = example_traces(rows, [request], values.__getitem__)
     return examples
 
 
@@ -86,4 +87,5 @@ def test_explanations():
 
 def test_no_slices():
     """Without slices nothing is asked, and there is a place for each family."""
-    assert example_traces(table(*NAMES), [("ok", "m", []), ("x", "n", [])], str) == [[], []]
+    requests = [ExampleRequest(eval_name=name, model="m", slices=()) for name in ("ok", "x")]
+    assert example_traces(table(*NAMES), requests, str) == [[], []]

@@ -14,7 +14,7 @@ from keras_otel.analysis.aggregation.cells import Term
 from keras_otel.analysis.aggregation.features import Feature
 from keras_otel.analysis.rows.feature_columns import MISSING
 from keras_otel.analysis.slices.candidates import candidates
-from keras_otel.analysis.slices.lattice import CLUSTERED_RANGES, RANGES, Grid, axis, grids
+from keras_otel.analysis.slices.lattice import CLUSTERED_RANGES, RANGES, Grid, grids, make_axis
 from keras_otel.analysis.slices.sums import Summing, Sums
 from tests.analysis.frames import cells_of
 
@@ -60,30 +60,30 @@ INTERVALS = [
 def test_intervals(ranges, size, rest, told):
     """Each value, then ranges of neighbours, open ones first; never everything, and no range has what is missing."""
     feature = ordered(size, rest=rest)
-    found = axis(feature, 0, ranges)
+    found = make_axis(feature, 0, ranges)
     both = list(zip(found.low.tolist(), found.high.tolist(), strict=True))
     values = len(feature.values)
 
     assert both[:values] == [(n, n) for n in range(values)]
     assert both[values:] == told
     assert found.has_ranges == bool(told)
-    for (low, high), ends in zip(both, found.ends, strict=True):
+    for (low, high), ends in zip(both, found.endpoints, strict=True):
         assert ends == (2 if low > 0 and high < size - 1 else 1)
 
 
 def test_values_without_an_order():
     """They are no ranges, and each takes one word to describe."""
-    found = axis(unordered(4), 2, "all")
+    found = make_axis(unordered(4), 2, "all")
 
     assert (found.low.tolist(), found.high.tolist()) == ([0, 1, 2, 3], [0, 1, 2, 3])
-    assert found.ends.tolist() == [1, 1, 1, 1]
+    assert found.endpoints.tolist() == [1, 1, 1, 1]
     assert not found.has_ranges
 
 
 @given(feature=FEATURES, ranges=KINDS)
 def test_layers(feature, ranges):
     """Each interval is in one layer, whole, and those of a layer have no value in common."""
-    found = axis(feature, 0, ranges)
+    found = make_axis(feature, 0, ranges)
     layers = list(found.layers())
     seen = [int(interval) for layer in layers for interval in np.unique(layer[layer >= 0])]
 
@@ -98,7 +98,7 @@ def test_layers(feature, ranges):
 def filled_grids(draw):
     """Features, the codes of some cells, a grid of them."""
     features = draw(st.lists(FEATURES, min_size=1, max_size=3))
-    axes = tuple(axis(feature, n, draw(KINDS)) for n, feature in enumerate(features))
+    axes = tuple(make_axis(feature, n, draw(KINDS)) for n, feature in enumerate(features))
     cells = draw(st.integers(0, 40))
     rng = np.random.default_rng(draw(st.integers(0, 10**6)))
     codes = np.stack([rng.integers(0, each.size, cells) for each in axes], axis=1)
@@ -119,7 +119,7 @@ def inside(codes, terms):
 def test_sums(filled):
     """The sum of each slice is that of its cells, and every slice is there once."""
     codes, grid, values = filled
-    sums, ends = grid.sums(values), grid.ends()
+    sums, ends = grid.sums(values), grid.endpoint_counts()
     terms = [grid.terms(index) for index in range(len(sums))]
 
     assert len(set(terms)) == len(terms) == len(ends)
@@ -132,7 +132,7 @@ def test_sums(filled):
     for index, each in enumerate(terms):
         assert sums[index] == values[inside(codes, each)].sum()
         assert ends[index] == sum(
-            used.ends[(used.low == term.low) & (used.high == term.high)].item()
+            used.endpoints[(used.low == term.low) & (used.high == term.high)].item()
             for used, term in zip(grid.axes, each, strict=True)
         )
 
@@ -144,13 +144,13 @@ def test_layers_of_a_grid(filled):
     codes, grid, _ = filled
     found = {}
     for slices, count in grid.layers():
-        assert count == len(grid.ends())
+        assert count == len(grid.endpoint_counts())
         for index in np.unique(slices[slices < count]):
             assert index not in found
             found[index] = np.flatnonzero(slices == index).tolist()
     wanted = {
         index: np.flatnonzero(inside(codes, grid.terms(index))).tolist()
-        for index in range(len(grid.ends()))
+        for index in range(len(grid.endpoint_counts()))
     }
 
     assert found == {index: cells for index, cells in wanted.items() if cells}
@@ -204,7 +204,7 @@ def test_ranges_by_level(clustered):
         assert len(found) == {1: 3, 2: 3, 3: 1}[level]
         for grid in found:
             for each in grid.axes:
-                expected = axis(cells.features[each.place], each.place, kinds[level])
+                expected = make_axis(cells.features[each.place], each.place, kinds[level])
                 assert each.low.tolist() == expected.low.tolist()
                 assert each.high.tolist() == expected.high.tolist()
     assert kinds == (

@@ -9,7 +9,7 @@ from scipy import stats
 
 from keras_otel.analysis.aggregation.cells import Term
 from keras_otel.analysis.slices.regression import Regression
-from keras_otel.analysis.slices.regression_terms import effect
+from keras_otel.analysis.slices.regression_terms import make_effect
 from keras_otel.analysis.slices.significance import hypergeometric_tail, matched_binomial_tail
 from tests.analysis.frames import cells_of, frame
 
@@ -43,7 +43,7 @@ def test_coefficients(seed):
     """They are those of a generalised linear model on the rows."""
     data = data_of(seed)
     cells = cells_of(data, ["f0", "f1", "f2", "f3"])
-    found = Regression(cells, [effect(cells, ONE), effect(cells, OTHER)])
+    found = Regression(cells, [make_effect(cells, ONE), make_effect(cells, OTHER)])
     oracle = sm.GLM(
         data["failed"].astype(float), design(data, ONE, OTHER), family=sm.families.Binomial()
     ).fit()
@@ -58,7 +58,7 @@ def test_scores(seed):
     """The score test's variance is that of statsmodels, and its p value near the normal one."""
     data = data_of(seed, 20_000)
     cells = cells_of(data, ["f0", "f1", "f2", "f3"])
-    regression = Regression(cells, [effect(cells, ONE), effect(cells, OTHER)])
+    regression = Regression(cells, [make_effect(cells, ONE), make_effect(cells, OTHER)])
     found = regression.scores([cells.where(ASKED), cells.where((Term(3, 0, 0),))])
     y = data["failed"].astype(float)
     model = sm.GLM(y, design(data, ONE, OTHER), family=sm.families.Binomial())
@@ -84,7 +84,7 @@ def test_scores_by_cluster():
     """With clusters the variance is the sum of the squares of the clusters' scores."""
     data = data_of(1)
     cells = cells_of(data, ["f0", "f1", "f2", "f3"], clustered=True)
-    regression = Regression(cells, [effect(cells, ONE)])
+    regression = Regression(cells, [make_effect(cells, ONE)])
     found = regression.scores([cells.where(ASKED)])
     x = design(data, ONE)
     fitted = sm.GLM(data["failed"].astype(float), x, family=sm.families.Binomial()).fit()
@@ -104,7 +104,7 @@ def test_weights_are_taken_by_their_mean():
     """The scale of weights changes nothing."""
     data = data_of(2)
     one, other = (
-        Regression(cells, [effect(cells, ONE)]).scores([cells.where(ASKED)])
+        Regression(cells, [make_effect(cells, ONE)]).scores([cells.where(ASKED)])
         for cells in (
             cells_of(data.assign(weight=data["weight"] * scale), ["f0", "f1", "f2"], weighted=True)
             for scale in (1.0, 1000.0)
@@ -121,9 +121,9 @@ def test_the_excess_is_what_an_effect_of_its_own_gives(seed):
     data = data_of(seed, 20_000)
     cells = cells_of(data, ["f0", "f1", "f2", "f3"])
     mask = cells.where(ASKED)
-    scores = Regression(cells, [effect(cells, ONE)]).scores([mask])
-    full = Regression(cells, [effect(cells, ONE), effect(cells, ASKED)])
-    excess = cells.failed_weight[mask].sum() - full.without(1)[mask].sum()
+    scores = Regression(cells, [make_effect(cells, ONE)]).scores([mask])
+    full = Regression(cells, [make_effect(cells, ONE), make_effect(cells, ASKED)])
+    excess = cells.failed_weight[mask].sum() - full.expected_without(1)[mask].sum()
 
     assert scores.excess[0] == pytest.approx(excess, rel=0.05)
 
@@ -133,10 +133,10 @@ def test_where_everything_failed():
     data = data_of(0)
     data.loc[data["f0"] == "v1", "failed"] = True
     cells = cells_of(data, ["f0", "f1"])
-    found = Regression(cells, [effect(cells, ONE)])
+    found = Regression(cells, [make_effect(cells, ONE)])
 
     assert np.isfinite(found.coefficients).all()
-    assert found.without(0)[cells.where(ONE)].sum() < 0.5 * (data["f0"] == "v1").sum()
+    assert found.expected_without(0)[cells.where(ONE)].sum() < 0.5 * (data["f0"] == "v1").sum()
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from scipy.stats import false_discovery_control, hypergeom
 
 from keras_otel.analysis import slice_failures
 from keras_otel.analysis.aggregation.features import features_of
-from keras_otel.analysis.slices.screening import MAX_FEATURES, screened
+from keras_otel.analysis.slices.screening import MAX_FEATURES, screen_features
 from keras_otel.cli import main
 from tests.analysis.frames import table_of
 from tests.analysis.sources.requests import Inference, Request, Verdict, write
@@ -102,17 +102,21 @@ def test_p_values_of_what_goes_no_further():
     table = table_of(data.assign(weight=1.0))
     names = list(data.columns.drop("failed"))
     options = {"is_clustered": False, "is_weighted": False, "min_support": None}
-    found = screened(table, features_of(table, names, (), 30).features, (), **options)
+    found = screen_features(table, features_of(table, names, (), 30).features, (), **options)
     left = data.columns.difference([feature.name for feature in found.features])
 
     assert len(left) == 16 - MAX_FEATURES + 1
     for is_better in (False, True):
-        elsewhere = found.elsewhere(("e", "m"), is_better=is_better)
-        assert sorted(elsewhere.p) == pytest.approx(
+        screening_tests = found.tests_of(("e", "m"), is_better=is_better)
+        assert sorted(screening_tests.p) == pytest.approx(
             sorted(single_p(data[left], is_better=is_better).values())
         )
-        assert found.elsewhere(("another", "m"), is_better=is_better).p.size == 0
-        assert elsewhere.choices == (1, (16 * 15) / (12 * 11), (16 * 15 * 14) / (12 * 11 * 10))
+        assert found.tests_of(("another", "m"), is_better=is_better).p.size == 0
+        assert screening_tests.multiplicity == (
+            1,
+            (16 * 15) / (12 * 11),
+            (16 * 15 * 14) / (12 * 11 * 10),
+        )
 
 
 def test_what_is_asked_for_stays():

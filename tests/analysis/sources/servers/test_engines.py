@@ -6,7 +6,7 @@ import ibis
 import pytest
 
 from keras_otel.analysis.result import Predicate
-from keras_otel.analysis.slices.examples import example_traces
+from keras_otel.analysis.slices.examples import ExampleRequest, example_traces
 from keras_otel.analysis.sources.servers.clickhouse import connect
 from keras_otel.analysis.sources.servers.engines import one_line_errors
 from keras_otel.cli import main
@@ -86,7 +86,8 @@ def test_examples_of_hundreds_of_slices(clickhouse):
     names = ["chat m", *(f"name {n} of a span" * 20 for n in range(600))]
     slices = [(Predicate(attribute="name", value=name),) for name in names]
 
-    ((first, *others),) = example_traces(rows, [("ok", "intent", slices)], rows.__getitem__)
+    request = ExampleRequest(eval_name="ok", model="intent", slices=tuple(slices))
+    ((first, *others),) = example_traces(rows, [request], rows.__getitem__)
 
     assert len(first) == 3
     assert not any(others)
