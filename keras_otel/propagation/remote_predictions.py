@@ -17,7 +17,10 @@ class _Usage:
     Where it has not, a span that starts need not look into its context.
     """
 
-    is_used = False
+    is_any = False
+
+
+usage: Final = _Usage()
 
 
 def remote_predictions(context: Context | None = None) -> tuple[UpstreamPrediction, ...]:
@@ -25,7 +28,7 @@ def remote_predictions(context: Context | None = None) -> tuple[UpstreamPredicti
 
     Without a context, those of the current one.
     """
-    if not _Usage.is_used:
+    if not usage.is_any:
         return ()
     predictions = get_value(_KEY, context)
     return predictions if isinstance(predictions, tuple) else ()
@@ -35,5 +38,5 @@ def with_remote_predictions(
     context: Context, predictions: tuple[UpstreamPrediction, ...]
 ) -> Context:
     """Return a copy of `context` whose request came with these predictions."""
-    _Usage.is_used = True
+    usage.is_any = True
     return set_value(_KEY, predictions, context)

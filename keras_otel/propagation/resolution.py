@@ -28,7 +28,7 @@ from keras_otel.propagation.flow_lookup import flow_below
 from keras_otel.propagation.genai import has_genai_name, is_genai_scope
 from keras_otel.propagation.prediction_context import given_predictions
 from keras_otel.propagation.publication import Publication
-from keras_otel.propagation.remote_predictions import remote_predictions
+from keras_otel.propagation.remote_predictions import remote_predictions, usage
 from keras_otel.propagation.request_node import Node, Request
 from keras_otel.propagation.request_tree import tree
 from keras_otel.propagation.task_flow import Flow
@@ -133,7 +133,7 @@ def predictions_at_end(request: Request, followed: Followed) -> tuple[UpstreamPr
 
 def has_explicit_predictions(context: Context | None) -> bool:
     """Return True if the program, or another service, has handed any prediction on."""
-    return bool(given_predictions() or remote_predictions(context))
+    return bool(given_predictions()) or (usage.is_any and bool(remote_predictions(context)))
 
 
 def predictions_for(context: Context | None = None) -> tuple[UpstreamPrediction, ...]:
