@@ -18,7 +18,7 @@ from keras_otel.analysis.ready_columns import (
 )
 from keras_otel.analysis.ready_table import table_of
 from keras_otel.analysis.result import SliceResult
-from keras_otel.analysis.rows.clusters import AUTO, alike, clustered
+from keras_otel.analysis.rows.clusters import AUTO, likely_clusters, with_clusters
 from keras_otel.analysis.rows.feature_columns import column_of
 from keras_otel.analysis.rows.materialise import materialised
 from keras_otel.analysis.rows.row_table import Rows
@@ -102,7 +102,7 @@ def slice_failures(  # noqa: PLR0913 - the options of the command line, by the s
     taken = {failed, weight, count, given, TRACE_ID, EXPLANATION}
     others = [name for name in table.columns if name not in taken]
     features = tuple(dict.fromkeys([*(by or others), *adjust_for]))
-    usual = [name for name in alike(table.columns) if name not in {failed, weight, count}]
+    usual = [name for name in likely_clusters(table.columns) if name not in {failed, weight, count}]
     has_ids = TRACE_ID in table.columns
     prepared = table.select(
         trace_id=table[TRACE_ID].cast("string") if has_ids else ibis.row_number().cast("string"),
@@ -121,7 +121,7 @@ def slice_failures(  # noqa: PLR0913 - the options of the command line, by the s
     )
     prepared = materialised(prepared.filter(prepared["count"] > 0), "rows")
     columns = {name: name if name == TRACE_ID else column_of(name) for name in usual}
-    prepared, clustering = clustered(prepared, cluster, columns)
+    prepared, clustering = with_clusters(prepared, cluster, columns)
     if not by:
         features = tuple(name for name in features if name != clustering.name)
     return slice_rows(

@@ -1,4 +1,4 @@
-"""What became of everything that was read, in counts that add up."""
+"""Count what became of everything that was read; the counts add up."""
 
 from __future__ import annotations
 
@@ -9,11 +9,12 @@ import ibis.expr.types as ir
 from keras_otel.analysis.rows import matching
 from keras_otel.analysis.rows.predictions import PredictionCounts
 from keras_otel.analysis.rows.verdicts import EvaluationCounts
+from keras_otel.analysis.sources.tables.fetch import fetch_row
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RowCounts:
-    """Triples of a trace, an upstream model and an evaluation name.
+    """Counts of triples of a trace, an upstream model and an evaluation name.
 
     `evaluated`, `errors`, `not_evaluated`, `ambiguous` and `after` add up to `triples`.
 
@@ -22,13 +23,13 @@ class RowCounts:
         evaluated: Those with a verdict.
         errors: Those whose evaluator failed.
         not_evaluated: Those without an evaluation of that name.
-        ambiguous: Evaluated, but which of several differing predictions is meant is not known.
+        ambiguous: Evaluated, but it is unknown which of several differing predictions the answer used.
         after: Evaluated, but every prediction came after the answer.
-        several: Those for which one of several predictions was taken.
-        from_keys: Those known from `keras.upstream.*` keys alone, without an inference span.
+        several: Those for which one of several predictions was chosen.
+        from_keys: Those whose prediction is known from `keras.upstream.*` keys alone, without an inference span.
         traces: Traces with a prediction.
         evaluated_traces: Those of them with a verdict.
-        unmatched: Pairs of a trace and an evaluation name without any prediction.
+        answered: Pairs of a trace and an evaluation name with a prediction and an evaluation.
     """
 
     triples: int
@@ -46,7 +47,7 @@ class RowCounts:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Accounting:
-    """What became of inference spans, evaluations and triples."""
+    """What became of inference spans, evaluations and triples, in counts."""
 
     predictions: PredictionCounts
     evaluations: EvaluationCounts
@@ -59,11 +60,11 @@ class Accounting:
 
 
 def row_counts(marked: ir.Table) -> RowCounts:
-    """Count the triples by what became of them."""
+    """Count triples by what became of them."""
     is_used = marked.left_out.isnull() & marked.is_answered
     has_verdict = is_used & ~marked.error
     pair = marked.trace_id.concat(" ", marked.eval)
-    found = (
+    counts = fetch_row(
         marked.aggregate(
             triples=marked.count(),
             evaluated=has_verdict.sum(),
@@ -77,7 +78,5 @@ def row_counts(marked: ir.Table) -> RowCounts:
             evaluated_traces=marked.trace_id.nunique(where=has_verdict),
             answered=pair.nunique(where=marked.is_answered),
         )
-        .to_pyarrow()
-        .to_pylist()[0]
     )
-    return RowCounts(**{name: int(count or 0) for name, count in found.items()})
+    return RowCounts(**{name: int(count or 0) for name, count in counts.items()})

@@ -1,4 +1,4 @@
-"""Which attributes go into a row, where they are looked for, and what is told of those asked for."""
+"""Select the attributes that go into rows and the spans they are read from, and warn of those with several values."""
 
 from __future__ import annotations
 
@@ -8,128 +8,132 @@ from typing import Any
 
 import ibis.expr.types as ir
 
-from keras_otel.analysis.rows.attribute_discovery import Screened, screened_attributes
+from keras_otel.analysis.rows.attribute_discovery import DiscoveredAttributes, discover_attributes
 from keras_otel.analysis.rows.attributes import attribute_names, in_maps
 from keras_otel.analysis.rows.clusters import AUTO
 from keras_otel.analysis.rows.feature_columns import MISSING, column_of
 from keras_otel.analysis.rows.suggestions import nearest_first
 from keras_otel.analysis.rows.trace_attributes import SEVERAL
 from keras_otel.analysis.rows.trace_sample import Sample
+from keras_otel.analysis.sources.tables.fetch import fetch_row
 from keras_otel.errors import SourceError
 
 CLUSTER = "cluster "
-"""What the name of a column starts with that has the clusters by an attribute nobody asked for."""
+"""Prefix of columns with possible clusters: by an attribute that was not requested."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Keys:
-    """Attributes, by where they are looked for.
+class RowAttributes:
+    """Attributes of rows, by the spans that they are read from.
 
     Attributes:
-        features: What rows are sliced by.
-        named: Those that somebody named, for features or clusters, and that not every row has.
-        asked: Those of them that are in maps.
-        cluster: The attribute that clusters are made by; None where none is asked for.
-        clusters: Attributes that clusters could be made by, if none is.
-        of_inferences: Those looked for on inference spans and their resources.
-        of_answers: On evaluated spans and their resources.
-        of_traces: On all spans of a trace.
-        left_out: How many attributes were not looked at, because there are too many.
+        features: The attributes that rows are sliced by.
+        requested: Those that the user named, for features or clusters, and that not every row has.
+        requested_in_maps: Those of them that have no column of their own in the table of spans.
+        cluster: The attribute that rows are clustered by; None where none is requested.
+        possible_clusters: Attributes that rows could be clustered by, where none is requested.
+        on_inferences: Attributes to read from inference spans and their resources.
+        on_answers: Attributes to read from evaluated spans and their resources.
+        on_traces: Attributes to read from any span of a trace.
+        left_out: Number of attributes that were not looked at, because there are too many.
     """
 
     features: tuple[str, ...]
-    named: tuple[str, ...]
-    asked: tuple[str, ...]
+    requested: tuple[str, ...]
+    requested_in_maps: tuple[str, ...]
     cluster: str | None
-    clusters: tuple[str, ...]
-    of_inferences: tuple[str, ...]
-    of_answers: tuple[str, ...]
-    of_traces: tuple[str, ...]
+    possible_clusters: tuple[str, ...]
+    on_inferences: tuple[str, ...]
+    on_answers: tuple[str, ...]
+    on_traces: tuple[str, ...]
     left_out: int
 
 
-def keys_of(sample: Sample, known: Sequence[str], by: Sequence[str], cluster: str | None) -> Keys:
-    """Choose the attributes of rows.
+def select_attributes(
+    sample: Sample, common: Sequence[str], by: Sequence[str], cluster: str | None
+) -> RowAttributes:
+    """Select the attributes of rows.
 
     Args:
         sample: Some traces.
-        known: The features that every row has.
-        by: Attributes asked for; where there are none, those of all spans that may say something.
-        cluster: The attribute that clusters are made by, `auto`, or None.
+        common: The features that every row has.
+        by: Requested attributes; where there are none, those of all spans that may be useful.
+        cluster: The attribute that rows are clustered by, `auto`, or None.
     """
-    given = None if cluster == AUTO else cluster
-    named = [key for key in (*by, *([given] if given else [])) if key not in known]
-    asked = in_maps(named)
-    screened = Screened(own=(), others=(), clusters=())
-    if not by or given is None:
-        screened = screened_attributes(sample.spans, sample.of)
+    cluster_key = None if cluster == AUTO else cluster
+    requested = [key for key in (*by, *([cluster_key] if cluster_key else [])) if key not in common]
+    requested_in_maps = in_maps(requested)
+    discovered = DiscoveredAttributes(own=(), others=(), clusters=())
+    if not by or cluster_key is None:
+        discovered = discover_attributes(sample.spans, sample.total_spans)
     own, others = (
-        () if by else tuple(key for key in keys if key != given)
-        for keys in (screened.own, screened.others)
+        () if by else tuple(key for key in keys if key != cluster_key)
+        for keys in (discovered.own, discovered.others)
     )
-    clusters = () if given is not None else screened.clusters
-    more = [key for key in dict.fromkeys(by) if key not in known]
-    return Keys(
-        features=(*known, *more, *own, *others),
-        named=_once(named),
-        asked=tuple(asked),
-        cluster=given,
-        clusters=clusters,
-        of_inferences=_once(asked, own, clusters),
-        of_answers=_once(asked, others, clusters),
-        of_traces=_once(asked, others, clusters),
-        left_out=0 if by else screened.left_out,
+    possible_clusters = () if cluster_key is not None else discovered.clusters
+    further = [key for key in dict.fromkeys(by) if key not in common]
+    return RowAttributes(
+        features=(*common, *further, *own, *others),
+        requested=_without_repeats(requested),
+        requested_in_maps=tuple(requested_in_maps),
+        cluster=cluster_key,
+        possible_clusters=possible_clusters,
+        on_inferences=_without_repeats(requested_in_maps, own, possible_clusters),
+        on_answers=_without_repeats(requested_in_maps, others, possible_clusters),
+        on_traces=_without_repeats(requested_in_maps, others, possible_clusters),
+        left_out=0 if by else discovered.left_out,
     )
 
 
-def _once(*keys: Sequence[str]) -> tuple[str, ...]:
-    return tuple(dict.fromkeys(key for some in keys for key in some))
+def _without_repeats(*groups: Sequence[str]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(key for keys in groups for key in keys))
 
 
-def key_warnings(rows: ir.Table, spans: ir.Table, keys: Keys) -> Iterator[str]:
-    """A sentence on each attribute of which some traces have several values, and on those not looked at.
+def attribute_warnings(rows: ir.Table, spans: ir.Table, attributes: RowAttributes) -> Iterator[str]:
+    """Yield a sentence on each attribute with several values in some traces, and on those not looked at.
 
     Args:
-        rows: Those of `build.build_rows`, with a column for each of `keys.asked`.
-        spans: All of them.
-        keys: What was looked for.
+        rows: The rows of `build.build_rows`, with a column for each of `attributes.requested_in_maps`.
+        spans: All spans.
+        attributes: The attributes that were looked for.
 
     Raises:
-        SourceError: No row has an attribute that was asked for.
+        SourceError: No row has a requested attribute.
     """
-    wanted: dict[str, Any] = {}
-    for place, key in enumerate(keys.named):
-        column = rows.cluster if key == keys.cluster else rows[column_of(key)]
-        wanted[f"present{place}"] = column.count()
-        if key in keys.asked:
+    aggregates: dict[str, Any] = {}
+    for place, key in enumerate(attributes.requested):
+        column = rows.cluster if key == attributes.cluster else rows[column_of(key)]
+        aggregates[f"present{place}"] = column.count()
+        if key in attributes.requested_in_maps:
             is_several = column.isnull() & rows[f"{SEVERAL}{key}"]
-            wanted[f"several{place}"] = rows.trace_id.nunique(where=is_several)
-    found = rows.aggregate(**wanted).to_pyarrow().to_pylist()[0] if wanted else {}
-    for place, key in enumerate(keys.named):
-        several = int(found.get(f"several{place}") or 0)
-        if not found[f"present{place}"]:
-            raise SourceError(_nowhere(key, several, rows, spans, keys))
+            aggregates[f"several{place}"] = rows.trace_id.nunique(where=is_several)
+    counts = fetch_row(rows.aggregate(**aggregates)) if aggregates else {}
+    for place, key in enumerate(attributes.requested):
+        several = int(counts.get(f"several{place}") or 0)
+        if not counts[f"present{place}"]:
+            names = attribute_names(spans.semi_join(rows, "trace_id")) | set(attributes.features)
+            raise SourceError(_absence(key, several, names))
         if several:
-            rest = "counts for itself" if key == keys.cluster else f"has {MISSING} there"
+            rest = "counts for itself" if key == attributes.cluster else f"has {MISSING} there"
             yield (
                 f"{key} has several values in {several:,} traces whose inference and evaluated span have "
                 f"none: such a row {rest}"
             )
-    if keys.left_out:
+    if attributes.left_out:
         yield (
-            f"{keys.left_out:,} more attributes of spans were not looked at, to save time: name those that "
+            f"{attributes.left_out:,} more attributes of spans were not looked at, to save time: name those that "
             "may matter with --by"
         )
 
 
-def _nowhere(key: str, several: int, rows: ir.Table, spans: ir.Table, keys: Keys) -> str:
+def _absence(key: str, several: int, names: set[str]) -> str:
+    """Return why no row has an attribute: all traces have several values of it, or no trace has it."""
     if several:
         return (
             f"every trace that has the attribute {key!r} has several values of it, and neither its "
             "inference nor its evaluated span has it: set it on one of these"
         )
-    there = attribute_names(spans.semi_join(rows, "trace_id")) | set(keys.features)
     return (
         f"no trace with a prediction has the attribute {key!r}: there is "
-        f"{nearest_first(key, there - {key})}"
+        f"{nearest_first(key, names - {key})}"
     )

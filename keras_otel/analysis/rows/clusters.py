@@ -1,4 +1,4 @@
-"""Rows that depend on one another, as those of a session do: how much that matters, and what it is called."""
+"""Measure how much rows depend on one another, as those of a session do, and choose the clusters of rows."""
 
 from __future__ import annotations
 
@@ -11,9 +11,10 @@ import ibis
 import ibis.expr.types as ir
 
 from keras_otel import semconv
+from keras_otel.analysis.sources.tables.fetch import fetch_rows
 
 AUTO: Final = "auto"
-"""Instead of a name: the first of the usual ones whose values repeat."""
+"""Instead of a name: the first of the usual attributes whose values repeat."""
 
 ATTRIBUTES: Final = (
     "session.id",
@@ -23,7 +24,7 @@ ATTRIBUTES: Final = (
     "enduser.id",
     "langfuse.user.id",
 )
-"""Attributes whose values rows depend on one another within, the closest first."""
+"""Attributes whose rows with the same value depend on one another, the most specific first."""
 
 _COLUMNS: Final = (
     "sessionid",
@@ -38,24 +39,24 @@ _COLUMNS: Final = (
     "rowid",
     "id",
 )
-"""The same for columns of ready rows, without case and punctuation."""
+"""The usual names of such columns in ready rows, without case and punctuation."""
 
 LEAST: Final = 20
-"""Clusters below which rates are not tested by cluster."""
+"""Fewest clusters for which rates are tested by cluster."""
 _NOTABLE: Final = 1.1
 _STANDARD_ERRORS: Final = 2.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Clusters:
-    """The clusters that an attribute makes of the rows.
+    """The clusters of rows by an attribute.
 
     Attributes:
-        name: Of the attribute or column.
-        count: How many there are, in the family where there are most.
-        repeats: Whether some has several rows.
-        effect: By how much the variance of the overall rate is larger than that of as many independent
-            rows (the design effect), in the family where it is largest; 1 where no cluster repeats.
+        name: Name of the attribute or column.
+        count: Number of clusters, in the family with the most.
+        repeats: Whether some cluster has several rows.
+        effect: The design effect: the variance of the overall rate divided by that of as many independent
+            rows, in the family where it is largest; 1 where no cluster repeats.
     """
 
     name: str
@@ -65,72 +66,72 @@ class Clusters:
 
     @property
     def is_usable(self) -> bool:
-        """True if rates can be tested by these clusters, and the result is another one."""
+        """Whether rates can be tested by these clusters, and the result differs from that of single rows."""
         return self.repeats and self.count >= LEAST
 
     @property
     def is_notable(self) -> bool:
-        """True if rates vary more than by chance, and by more than a tenth."""
+        """Whether rates vary significantly more than those of independent rows, and by more than a tenth."""
         noise = _STANDARD_ERRORS * math.sqrt(2 / max(self.count, 1))
         return self.is_usable and self.effect > _NOTABLE and self.effect > 1 + noise
 
 
-def alike(columns: Sequence[str]) -> list[str]:
-    """The columns of ready rows that are called as clusters are, the closest first."""
-    plain = {name: "".join(c for c in name.lower() if c.isalnum()) for name in columns}
-    return [name for known in _COLUMNS for name in columns if plain[name] == known]
+def likely_clusters(columns: Sequence[str]) -> list[str]:
+    """Return the columns of ready rows with a usual name of clusters, the most specific first."""
+    plain = {name: "".join(filter(str.isalnum, name.lower())) for name in columns}
+    return [name for usual in _COLUMNS for name in columns if plain[name] == usual]
 
 
-def clusters_of(table: ir.Table, columns: Mapping[str, str]) -> list[Clusters]:
-    """Measure what each of several columns does to the rates.
+def measure_clusters(table: ir.Table, columns: Mapping[str, str]) -> list[Clusters]:
+    """Measure the design effect of the clusters in each of several columns.
 
     The variance of a rate p = K/N by clusters is Σ(k - p·n)²/N² over each cluster's sums n and k, that of
     independent rows Σw²(y - p)²/N² (Kish 1965, Survey Sampling, 5.4).
 
     Args:
         table: The rows, as in `row_table.Rows`.
-        columns: For each name, the column of the table that has the clusters.
+        columns: The column of the table with the clusters of each name.
     """
-    return [_measured(table, name, column) for name, column in columns.items()]
+    return [_measure(table, name, column) for name, column in columns.items()]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Clustering:
-    """Which clusters rows have.
+    """The clusters that were chosen.
 
     Attributes:
-        name: Of the attribute or column; None where each row stands for itself.
-        warnings: What is said of it.
+        name: Name of the attribute or column; None where each row is a cluster of its own.
+        warnings: Sentences on the choice.
     """
 
     name: str | None
     warnings: tuple[str, ...] = ()
 
 
-def clustered(
-    rows: ir.Table, asked: str | None, columns: Mapping[str, str]
+def with_clusters(
+    rows: ir.Table, requested: str | None, columns: Mapping[str, str]
 ) -> tuple[ir.Table, Clustering]:
-    """The rows with their clusters, and what is said of those that they could have.
+    """Add the clusters of rows, and warn of those that they could have.
 
     Args:
-        rows: As in `row_table.Rows`; with their clusters already where those are asked for by name.
-        asked: The name, `auto`, or None.
-        columns: Clusters that there could be: for each name the column that has them.
+        rows: As in `row_table.Rows`; already with clusters where these are requested by name.
+        requested: The name, `auto`, or None.
+        columns: The column with the possible clusters of each name.
     """
-    if asked not in (None, AUTO):
-        return rows, Clustering(name=asked)
-    found = clusters_of(rows, columns)
-    if asked is None:
-        return rows, Clustering(name=None, warnings=tuple(cluster_warnings(found)))
-    name, sentence = chosen(found)
+    if requested not in (None, AUTO):
+        return rows, Clustering(name=requested)
+    candidates = measure_clusters(rows, columns)
+    if requested is None:
+        return rows, Clustering(name=None, warnings=tuple(cluster_warnings(candidates)))
+    name, sentence = choose_clusters(candidates)
     if name is not None:
         rows = rows.mutate(cluster=rows[columns[name]].cast("string"))
     return rows, Clustering(name=name, warnings=(sentence,))
 
 
-def cluster_warnings(found: Sequence[Clusters]) -> Iterator[str]:
-    """One sentence on the first that matters."""
-    for clusters in found:
+def cluster_warnings(candidates: Sequence[Clusters]) -> Iterator[str]:
+    """Yield a sentence on the first clusters with a notable effect."""
+    for clusters in candidates:
         if clusters.is_notable:
             yield (
                 f"rows with the same {clusters.name} resemble one another: rates vary "
@@ -140,9 +141,9 @@ def cluster_warnings(found: Sequence[Clusters]) -> Iterator[str]:
             return
 
 
-def chosen(found: Sequence[Clusters]) -> tuple[str | None, str]:
-    """What `auto` takes, and the sentence that says so."""
-    for clusters in found:
+def choose_clusters(candidates: Sequence[Clusters]) -> tuple[str | None, str]:
+    """Return the name of the clusters that `auto` chooses, and a sentence on it."""
+    for clusters in candidates:
         if clusters.is_usable:
             return clusters.name, f"rows are clustered by {clusters.name}"
     return None, (
@@ -151,17 +152,17 @@ def chosen(found: Sequence[Clusters]) -> tuple[str | None, str]:
     )
 
 
-def _measured(table: ir.Table, name: str, column: str) -> Clusters:
-    families = _sums(table, column).to_pyarrow().to_pylist()
+def _measure(table: ir.Table, name: str, column: str) -> Clusters:
+    families = fetch_rows(_sums_by_family(table, column))
     return Clusters(
         name=name,
-        count=max((int(each["clusters"]) for each in families), default=0),
-        repeats=any(each["most"] > 1 for each in families),
-        effect=max((_effect(each) for each in families), default=1.0),
+        count=max((int(sums["clusters"]) for sums in families), default=0),
+        repeats=any(sums["most"] > 1 for sums in families),
+        effect=max((_design_effect(sums) for sums in families), default=1.0),
     )
 
 
-def _sums(table: ir.Table, column: str) -> ir.Table:
+def _sums_by_family(table: ir.Table, column: str) -> ir.Table:
     rows = table.filter(table.failed.notnull() & ~table.error)
     weight, many = rows.weight.cast("float64"), rows["count"].cast("float64")
     failure = rows.failed.cast("float64")
@@ -200,10 +201,11 @@ def _sums(table: ir.Table, column: str) -> ir.Table:
     )
 
 
-def _effect(sums: Mapping[str, Any]) -> float:
+def _design_effect(sums: Mapping[str, Any]) -> float:
+    """Return the ratio of the two variances in `measure_clusters`."""
     if not sums["n"]:
         return 1.0
     p = sums["k"] / sums["n"]
-    clustered = sums["kk"] - 2 * p * sums["nk"] + p * p * sums["nn"]
+    by_cluster = sums["kk"] - 2 * p * sums["nk"] + p * p * sums["nn"]
     independent = sums["w2f"] * (1 - 2 * p) + p * p * sums["w2"]
-    return float(clustered / independent) if independent > 0 else 1.0
+    return float(by_cluster / independent) if independent > 0 else 1.0

@@ -1,4 +1,4 @@
-"""The evaluated answers: one row for each trace and evaluation name, with the span that was evaluated."""
+"""Join verdicts and the spans that they evaluate: one row for each trace and evaluation name."""
 
 from __future__ import annotations
 
@@ -9,14 +9,15 @@ import ibis.expr.types as ir
 
 from keras_otel.analysis.rows.attributes import answer_columns
 from keras_otel.analysis.rows.materialise import materialised
-from keras_otel.analysis.rows.upstream_keys import segments, stamp_columns
+from keras_otel.analysis.rows.upstream_keys import segments, upstream_columns
+from keras_otel.analysis.sources.tables.fetch import fetch_count
 from keras_otel.analysis.sources.tables.schema import UPSTREAM
 
-_UPSTREAMS = ("eval_upstream", "span_upstream")
+_UPSTREAM_MAPS = ("eval_upstream", "span_upstream")
 
 
-def joined_answers(verdicts: ir.Table, spans: ir.Table) -> ir.Table:
-    """The verdicts that count, each beside its evaluated span; with the maps of both."""
+def join_evaluated_spans(verdicts: ir.Table, spans: ir.Table) -> ir.Table:
+    """Return the verdicts that count, each with its evaluated span and the maps of both."""
     counted = verdicts.filter(verdicts.place == 0).select(
         answer_trace="trace_id",
         eval="name",
@@ -47,12 +48,12 @@ def joined_answers(verdicts: ir.Table, spans: ir.Table) -> ir.Table:
 
 
 def slim_answers(joined: ir.Table, keys: Iterable[str]) -> tuple[ir.Table, list[str]]:
-    """The answers without their maps: what is asked for, and what is said of upstream models.
+    """Replace the maps of answers by columns: the attributes `keys`, and the upstream predictions.
 
     Returns:
-        The table, and the segments of the models that it speaks of.
+        The table, and the models of its upstream keys, as segments of keys.
     """
-    stamped = segments(joined, _UPSTREAMS)
+    models = segments(joined, _UPSTREAM_MAPS)
     slim = joined.select(
         "answer_trace",
         "eval",
@@ -64,19 +65,19 @@ def slim_answers(joined: ir.Table, keys: Iterable[str]) -> tuple[ir.Table, list[
         "answer_start_ns",
         "answer_end_ns",
         "answer_tracestate",
-        **answer_columns(joined, ("answer_attributes", "answer_resource"), _UPSTREAMS, keys),
-        **stamp_columns(joined, _UPSTREAMS, stamped),
+        **answer_columns(joined, ("answer_attributes", "answer_resource"), _UPSTREAM_MAPS, keys),
+        **upstream_columns(joined, _UPSTREAM_MAPS, models),
     )
     table = materialised(slim, "answers")
-    return _once(table), stamped
+    return _without_repeats(table), models
 
 
-def _once(table: ir.Table) -> ir.Table:
-    """One row for each answer, also where its span was delivered twice."""
+def _without_repeats(table: ir.Table) -> ir.Table:
+    """Keep one row for each answer, where its span was delivered twice."""
     group = [table.answer_trace, table.eval]
     repeated = table.group_by(group).aggregate(n=table.count())
     repeated = repeated.filter(repeated.n > 1)
-    if not repeated.count().to_pyarrow().as_py():
+    if not fetch_count(repeated):
         return table
     ranked = table.mutate(
         place=ibis.row_number().over(

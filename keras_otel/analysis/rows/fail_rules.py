@@ -1,4 +1,4 @@
-"""When an evaluation failed: what it says itself, else what a rule of the user says."""
+"""Decide whether an evaluation failed: by its own verdict, else by a rule of the user."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ _EXAMPLE: Final = "write it as 'faithfulness: score<0.5' or 'verdict: label=no'"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FailRule:
-    """An evaluation of this name failed where its score or label compares so.
+    """A rule that marks an evaluation as failed, by a comparison of its score or label.
 
     Attributes:
         name: Name of the evaluation.
-        field: What is compared.
-        operator: How.
-        bound: With what; a number for a score.
+        field: The field that is compared.
+        operator: The comparison.
+        bound: The value it is compared with; a number for a score.
     """
 
     name: str
@@ -42,10 +42,10 @@ class FailRule:
 
     @classmethod
     def parse(cls, text: str) -> FailRule:
-        """Read a rule such as `faithfulness: score<0.5`.
+        """Parse a rule such as `faithfulness: score<0.5`.
 
         Raises:
-            SourceError: It is no rule.
+            SourceError: The text is no rule.
         """
         match = _RULE.fullmatch(text)
         if match is None:
@@ -64,7 +64,7 @@ class FailRule:
         return cls(name=match["name"], field="score", operator=operator, bound=bound)
 
     def failed(self, evaluations: ir.Table) -> ir.BooleanValue:
-        """Whether each evaluation failed; null where it has no such score or label."""
+        """Return whether each evaluation failed; null where it has no such score or label."""
         left: Any = evaluations.score
         right: Any = self.bound
         if self.field == "label":
@@ -85,10 +85,10 @@ class FailRule:
 
 
 def failed(evaluations: ir.Table, rules: Sequence[FailRule]) -> ir.BooleanValue:
-    """Whether each evaluation failed; null where nothing says so.
+    """Return whether each evaluation failed; null where neither it nor a rule decides.
 
-    A label that the user has a rule for, then the boolean, then a label that says it by itself, then the
-    rule for the score. Pass or fail is never guessed from a score.
+    In this order: a rule for the label, the boolean, a label such as `pass` or `fail`, a rule for the score. Pass or
+    fail is never guessed from a score.
     """
     word = _word(evaluations.label)
     return cast(

@@ -1,4 +1,4 @@
-"""How rows hold features: the names of their columns, and the values of rows that have none or a rare one."""
+"""Name the columns of features, and the values of rows without a value or with a rare one."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from typing import Final
 MISSING: Final = "__missing__"
 OTHER: Final = "__other__"
 
-_TAKEN: Final = frozenset(
+_RESERVED: Final = frozenset(
     {"trace_id", "model", "eval", "failed", "error", "explanation", "count", "weight", "cluster"}
     | {"latency_s", "confidence", "left_out", "choices", "tier", "is_answered"}
 )
-_OF_ROW: Final = " of the row"
+_SUFFIX: Final = " of the row"
 
 
 def column_of(name: str) -> str:
-    """The column that holds a feature: its own name, unless every row has a column of that name."""
-    is_taken = name.lower() in _TAKEN or name.lower().endswith(_OF_ROW)
-    return f"{name}{_OF_ROW}" if is_taken else name
+    """Return the column of a feature: its name, with a suffix if every row has another column of that name."""
+    is_reserved = name.lower() in _RESERVED or name.lower().endswith(_SUFFIX)
+    return f"{name}{_SUFFIX}" if is_reserved else name

@@ -1,4 +1,4 @@
-"""Confidence and latency as ranges with fixed edges, so that counts add up over shards and time."""
+"""Bin confidence and latency by fixed edges, so that counts add up over shards and time."""
 
 from __future__ import annotations
 
@@ -30,16 +30,16 @@ DURATION_BOUNDS: Final[tuple[tuple[float, float | None], ...]] = (
     *pairwise(_DURATION_EDGES),
     (_DURATION_EDGES[-1], None),
 )
-"""Those of each range of a duration; the last has no upper end."""
+"""Lower and upper end of each range of a duration; the last has no upper end."""
 
 
 def confidence_bin(confidence: ir.NumericValue) -> ir.Value:
-    """The range of each confidence, as `semconv.confidence_bin` names it; null where there is none."""
+    """Return the range of each confidence, as `semconv.confidence_bin` names it; null where there is none."""
     return _binned(confidence, semconv.CONFIDENCE_EDGES[1:-1], CONFIDENCE_BINS)
 
 
 def duration_bin(seconds: ir.NumericValue) -> ir.Value:
-    """The range of each duration, with the edges of the metric; null where there is none."""
+    """Return the range of each duration, with the edges of the metric; null where there is none."""
     return _binned(seconds, _DURATION_EDGES[1:], DURATION_BINS)
 
 

@@ -1,4 +1,4 @@
-"""Keep what an expression finds, in the engine that finds it."""
+"""Store the result of an expression in its engine, to compute it once."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ _SPARK: Final = "pyspark"
 
 _numbers = itertools.count()
 
-# A cached result goes with the last reference to it.
+# A cached result is dropped with the last reference to it: these live as long as their connection.
 _cached: WeakKeyDictionary[Any, list[ir.Table]] = WeakKeyDictionary()
 
 
 def materialised(expression: ir.Table, name: str) -> ir.Table:
-    """The expression's result as a temporary table, which ends with the connection.
+    """Return the result of an expression as a temporary table, which ends with the connection.
 
-    Spark has no such tables: it caches the result.
+    Spark has no temporary tables: there the result is cached.
     """
     backend: Any = expression.get_backend()
-    if backend.name != _SPARK:  # it says that it has them, and raises
+    if backend.name != _SPARK:  # Ibis offers them for Spark, and raises
         table: ir.Table = backend.create_table(
             f"keras_otel_{name}_{next(_numbers)}", expression, temp=True
         )

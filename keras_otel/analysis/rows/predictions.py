@@ -1,4 +1,4 @@
-"""The usable predictions among spans: one row for each prediction of one output of one model."""
+"""Select the usable predictions among spans: one row for each prediction of an output of a model."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import ibis.expr.types as ir
 
 from keras_otel import semconv
 from keras_otel.analysis.rows.attributes import in_map
+from keras_otel.analysis.sources.tables.fetch import fetch_row, fetch_values
 from keras_otel.analysis.sources.tables.schema import OUTPUTS
 from keras_otel.analysis.sources.tables.writer import Window
 
@@ -28,13 +29,13 @@ _NS: Final = 1e9
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PredictionCounts:
-    """Where the inference spans went; `usable` and the others add up to `spans`.
+    """What became of the inference spans, in counts; `usable` and the others add up to `spans`.
 
     Attributes:
         spans: Inference spans read.
         duplicates: Second deliveries of a span.
         failed: Inferences that raised.
-        batches: Batches without a span for each item: which row belongs to which request is not known.
+        batches: Batches without a span for each item: it is unknown which row belongs to which request.
         usable: The rest.
     """
 
@@ -46,8 +47,8 @@ class PredictionCounts:
 
 
 def inferences(spans: ir.Table, window: Window) -> ir.Table:
-    """The inference spans, each with `is_failed` and `is_batch`."""
-    # The span of an outcome names the model and the class that it is the truth of.
+    """Return the inference spans, with `is_failed` and `is_batch`."""
+    # The span of a recorded outcome also has a model name and a class, and is no inference.
     is_outcome = in_map(spans, "attributes", semconv.OUTCOME_CLASS).notnull()
     table = spans.filter(spans[semconv.MODEL_NAME].notnull(), ~is_outcome)
     if window.since_ns is not None:
@@ -55,7 +56,7 @@ def inferences(spans: ir.Table, window: Window) -> ir.Table:
     if window.until_ns is not None:
         table = table.filter(table.start_ns < window.until_ns)
     confidence = table[semconv.PREDICTION_CONFIDENCE]
-    has_one = _any_present(table, _SINGLE) | _has_outputs(table)
+    has_prediction = _any_present(table, _SINGLE) | _has_outputs(table)
     return table.mutate(
         **{semconv.PREDICTION_CONFIDENCE: ibis.cases((confidence.isnan(), None), else_=confidence)},
         model=table[semconv.MODEL_NAME],
@@ -64,7 +65,7 @@ def inferences(spans: ir.Table, window: Window) -> ir.Table:
             table[semconv.INFERENCE_DURATION], table.duration_ns.cast("float64") / _NS
         ),
         is_failed=ibis.coalesce(table.status == "error", False),
-        is_batch=ibis.coalesce(table[semconv.BATCH_SIZE] > 1, False) & ~has_one,
+        is_batch=ibis.coalesce(table[semconv.BATCH_SIZE] > 1, False) & ~has_prediction,
     )
 
 
@@ -73,8 +74,8 @@ def _any_present(table: ir.Table, columns: tuple[str, ...]) -> ir.BooleanValue:
 
 
 def _has_outputs(table: ir.Table) -> ir.BooleanValue:
-    """True where a batch of a model with several outputs was one row after all."""
-    # Ibis writes a filter of a list with a lambda that DuckDB 2 no longer reads.
+    """Return True where a span has the prediction of some output: then its batch has a single row."""
+    # Not a filter of the list: Ibis writes that with a lambda syntax that DuckDB 2 no longer reads.
     keys = table[OUTPUTS].keys().join(",")
     return ibis.coalesce(
         keys.re_search(f"(?:^|,){_OUTPUT_KEY.pattern}(?:,|$)"),
@@ -83,10 +84,10 @@ def _has_outputs(table: ir.Table) -> ir.BooleanValue:
 
 
 def deduplicated(table: ir.Table) -> tuple[ir.Table, PredictionCounts]:
-    """Each of `inferences` once, and what became of them; sorts only where some came twice."""
+    """Return each of `inferences` once, and counts; sorts only if some were delivered twice."""
     ids = table.group_by("trace_id", "span_id").aggregate(deliveries=table.count())
     repeated = ids.filter(ids.deliveries > 1)
-    duplicates = repeated.aggregate(n=(repeated.deliveries - 1).sum()).to_pyarrow()["n"][0].as_py()
+    duplicates = fetch_row(repeated.aggregate(n=(repeated.deliveries - 1).sum()))["n"]
     if duplicates:
         marked = table.mutate(
             delivery=ibis.row_number().over(
@@ -95,16 +96,14 @@ def deduplicated(table: ir.Table) -> tuple[ir.Table, PredictionCounts]:
             )
         )
         table = marked.filter(marked.delivery == 0).drop("delivery")
-    found = (
+    row = fetch_row(
         table.aggregate(
             unique=table.count(),
             failed=table.is_failed.sum(),
             batches=(~table.is_failed & table.is_batch).sum(),
         )
-        .to_pyarrow()
-        .to_pylist()[0]
     )
-    unique, failed, batches = (int(found[key] or 0) for key in ("unique", "failed", "batches"))
+    unique, failed, batches = (int(row[key] or 0) for key in ("unique", "failed", "batches"))
     counts = PredictionCounts(
         spans=unique + int(duplicates or 0),
         duplicates=int(duplicates or 0),
@@ -116,14 +115,14 @@ def deduplicated(table: ir.Table) -> tuple[ir.Table, PredictionCounts]:
 
 
 def usable(table: ir.Table) -> ir.Table:
-    """Those of `inferences` that count, one row for each output."""
+    """Return the predictions that count, one row for each output."""
     kept = table.filter(~table.is_failed & ~table.is_batch)
     outputs = output_names(kept)
     if not outputs:
         return kept
-    bare = ~_any_present(kept, _SINGLE)
-    several = kept.filter(bare)
-    parts = [kept.filter(~(bare & _has_outputs(kept)))]
+    has_none = ~_any_present(kept, _SINGLE)
+    several = kept.filter(has_none)
+    parts = [kept.filter(~(has_none & _has_outputs(kept)))]
     for output in outputs:
         part = several.mutate(
             model=several.model.concat(f".{output}"),
@@ -143,10 +142,12 @@ def usable(table: ir.Table) -> ir.Table:
 
 
 def output_names(table: ir.Table) -> list[str]:
-    """The outputs of models with several, that predicted one row."""
+    """Return the names of outputs, of models with several that predicted one row."""
     bare = table.filter(~_any_present(table, _SINGLE) & table[OUTPUTS].notnull())
-    keys = bare.select(key=bare[OUTPUTS].keys().unnest()).distinct().key.to_pyarrow().to_pylist()
-    return sorted({match[1] for key in keys if (match := _OUTPUT_KEY.fullmatch(key))})
+    keys = bare.select(key=bare[OUTPUTS].keys().unnest()).distinct()
+    return sorted(
+        {match[1] for key in fetch_values(keys.key) if (match := _OUTPUT_KEY.fullmatch(key))}
+    )
 
 
 def _of_output(table: ir.Table, output: str, key: str) -> ir.Value:

@@ -1,4 +1,4 @@
-"""The rows that slices are made of, and what is asked of the data."""
+"""The rows that slices are made of, and the selection of data that they are built from."""
 
 from __future__ import annotations
 
@@ -25,17 +25,17 @@ FEATURES: Final = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Question:
-    """What is asked of the data.
+    """The data to analyse.
 
     Attributes:
-        rules: When an evaluation failed, where it does not say so itself.
+        rules: Rules that mark evaluations without a verdict of their own as failed.
         models: Upstream models; all by default.
         evals: Evaluation names; all by default.
         by: Further attributes, of the inference span, the evaluated span, a resource, or another span of
-            the trace; by default those of all spans that may say something.
-        cluster: The attribute whose values are not independent of one another within; `auto` for the
-            first of the usual ones whose values repeat.
-        sample_rate: Share of traces that were kept, in (0, 1], where the tracestate does not say.
+            the trace; by default those of all spans that may be useful.
+        cluster: The attribute whose rows with the same value depend on one another; `auto` for the first of
+            the usual attributes whose values repeat.
+        sample_rate: Share of traces that were kept, in (0, 1], where the tracestate has no threshold.
     """
 
     rules: tuple[FailRule, ...] = ()
@@ -54,7 +54,7 @@ class Rows:
         table: `trace_id`, `model`, `eval`, `failed` (null if not evaluated or in error), `error`,
             `explanation` (of what failed), `count` (how many rows a row stands for), `weight`, `cluster`, `latency_s` (s), `confidence`, and one text column for each feature.
             A trace with a prediction and no evaluation of that name has a row with neither.
-        features: The names of the columns that are features, as `feature_columns.column_of` has them.
+        features: The names of the features; `feature_columns.column_of` gives the column of each.
         asked: Those of them that the user named.
         is_weighted: True if some weight is not 1.
         is_clustered: True if rows with the same `cluster` depend on one another.

@@ -1,4 +1,4 @@
-"""How many traces each sampled one stands for, by the threshold in its tracestate.
+"""Compute how many traces each sampled one stands for, from the threshold in its tracestate.
 
 OpenTelemetry's consistent probability sampling writes `ot=th:HEX` into the tracestate. With T the hex
 digits padded right with zeros to 14, a trace was kept with probability (2**56 - T) / 2**56, so it
@@ -19,7 +19,7 @@ _THRESHOLD: Final = r"(?:^|,)[ \t]*ot=(?:[^,]*;)?th:([0-9a-f]{1,14})(?:[;, \t]|$
 
 
 def weight_of(threshold: str) -> float:
-    """The number of traces that one with this threshold stands for.
+    """Return the number of traces that a trace with this threshold stands for.
 
     Args:
         threshold: 1 to 14 hex digits; trailing zeros may be left out.
@@ -28,12 +28,12 @@ def weight_of(threshold: str) -> float:
 
 
 def threshold(tracestate: ir.StringValue) -> ir.StringValue:
-    """The threshold in each tracestate; null or empty where there is none."""
+    """Return the threshold in each tracestate; null or empty where there is none."""
     # ClickHouse cannot match against null.
     return ibis.coalesce(tracestate, "").re_extract(_THRESHOLD, 1)
 
 
 def weight(column: ir.StringValue, thresholds: Iterable[str]) -> ir.Value:
-    """The weight of each threshold, of those that the data holds; null elsewhere."""
-    branches = [(column == each, weight_of(each)) for each in sorted(thresholds)]
+    """Return the weight of each threshold, of those in the data; null for others."""
+    branches = [(column == value, weight_of(value)) for value in sorted(thresholds)]
     return ibis.cases(*branches) if branches else ibis.null("float64")

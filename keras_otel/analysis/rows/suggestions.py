@@ -1,4 +1,4 @@
-"""Names to suggest for one that does not exist."""
+"""Suggest names for one that does not exist."""
 
 from __future__ import annotations
 
@@ -6,10 +6,12 @@ import difflib
 from collections.abc import Iterable
 
 
-def nearest_first(name: str, there: Iterable[str], most: int = 8) -> str:
-    """Names that exist, those most like `name` first."""
-    ranked = sorted(
-        there, key=lambda each: (-difflib.SequenceMatcher(None, name, each).ratio(), each)
-    )
+def nearest_first(name: str, existing: Iterable[str], most: int = 8) -> str:
+    """List existing names, those most similar to `name` first."""
+
+    def distance(other: str) -> tuple[float, str]:
+        return -difflib.SequenceMatcher(None, name, other).ratio(), other
+
+    ranked = sorted(existing, key=distance)
     more = f" and {len(ranked) - most} more" if len(ranked) > most else ""
     return ", ".join(ranked[:most]) + more if ranked else "none"

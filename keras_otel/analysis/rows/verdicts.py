@@ -1,4 +1,4 @@
-"""Evaluations as verdicts: deliveries counted once, pass or fail as given or ruled, one a trace."""
+"""Turn evaluations into verdicts: each counts once, pass or fail as given or by a rule, one for each trace."""
 
 from __future__ import annotations
 
@@ -9,16 +9,17 @@ import ibis
 import ibis.expr.types as ir
 
 from keras_otel.analysis.rows.fail_rules import FailRule, failed
+from keras_otel.analysis.sources.tables.fetch import fetch_row, fetch_rows
 from keras_otel.errors import SourceError
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EvaluationCounts:
-    """Where the evaluations went.
+    """What became of the evaluations, in counts.
 
     Attributes:
         deliveries: Evaluations read.
-        duplicates: Deliveries of an evaluation that was there already, or that a later one replaced.
+        duplicates: Repeated deliveries of an evaluation, and those that a later one replaced.
         same_trace: Further evaluated spans of a trace under the same name: a trace counts once, as
             failed if one of them failed.
         counted: The rest: pairs of a trace and an evaluation's name.
@@ -31,85 +32,78 @@ class EvaluationCounts:
 
 
 def verdicts(evaluations: ir.Table, rules: Sequence[FailRule]) -> ir.Table:
-    """Each delivery with `failed`, `is_error`, and its rank among those of its span and trace.
+    """Add `failed`, `is_error`, and the ranks among the deliveries of a span and the spans of a trace.
 
     `delivery` is 0 for the one that counts of a span: the latest without an error. `place` is 0 for the
-    evaluated span that stands for its trace: the first that failed, else the first.
+    evaluated span that counts for its trace: the first that failed, else the first.
     """
-    says_nothing = (
+    has_no_verdict = (
         evaluations.score.isnull() & evaluations.label.isnull() & evaluations.passed.isnull()
     )
-    is_error = evaluations.error.notnull() | says_nothing
-    told = evaluations.mutate(
+    is_error = evaluations.error.notnull() | has_no_verdict
+    judged = evaluations.mutate(
         is_error=is_error,
         failed=ibis.cases((~is_error, failed(evaluations, rules)), else_=ibis.null("boolean")),
     )
-    # Reasons are read of failures alone, and they are long.
-    told = told.mutate(explanation=ibis.cases((told.failed, told.explanation)))
-    once = told.mutate(
+    # Explanations are long, and only those of failures are shown.
+    judged = judged.mutate(explanation=ibis.cases((judged.failed, judged.explanation)))
+    by_span = judged.mutate(
         delivery=ibis.row_number().over(
-            group_by=[told.trace_id, told.span_id, told.name],
+            group_by=[judged.trace_id, judged.span_id, judged.name],
             order_by=[
-                told.is_error.cast("int8"),
-                ibis.coalesce(told.time_ns, 0).desc(),
-                ibis.coalesce(told.failed.cast("int8"), 2).desc(),
-                told.score,
-                told.label,
+                judged.is_error.cast("int8"),
+                ibis.coalesce(judged.time_ns, 0).desc(),
+                ibis.coalesce(judged.failed.cast("int8"), 2).desc(),
+                judged.score,
+                judged.label,
             ],
         )
     )
-    return once.mutate(
+    return by_span.mutate(
         place=ibis.row_number().over(
-            group_by=[once.trace_id, once.name],
+            group_by=[by_span.trace_id, by_span.name],
             order_by=[
-                once.delivery != 0,
-                once.is_error.cast("int8"),
-                ibis.coalesce(once.failed.cast("int8"), 2).desc(),
-                ibis.coalesce(once.time_ns, 0),
-                once.span_id,
+                by_span.delivery != 0,
+                by_span.is_error.cast("int8"),
+                ibis.coalesce(by_span.failed.cast("int8"), 2).desc(),
+                ibis.coalesce(by_span.time_ns, 0),
+                by_span.span_id,
             ],
         )
     )
 
 
 def counts(table: ir.Table) -> EvaluationCounts:
-    """What became of each delivery."""
-    found = (
+    """Count what became of each delivery."""
+    row = fetch_row(
         table.aggregate(
             deliveries=table.count(),
             duplicates=(table.delivery > 0).sum(),
             counted=(table.place == 0).sum(),
         )
-        .to_pyarrow()
-        .to_pylist()[0]
     )
-    numbers = {name: int(count or 0) for name, count in found.items()}
+    numbers = {name: int(count or 0) for name, count in row.items()}
     rest = numbers["deliveries"] - numbers["duplicates"] - numbers["counted"]
     return EvaluationCounts(**numbers, same_trace=rest)
 
 
 def require_verdicts(table: ir.Table) -> None:
-    """Every evaluation without an error must say whether it failed.
+    """Check that every evaluation without an error has a verdict.
 
     Raises:
-        SourceError: One does not: the line names it and the rule that is missing.
+        SourceError: One has none: the line names it and the missing rule.
     """
-    silent = table.filter(~table.is_error & table.failed.isnull())
-    missing = (
-        silent.group_by("name")
-        .aggregate(
-            n=silent.count(), has_score=silent.score.notnull().any(), label=silent.label.min()
-        )
-        .order_by("name")
-        .to_pyarrow()
-        .to_pylist()
+    undecided = table.filter(~table.is_error & table.failed.isnull())
+    by_name = undecided.group_by("name").aggregate(
+        n=undecided.count(), has_score=undecided.score.notnull().any(), label=undecided.label.min()
     )
+    missing = fetch_rows(by_name.order_by("name"))
     if not missing:
         return
     first = missing[0]
-    wanted = "score<0.5" if first["has_score"] else f"label={first['label']}"
+    condition = "score<0.5" if first["has_score"] else f"label={first['label']}"
     more = f", and {len(missing) - 1} more such names" if len(missing) > 1 else ""
     raise SourceError(
         f"evaluation {first['name']!r} has {first['n']:,} results that do not say pass or fail{more}: "
-        f"give its rule, such as --fail '{first['name']}: {wanted}', or choose others with --eval"
+        f"give its rule, such as --fail '{first['name']}: {condition}', or choose others with --eval"
     )
