@@ -15,7 +15,7 @@ from weakref import WeakKeyDictionary
 from keras_otel._guard import guarded
 from keras_otel.decoding.agreement import Agreement, agreement
 from keras_otel.decoding.heads import DEFAULT_THRESHOLD
-from keras_otel.inference.call import STRAIGHT, Call, Origin
+from keras_otel.inference.call import Call, Origin
 from keras_otel.introspection import arrays, structures
 from keras_otel.introspection.activations import reshuffling_code
 from keras_otel.introspection.arrays import Place
@@ -30,7 +30,8 @@ _own_steps: Final[WeakKeyDictionary[type, bool]] = WeakKeyDictionary()
 
 def leaves_of(call: Call, result: Any) -> list[Leaf]:
     """The outputs of a call, and on the call where they come from."""
-    is_plain = call.inner is None and call.model is None and call.origin is STRAIGHT
+    has_no_own_step = call.model is None or call.operation == "traced"
+    is_plain = call.inner is None and has_no_own_step and call.origin.selection is None
     if is_plain and arrays.is_array(type(result)):
         return [Leaf(None, result, arrays.place(result))]  # what all the rest would find
     leaves = structures.named_leaves(result, call.subject)

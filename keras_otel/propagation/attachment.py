@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import Any, Final, NamedTuple
 
 from opentelemetry import _logs, trace
+from opentelemetry._logs import _internal as _logs_api
 
 from keras_otel._forks import run_in_child
 from keras_otel._guard import guarded
@@ -118,7 +119,14 @@ class Attachment:
         return pipeline is not None and pipeline.exports_at_once()
 
     def _loggers(self) -> Any:
-        return self._options.logger_provider or _logs.get_logger_provider()
+        given = self._options.logger_provider
+        if given is not None:
+            return given
+        # Where none was set, the API looks into the environment each time that it is asked.
+        is_unset = getattr(_logs_api, "_LOGGER_PROVIDER", _logs) is None
+        if is_unset and self._logs is not _NOWHERE:
+            return self._logs.provider
+        return _logs.get_logger_provider()
 
 
 def detach() -> None:
