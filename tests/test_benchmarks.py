@@ -8,7 +8,10 @@ from pathlib import Path
 import pytest
 
 BENCHMARKS = Path(__file__).resolve().parent.parent / "benchmarks"
-VARIANTS = ["bare", "manual", "spans", "metrics", "unsampled", "no_sdk", "uninstrumented"]
+VARIANTS = [
+    *("bare", "manual", "spans", "metrics", "everything", "inline_spans", "inline_everything"),
+    *("unsampled", "no_sdk", "uninstrumented"),
+]
 
 
 def _run(script: str, *arguments: str) -> subprocess.CompletedProcess[str]:
@@ -32,13 +35,13 @@ def test_overhead_measures_every_variant_of_every_call(tmp_path: Path) -> None:
     report = json.loads(file.read_text(encoding="utf-8"))
     assert [(c["call"], c["rows"], c["variant"]) for c in report["cases"]] == [
         (call, rows, variant)
-        for call in ("predict_on_batch", "call", "traced")
-        for rows in (1, 3)
+        for call in ("ready", "predict_on_batch", "call", "traced")
+        for rows in ((1,) if call == "ready" else (1, 3))
         for variant in VARIANTS
     ]
     assert all(c["median_us"] > 0 and isinstance(c["added_us"], float) for c in report["cases"])
     assert report["import_loads"] == []
-    assert {"predict_100k", "import_ms", "targets", "machine"} <= report.keys()
+    assert {"predict_100k", "slowest_calls", "import_ms", "targets", "machine"} <= report.keys()
 
 
 def test_propagation_measures_every_case(tmp_path: Path) -> None:
