@@ -13,7 +13,7 @@ from keras_otel.inference.outputs import NotedOutput
 from keras_otel.inference.recipients import Outputs
 from keras_otel.introspection.arrays import Array
 from keras_otel.propagation.batch import Batch
-from keras_otel.propagation.shared_call import Row, Rows
+from keras_otel.propagation.shared_call import RequestRow, RequestRows
 from keras_otel.records import ModelIdentity
 
 Column = tuple[NotedOutput, Array]
@@ -47,7 +47,7 @@ class SharedRows:
         self._identity = identity
         self._outputs = outputs
         self._emit_row = emit_row
-        self._rows: Rows | None = None
+        self._rows: RequestRows | None = None
 
     def await_later(self, resolve_now: Callable[[], object] | None) -> bool:
         """Publish to each request that its prediction is pending."""
@@ -60,7 +60,7 @@ class SharedRows:
         del outputs  # of all rows together
         with self._rows or self._rows_of_requests() as rows:
             columns = _columns(self._outputs)
-            if rows.are_of({len(array) if array.ndim else 0 for _, array in columns}):
+            if rows.match({len(array) if array.ndim else 0 for _, array in columns}):
                 link = Link(span.get_span_context(), {semconv.LINK_TYPE: semconv.LINK_SHARED_CALL})
                 for row in rows:
                     guarded("row", self._settle_row, row, columns, link)
@@ -69,15 +69,15 @@ class SharedRows:
         """Publish to each request that nothing is known."""
         (self._rows or self._rows_of_requests()).close()
 
-    def _settle_row(self, row: Row, columns: Sequence[Column], link: Link) -> None:
+    def _settle_row(self, row: RequestRow, columns: Sequence[Column], link: Link) -> None:
         call = self._call
         timed = RowOfCall(row.context, call.start_ns, call.duration_s, (link,), call.variables)
         own = [(output, array[row.index : row.index + 1]) for output, array in columns]
-        row.tell(*self._emit_row(own, timed))
+        row.publish(*self._emit_row(own, timed))
 
-    def _rows_of_requests(self, *, is_pending: bool = False) -> Rows:
+    def _rows_of_requests(self, *, is_pending: bool = False) -> RequestRows:
         names = [output.name for output in self._outputs]
-        return Rows(self._shared, self._identity, names, is_pending=is_pending)
+        return RequestRows(self._shared, self._identity, names, is_pending=is_pending)
 
 
 def _columns(outputs: Sequence[NotedOutput]) -> list[Column]:

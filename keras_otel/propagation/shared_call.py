@@ -14,7 +14,7 @@ from keras_otel.propagation.publishing import is_in_request, publish, publish_pe
 from keras_otel.records import Decoded, ModelIdentity
 
 
-class Row:
+class RequestRow:
     """One row of a shared call, and the request that it is for.
 
     Attributes:
@@ -44,7 +44,7 @@ class Row:
             )
         self._is_published = False
 
-    def tell(self, outputs: Sequence[Decoded], span: Span) -> None:
+    def publish(self, outputs: Sequence[Decoded], span: Span) -> None:
         """Publish to the request what was predicted for it; only the first time counts."""
         if self._is_published:
             return
@@ -54,13 +54,13 @@ class Row:
         else:
             publish(self.context, self._identity, outputs, span, is_callers=False)
 
-    def tell_nothing(self) -> None:
+    def publish_nothing(self) -> None:
         """Publish that nothing is known: what was predicted for the request before is outdated."""
         nothing = [Decoded(task="opaque", rows=0, output=output) for output in self._outputs]
-        self.tell(nothing, INVALID_SPAN)
+        self.publish(nothing, INVALID_SPAN)
 
 
-class Rows:
+class RequestRows:
     """The rows of one call that are for a request; padding and rows without a span are not.
 
     A context manager: at its end it is published to every request that has got no prediction that
@@ -85,22 +85,22 @@ class Rows:
     ) -> None:
         self._shared = shared
         self._rows = [
-            Row(index, context, identity, outputs, is_pending=is_pending)
+            RequestRow(index, context, identity, outputs, is_pending=is_pending)
             for index, context in enumerate(shared.contexts)
             if context is not None and is_in_request(context)
         ]
 
-    def are_of(self, rows: set[int]) -> bool:
+    def match(self, rows: set[int]) -> bool:
         """Return True if outputs of so many rows have one for each context, else log that once."""
         return self._shared.has_rows(rows)
 
-    def __iter__(self) -> Iterator[Row]:
+    def __iter__(self) -> Iterator[RequestRow]:
         return iter(self._rows)
 
     def close(self) -> None:
         """Publish to each request that has got nothing yet that nothing is known."""
         for row in self._rows:
-            guarded("publish", row.tell_nothing)
+            guarded("publish", row.publish_nothing)
 
     def __enter__(self) -> Self:
         return self
