@@ -1,39 +1,40 @@
-"""The columns of ready rows that are no features, each checked before it is used."""
+"""Check and convert the columns of ready rows that are no features."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Final
 
 import ibis
 import ibis.expr.types as ir
 
+from keras_otel.analysis.sources.tables.fetch import fetch_count, fetch_values
 from keras_otel.analysis.sources.tables.schema import LONGEST_EXPLANATION
 from keras_otel.errors import SourceError
 
 EXPLANATION: Final = "explanation"
 
-_MOST: Final = 2.0**53  # from here on a double does not hold every whole number
+_MOST_COUNT: Final = 2.0**53  # from here on a double does not hold every whole number
 
 _LARGEST_WEIGHT: Final = 1e50
 
 _COUNTS: Final = frozenset({"count", "counts", "cnt", "n", "freq", "frequency"})
-"""What people call the column of a table of counts."""
+"""Usual names of the column of counts."""
 
 
 def failed_column(table: ir.Table, name: str) -> ir.Value:
-    """Whether each row failed; null where it does not say.
+    """Return whether each row failed; null where the column has no value.
 
     Raises:
-        SourceError: The column holds something else than yes and no.
+        SourceError: The column is neither boolean nor 0 and 1.
     """
     column = table[name]
     if column.type().is_boolean():
         return column
     if column.type().is_numeric():
-        odd = table.filter(column.notnull() & ~column.isin([0, 1])).limit(1).to_pyarrow()
-        if odd.num_rows:
-            value = odd.column(name)[0].as_py()
+        invalid = fetch_values(table.filter(column.notnull() & ~column.isin([0, 1])).limit(1)[name])
+        if invalid:
+            value = invalid[0]
             raise SourceError(
                 f"column {name!r} holds {value!r}, which is neither true nor false: it must hold 0 and 1"
             )
@@ -44,10 +45,10 @@ def failed_column(table: ir.Table, name: str) -> ir.Value:
 
 
 def weight_column(table: ir.Table, name: str | None) -> ir.Value:
-    """Each row's sampling weight.
+    """Return each row's sampling weight; 1 without a column.
 
     Raises:
-        SourceError: Some row has none, or one whose powers are no numbers.
+        SourceError: A row has no weight, a negative one, or one whose square is out of range.
     """
     if name is None:
         return ibis.literal(1.0)
@@ -69,22 +70,22 @@ def weight_column(table: ir.Table, name: str | None) -> ir.Value:
 
 
 def count_column(table: ir.Table, name: str | None) -> ir.Value:
-    """How many rows each row stands for.
+    """Return how many rows each row stands for; 1 without a column.
 
     Raises:
-        SourceError: Some row does not say so.
+        SourceError: A row has no count, or one that is no whole number from 0 on.
     """
     if name is None:
         return ibis.literal(1, "int64")
     number = _number(table, name, "counts are whole numbers")
-    is_whole = _is_finite(number) & (number % 1 == 0) & (number < _MOST)
-    bad = number.isnull() | ~is_whole | (number < 0)
-    _require_none(table, name, bad, "count is no whole number from 0 on: leave them out")
+    is_whole = _is_finite(number) & (number % 1 == 0) & (number < _MOST_COUNT)
+    is_invalid = number.isnull() | ~is_whole | (number < 0)
+    _require_none(table, name, is_invalid, "count is no whole number from 0 on: leave them out")
     return number.cast("int64")
 
 
 def explanation_column(table: ir.Table) -> ir.Value:
-    """The evaluator's reason, where the rows have a column of that name."""
+    """Return the explanations; null where the rows have no column of that name."""
     if EXPLANATION not in table.columns:
         return ibis.null("string")
     return table[EXPLANATION].cast("string").left(LONGEST_EXPLANATION)
@@ -93,8 +94,10 @@ def explanation_column(table: ir.Table) -> ir.Value:
 def count_warnings(
     table: ir.Table, *, weight: str | None, features: Sequence[str]
 ) -> Iterator[str]:
-    """Columns that look as if they said how many rows each stands for, and are read as something else."""
-    for name in _alike(table.columns, _COUNTS):
+    """Yield a sentence on each column with a usual name of counts that is used as something else."""
+    for name in table.columns:
+        if name.lower() not in _COUNTS:
+            continue
         if name == weight:
             used = "as sampling weights"
         elif name in features and table[name].type().is_integer():
@@ -102,10 +105,6 @@ def count_warnings(
         else:
             continue
         yield f"column {name} is read {used}: if it says how many rows each stands for, give --count {name}"
-
-
-def _alike(columns: Iterable[str], known: frozenset[str]) -> list[str]:
-    return [name for name in columns if name.lower() in known]
 
 
 def _number(table: ir.Table, name: str, must_be: str) -> ir.FloatingValue:
@@ -121,7 +120,7 @@ def _is_finite(number: ir.FloatingValue) -> ir.BooleanValue:
     return finite
 
 
-def _require_none(table: ir.Table, name: str, bad: ir.BooleanValue, why: str) -> None:
-    count = table.filter(bad).count().to_pyarrow().as_py()
+def _require_none(table: ir.Table, name: str, is_invalid: ir.BooleanValue, reason: str) -> None:
+    count = fetch_count(table.filter(is_invalid))
     if count:
-        raise SourceError(f"column {name!r} has {count:,} rows whose {why}")
+        raise SourceError(f"column {name!r} has {count:,} rows whose {reason}")

@@ -1,4 +1,4 @@
-"""A file of ready rows as a table: what cannot be read of it costs nothing else, and is counted."""
+"""Read a file of ready rows as a table: lines that cannot be read are left out and counted."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from keras_otel.analysis.rows.materialise import materialised
 from keras_otel.analysis.sources.formats.csv_file import encoding_of
 from keras_otel.analysis.sources.formats.file_types import literal
 from keras_otel.analysis.sources.formats.unpacking import layer_of, recode
+from keras_otel.analysis.sources.tables.fetch import fetch_count
 from keras_otel.errors import SourceError
 
 _PARQUET: Final = frozenset({".parquet", ".pq"})
@@ -32,16 +33,16 @@ _REASONS: Final = {
     "LINE SIZE OVER MAXIMUM": "it is longer than 2 MB",
     "INVALID ENCODING": "it is no UTF-8",
 }
-"""DuckDB's kinds of errors."""
+"""What DuckDB's types of errors mean."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReadyFile:
-    """What a file holds.
+    """The content of a file.
 
     Attributes:
-        table: Its rows.
-        warnings: What could not be read.
+        table: The rows.
+        warnings: Sentences on what could not be read.
     """
 
     table: ir.Table
@@ -52,7 +53,7 @@ def read_rows(path: Path) -> ReadyFile:
     """Read a file of ready rows, Parquet or CSV; CSV also compressed or in UTF-16.
 
     Raises:
-        SourceError: It is not there, is neither, or has no rows.
+        SourceError: The file does not exist, is neither, or has no rows.
     """
     if not path.is_file():
         raise SourceError(f"{path} is not there: --rows takes a Parquet or CSV file")
@@ -64,34 +65,35 @@ def read_rows(path: Path) -> ReadyFile:
         if suffixes & _PARQUET:
             return ReadyFile(table=connection.read_parquet(literal(path)))
         with TemporaryDirectory() as folder:
-            lost: list[str] = []
-            plain = _unpacked(path, Path(folder), lost)
-            given = connection.read_csv(literal(plain), ignore_errors=True, store_rejects=True)
-            table = materialised(given, "given")
+            losses: list[str] = []
+            unpacked = _unpack(path, Path(folder), losses)
+            rows = connection.read_csv(literal(unpacked), ignore_errors=True, store_rejects=True)
+            table = materialised(rows, "given")
     except (OSError, duckdb.Error) as error:
         first = str(error).strip().partition("\n")[0]
         raise SourceError(f"{path} cannot be read: {first}") from error
-    warnings = tuple(f"{path}: {each}" for each in (*lost, *_rejected(connection)))
-    if not table.count().to_pyarrow().as_py():
+    warnings = tuple(f"{path}: {loss}" for loss in (*losses, *_rejected_lines(connection)))
+    if not fetch_count(table):
         raise SourceError("; ".join([f"{path} has no rows", *warnings]))
     return ReadyFile(table=table, warnings=warnings)
 
 
-def _unpacked(path: Path, folder: Path, lost: list[str]) -> Path:
-    """The file as UTF-8 without compression: itself, or one in the folder."""
+def _unpack(path: Path, folder: Path, losses: list[str]) -> Path:
+    """Return the file as UTF-8 without compression: itself, or one in the folder."""
     for number in range(_MOST_LAYERS):
         unwrap = layer_of(path)
         if unwrap is None and encoding_of(path) == "cp1252":
             unwrap = partial(recode, "cp1252")
         if unwrap is None:
             break
-        inside = folder / f"{number}.csv"
-        lost += unwrap(path, inside)
-        path = inside
+        unpacked = folder / f"{number}.csv"
+        losses += unwrap(path, unpacked)
+        path = unpacked
     return path
 
 
-def _rejected(connection: Any) -> Iterator[str]:
+def _rejected_lines(connection: Any) -> Iterator[str]:
+    """Yield a clause on each type of error in the lines that DuckDB left out."""
     query = """
         SELECT error_type, count(DISTINCT line), min(line) FROM reject_errors
         GROUP BY error_type ORDER BY min(line)

@@ -1,12 +1,14 @@
-"""Rows that are there already."""
+"""Slice rows that the user has already: a table or data frame with a row for each answer."""
 
 from __future__ import annotations
 
 import warnings
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any, Final, get_args
 
 import ibis
+import ibis.expr.types as ir
 
 from keras_otel.analysis.ready_columns import (
     EXPLANATION,
@@ -29,7 +31,7 @@ from keras_otel.analysis.slices.slicing import slice_rows
 from keras_otel.errors import SourceError
 
 MODEL: Final = "rows"
-"""What stands in the place of a model's name."""
+"""The model name of ready rows, which have no model."""
 TRACE_ID: Final = "trace_id"
 
 _LEVELS: Final = range(1, 4)
@@ -60,9 +62,9 @@ def slice_failures(  # noqa: PLR0913 - the options of the command line, by the s
             denominator.
         by: Columns to slice by; all others by default.
         weight: The column with a row's sampling weight: 1 divided by the probability that it was kept.
-        count: The column that says how many rows a row stands for, as in a table of counts.
-        cluster: The column whose values are not independent of one another within, such as a session;
-            `auto` for the first that is called like one and whose values repeat.
+        count: The column with the number of rows that a row stands for, as in a table of counts.
+        cluster: The column whose rows with the same value depend on one another, such as a session; `auto`
+            for the first with a usual name of clusters whose values repeat.
         adjust_for: Columns to hold fixed, to see whether that changes a risk ratio.
         min_support: Fewest rows of a slice; 30 or 0.5 % of all rows by default.
         max_predicates: Maximum number of predicates in a slice, 1 to 3.
@@ -75,7 +77,7 @@ def slice_failures(  # noqa: PLR0913 - the options of the command line, by the s
         One family of slices; its records are those of `keras_otel.analysis.result`.
 
     Raises:
-        SourceError: A column is not there, or holds what it cannot.
+        SourceError: A column does not exist, or has values of the wrong kind.
     """
     if max_level is not None:
         warnings.warn(
@@ -86,42 +88,19 @@ def slice_failures(  # noqa: PLR0913 - the options of the command line, by the s
         max_predicates = max_level
     _require_settings(min_support=min_support, max_predicates=max_predicates, fdr=fdr)
     table = table_of(rows)
-    given = None if cluster == AUTO else cluster
-    named = [
-        failed,
-        *by,
-        *adjust_for,
-        *(name for name in (weight, count, given) if name is not None),
-    ]
-    for name in named:
-        if name not in table.columns:
-            there = nearest_first(name, table.columns)
-            raise SourceError(f"the rows have no column {name!r}: there is {there}")
-    if failed in {*by, *adjust_for, weight, count, given}:
-        raise SourceError(f"column {failed!r} says which rows failed, and can be nothing else")
-    taken = {failed, weight, count, given, TRACE_ID, EXPLANATION}
-    others = [name for name in table.columns if name not in taken]
-    features = tuple(dict.fromkeys([*(by or others), *adjust_for]))
-    usual = [name for name in likely_clusters(table.columns) if name not in {failed, weight, count}]
-    has_ids = TRACE_ID in table.columns
-    prepared = table.select(
-        trace_id=table[TRACE_ID].cast("string") if has_ids else ibis.row_number().cast("string"),
-        model=ibis.literal(MODEL),
-        eval=ibis.literal(failed),
-        failed=failed_column(table, failed),
-        error=ibis.literal(False),  # noqa: FBT003 - SQL
-        explanation=explanation_column(table),
-        count=count_column(table, count),
-        weight=weight_column(table, weight),
-        cluster=ibis.null("string") if given is None else table[given].cast("string"),
-        **{
-            column_of(name): table[name].cast("string")
-            for name in dict.fromkeys([*features, *(name for name in usual if name != TRACE_ID)])
-        },
+    special = _SpecialColumns(
+        failed=failed, weight=weight, count=count, cluster=None if cluster == AUTO else cluster
     )
-    prepared = materialised(prepared.filter(prepared["count"] > 0), "rows")
-    columns = {name: name if name == TRACE_ID else column_of(name) for name in usual}
-    prepared, clustering = with_clusters(prepared, cluster, columns)
+    _require_columns(table, special, (*by, *adjust_for))
+    features = tuple(dict.fromkeys([*(by or special.others(table)), *adjust_for]))
+    possible_clusters = {
+        name: name if name == TRACE_ID else column_of(name)
+        for name in likely_clusters(table.columns)
+        if name not in {failed, weight, count}
+    }
+    cluster_columns = [name for name in possible_clusters if name != TRACE_ID]
+    prepared = materialised(_row_table(table, special, (*features, *cluster_columns)), "rows")
+    prepared, clustering = with_clusters(prepared, cluster, possible_clusters)
     if not by:
         features = tuple(name for name in features if name != clustering.name)
     return slice_rows(
@@ -135,7 +114,7 @@ def slice_failures(  # noqa: PLR0913 - the options of the command line, by the s
                 *count_warnings(table, weight=weight, features=features),
                 *clustering.warnings,
             ),
-            asked=tuple(by),
+            requested=tuple(by),
         ),
         Settings(
             by=tuple(by) or features,
@@ -147,6 +126,57 @@ def slice_failures(  # noqa: PLR0913 - the options of the command line, by the s
             better=better,
         ),
     )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _SpecialColumns:
+    """The names of columns with another meaning than a feature."""
+
+    failed: str
+    weight: str | None
+    count: str | None
+    cluster: str | None
+
+    def names(self) -> list[str]:
+        """Return those that there are."""
+        names = (self.failed, self.weight, self.count, self.cluster)
+        return [name for name in names if name is not None]
+
+    def others(self, table: ir.Table) -> list[str]:
+        """Return the columns of a table that may be features."""
+        reserved = {*self.names(), TRACE_ID, EXPLANATION}
+        return [name for name in table.columns if name not in reserved]
+
+
+def _require_columns(table: ir.Table, special: _SpecialColumns, features: Sequence[str]) -> None:
+    """Check that all named columns exist, and that the column of failures has no other use."""
+    for name in (*special.names(), *features):
+        if name not in table.columns:
+            existing = nearest_first(name, table.columns)
+            raise SourceError(f"the rows have no column {name!r}: there is {existing}")
+    if special.failed in {*features, special.weight, special.count, special.cluster}:
+        raise SourceError(
+            f"column {special.failed!r} says which rows failed, and can be nothing else"
+        )
+
+
+def _row_table(table: ir.Table, special: _SpecialColumns, names: Sequence[str]) -> ir.Table:
+    """Return the rows by `row_table.Rows`, with the columns of these names as text."""
+    has_ids = TRACE_ID in table.columns
+    cluster = special.cluster
+    rows = table.select(
+        trace_id=table[TRACE_ID].cast("string") if has_ids else ibis.row_number().cast("string"),
+        model=ibis.literal(MODEL),
+        eval=ibis.literal(special.failed),
+        failed=failed_column(table, special.failed),
+        error=ibis.literal(False),  # noqa: FBT003 - SQL
+        explanation=explanation_column(table),
+        count=count_column(table, special.count),
+        weight=weight_column(table, special.weight),
+        cluster=ibis.null("string") if cluster is None else table[cluster].cast("string"),
+        **{column_of(name): table[name].cast("string") for name in dict.fromkeys(names)},
+    )
+    return rows.filter(rows["count"] > 0)
 
 
 def _require_settings(*, min_support: int | None, max_predicates: int, fdr: str) -> None:

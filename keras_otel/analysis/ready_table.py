@@ -1,4 +1,4 @@
-"""Ready rows as a table of an engine: a data frame has types and names that engines have not."""
+"""Load ready rows into an engine: data frames have types and names that engines do not accept."""
 
 from __future__ import annotations
 
@@ -13,33 +13,34 @@ from ibis.common.exceptions import IbisError
 
 from keras_otel.errors import SourceError
 
-_REFUSED: Final = (duckdb.Error, IbisError, pa.ArrowException, KeyError, NotImplementedError)
-"""What DuckDB, and Ibis on the way there, raise for a type that they do not know."""
+_UNSUPPORTED: Final = (duckdb.Error, IbisError, pa.ArrowException, KeyError, NotImplementedError)
+"""The errors of DuckDB and Ibis for a type that they do not know."""
 
 
 def table_of(rows: Any) -> ir.Table:
-    """Give rows to DuckDB, unless they are an engine's already.
+    """Return rows as a table: loaded into DuckDB, unless an engine holds them already.
 
     Raises:
-        SourceError: They are no table, or have columns that cannot be told apart or read.
+        SourceError: They are no table, or have a column without a name, with the name of another, or of an
+            unsupported type.
     """
     if isinstance(rows, ir.Table):
         return rows
     try:
-        given = pa.table(rows)
+        data = pa.table(rows)
     except (TypeError, ValueError, pa.ArrowException) as error:
         kind = type(rows).__name__
         raise SourceError(
             f"rows of type {kind} cannot be read ({_first_line(error)}): give an Ibis table, an Arrow "
             "table or a data frame"
         ) from error
-    _require_names(given.column_names)
+    _require_names(data.column_names)
     connection: Any = ibis.duckdb.connect()
     try:
         table: ir.Table = connection.create_table(
-            "keras_otel_given", _with_known_types(given), temp=True
+            "keras_otel_given", _with_known_types(data), temp=True
         )
-    except _REFUSED as error:
+    except _UNSUPPORTED as error:
         raise SourceError(
             f"the rows have a column of a type that DuckDB does not read: {_first_line(error)}"
         ) from error
@@ -49,21 +50,21 @@ def table_of(rows: Any) -> ir.Table:
 def _require_names(names: list[str]) -> None:
     if "" in names:
         raise SourceError("the rows have a column without a name: give it one")
-    twice = [name for name, count in Counter(map(str.lower, names)).items() if count > 1]
-    if twice:
-        alike = [repr(name) for name in names if name.lower() == twice[0]]
+    repeated = [name for name, count in Counter(map(str.lower, names)).items() if count > 1]
+    if repeated:
+        conflicting = [repr(name) for name in names if name.lower() == repeated[0]]
         raise SourceError(
-            f"the rows have columns whose names differ in case at most: {', '.join(alike)}; rename one"
+            f"the rows have columns whose names differ in case at most: {', '.join(conflicting)}; rename one"
         )
 
 
-def _with_known_types(given: pa.Table) -> pa.Table:
-    """Cast what DuckDB does not read to the next larger type."""
-    types = [_known_type(field.type) for field in given.schema]
-    if types == given.schema.types:
-        return given
-    fields = [field.with_type(kind) for field, kind in zip(given.schema, types, strict=True)]
-    return given.cast(pa.schema(fields), safe=False)
+def _with_known_types(data: pa.Table) -> pa.Table:
+    """Cast columns of types that DuckDB does not read to the next larger type."""
+    types = [_known_type(field.type) for field in data.schema]
+    if types == data.schema.types:
+        return data
+    fields = [field.with_type(kind) for field, kind in zip(data.schema, types, strict=True)]
+    return data.cast(pa.schema(fields), safe=False)
 
 
 def _known_type(kind: pa.DataType) -> pa.DataType:

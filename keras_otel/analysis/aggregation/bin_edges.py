@@ -1,4 +1,4 @@
-"""Where to cut numbers into ranges with about equally many rows: at short numbers near quantiles."""
+"""Choose edges that cut numbers into ranges with about equally many rows: short numbers near quantiles."""
 
 from __future__ import annotations
 
@@ -14,77 +14,77 @@ import numpy.typing as npt
 Numbers = npt.NDArray[np.float64]
 
 QUANTILES: Final = (0.05, 0.2, 0.35, 0.5, 0.65, 0.8, 0.95)
-"""Where ranges are cut: what goes wrong is often at an end."""
+"""Where ranges are cut: narrower at the ends, where failures often concentrate."""
 
-_PLAY: Final = 0.02
-"""How far from its quantile a cut may be, so that it is a short number."""
+_TOLERANCE: Final = 0.02
+"""How far an edge may be from its quantile, in exchange for fewer digits."""
 
 _PARTS: Final = 1000
-"""Of the rows: so finely are many different numbers looked at."""
+"""Parts of equally many rows, of which very many different numbers are sampled."""
 
 
 def near_quantiles(values: Numbers, n: Numbers) -> list[float]:
-    """Cut between values near the quantiles, so that a frequent one has a bin of its own.
+    """Return edges between values near the quantiles; a frequent value has a bin of its own.
 
     Args:
-        values: [V], different ones in their order.
+        values: [V], distinct values, sorted.
         n: [V], rows of each.
 
     Returns:
-        Where ranges begin, in order; the first begins below.
+        The lower ends of all ranges but the first, sorted.
     """
     running = np.cumsum(n)
 
-    def at(quantile: float) -> int:
+    def index_at(quantile: float) -> int:
         return min(int(np.searchsorted(running, quantile * running[-1])), len(values) - 1)
 
     edges = []
     for quantile in QUANTILES:
-        low, high = at(quantile - _PLAY), at(quantile + _PLAY)
+        low, high = index_at(quantile - _TOLERANCE), index_at(quantile + _TOLERANCE)
         if low < high:
-            edges.append(_short(float(values[low]), float(values[high])))
+            edges.append(_shortest_number(float(values[low]), float(values[high])))
             continue
-        # One value has all the rows there: cut at the end of it that is nearer.
+        # All rows near the quantile have one value: cut before or after it, whichever is nearer.
         before = float(running[low] - n[low])
         is_nearer_start = quantile * running[-1] - before < running[low] - quantile * running[-1]
         place = low if is_nearer_start else low + 1
         if 0 < place < len(values):
-            edges.append(_short(float(values[place - 1]), float(values[place])))
+            edges.append(_shortest_number(float(values[place - 1]), float(values[place])))
     return sorted(edge for edge in dict.fromkeys(edges) if edge > values[0])
 
 
-def of_many(seen: ir.Table) -> tuple[Numbers, Numbers]:
-    """Some of very many numbers in order, each with the rows up to the next: a thousandth of all or so.
+def sample_numbers(table: ir.Table) -> tuple[Numbers, Numbers]:
+    """Sample very many numbers, sorted, each with the rows up to the next one: about a thousandth of all rows.
 
-    A frequent number stands by itself, as if all were looked at. Engines' own quantiles differ.
+    A frequent number has its exact rows, as if there were no sampling. (Quantiles of engines differ.)
 
     Args:
-        seen: `number`, and `rows`: how many rows a row stands for.
+        table: Columns `number`, and `rows`: how many rows a row stands for.
     """
-    seen = seen.filter(seen.number.notnull() & ~seen.number.isnan())
-    by_number = seen.group_by("number").aggregate(rows=seen.rows.sum().cast("float64"))
+    numbers = table.filter(table.number.notnull() & ~table.number.isnan())
+    by_number = numbers.group_by("number").aggregate(rows=numbers.rows.sum().cast("float64"))
     in_order = ibis.window(order_by=by_number.number, preceding=None, following=0)
     running = by_number.mutate(
         until=by_number.rows.sum().over(in_order), everything=by_number.rows.sum().over()
     )
     parts = running.mutate(
         part=(running.until * _PARTS / running.everything).floor(),
-        # At most one of a part, and the first of it, since it is as large as a part.
+        # A part has at most one, its first, since it has as many rows as a part.
         is_frequent=(running.rows * _PARTS >= running.everything).cast("int8"),
     )
     grouped = parts.group_by("part", "is_frequent").aggregate(
         first=parts.number.min(), rows=parts.rows.sum()
     )
-    found = grouped.order_by("first").to_pyarrow()
+    sample = grouped.order_by("first").to_pyarrow()
     first, rows = (
-        found.column(name).to_numpy(zero_copy_only=False).astype(np.float64)
+        sample.column(name).to_numpy(zero_copy_only=False).astype(np.float64)
         for name in ("first", "rows")
     )
     return first, rows
 
 
-def _short(below: float, most: float) -> float:
-    """The shortest number above the one and at most the other."""
+def _shortest_number(below: float, most: float) -> float:
+    """Return the number with the fewest digits above `below` and at most `most`."""
     if not (math.isfinite(below) and math.isfinite(most) and below < most):
         return most
     low, high = Decimal(repr(below)), Decimal(repr(most))

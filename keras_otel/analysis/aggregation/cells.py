@@ -1,4 +1,4 @@
-"""The one GROUP BY: rows with the same features become one cell of sums, and only cells come back.
+"""Aggregate rows by one GROUP BY: those with the same features become a cell of sums, and only cells come back.
 
 Every slice is a union of cells, so that its sums are the sums of theirs.
 """
@@ -24,7 +24,7 @@ Mask = npt.NDArray[np.bool_]
 
 
 class Term(NamedTuple):
-    """One predicate of a slice: a feature's place and the codes of its first and last value."""
+    """A predicate of a slice: the index of a feature and the codes of its first and last value."""
 
     place: int
     low: int
@@ -32,29 +32,29 @@ class Term(NamedTuple):
 
 
 Predicates = tuple[Term, ...]
-"""What the rows of a slice have in common, by place."""
+"""The predicates of a slice, in the order of features."""
 
 
 def totals(groups: Codes, values: Floats, count: int) -> Floats:
-    """The sum of the values in each of `count` groups; the sum over nothing is 0."""
+    """Sum the values in each of `count` groups; the sum of an empty group is 0."""
     return np.bincount(groups, values, count).astype(np.float64, copy=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cells:
-    """Cells of the rows behind one model and one evaluation; C of them.
+    """The C cells of the rows of one model and one evaluation.
 
     Attributes:
-        features: What they differ in, F of them.
-        codes: [C, F], the index of each cell's value among its feature's; a feature's lie side by side.
-        clusters: [C], the cluster that a cell is of; None where each row stands for itself.
+        features: The F features that cells differ in.
+        codes: [C, F], the index of each cell's value in its feature's values; in column-major order.
+        clusters: [C], the cluster of each cell; None where each row is a cluster of its own.
         rows: [C], evaluated rows.
         failed: [C], those of them that failed.
         weight: [C], sum of the rows' weights.
-        failed_weight: [C], of those that failed.
+        failed_weight: [C], sum of the weights of those that failed.
         weight_squares: [C], sum of the squares of the weights.
-        failed_squares: [C], of those that failed.
-        errors: [C], rows whose evaluator failed; in none of the above.
+        failed_squares: [C], sum of the squares of the weights of those that failed.
+        errors: [C], rows whose evaluator failed; not counted above.
         traces: [C], all rows, evaluated or not.
         is_weighted: True if some weight is not 1.
     """
@@ -73,13 +73,13 @@ class Cells:
     is_weighted: bool
 
     def within(self, mask: Mask) -> Cells:
-        """Those of the mask, [C]."""
-        taken = {name: getattr(self, name)[mask] for name in ("codes", *_SUMS)}
+        """Return the cells of a mask, [C]."""
+        arrays = {name: getattr(self, name)[mask] for name in ("codes", *_SUMS)}
         clusters = None if self.clusters is None else self.clusters[mask]
-        return replace(self, clusters=clusters, **taken)
+        return replace(self, clusters=clusters, **arrays)
 
     def where(self, predicates: Predicates) -> Mask:
-        """The cells of a slice, [C]."""
+        """Return the mask of a slice's cells, [C]."""
         mask = np.ones(len(self.rows), dtype=np.bool_)
         for place, low, high in predicates:
             codes = self.codes[:, place]
@@ -87,7 +87,7 @@ class Cells:
         return mask
 
     def flipped(self) -> Cells:
-        """The cells where successes count as failures."""
+        """Return the cells with failures and successes exchanged."""
         return replace(
             self,
             failed=self.rows - self.failed,
@@ -96,11 +96,11 @@ class Cells:
         )
 
     def number(self, value: float) -> float:
-        """A count as it is told: whole, unless it is a sum of weights."""
+        """Return a count for a report: an integer, unless it is a sum of weights."""
         return float(value) if self.is_weighted else int(value)
 
     def index(self, name: str) -> int | None:
-        """The place of a feature; None if it is none of the cells'."""
+        """Return the index of a feature; None if the cells do not have it."""
         names = [feature.name for feature in self.features]
         return names.index(name) if name in names else None
 
@@ -120,12 +120,12 @@ _SUMS = (
 def cells_by_family(
     table: ir.Table, features: Sequence[Feature], *, is_clustered: bool, is_weighted: bool
 ) -> Iterator[tuple[str, str, Cells]]:
-    """The cells of each evaluation name and model, in order of their names.
+    """Yield the cells of each evaluation name and model, sorted by names.
 
     Args:
         table: Rows, as in `row_table.Rows`.
-        features: What to group by.
-        is_clustered: Whether to keep clusters apart. A row without one stands for itself.
+        features: The features to group by.
+        is_clustered: Whether to separate cells by cluster. A row without a cluster is one of its own.
         is_weighted: Whether weights differ from 1.
 
     Yields:
@@ -134,17 +134,21 @@ def cells_by_family(
     grouped = _grouped(table, features, is_clustered=is_clustered).to_pyarrow()
     families = grouped.select(["eval", "model"]).group_by(["eval", "model"]).aggregate([])
     for eval_name, model in sorted(zip(*families.to_pydict().values(), strict=True)):
-        is_here = pc.and_(
+        is_of_family = pc.and_(
             pc.equal(grouped.column("eval"), eval_name), pc.equal(grouped.column("model"), model)
         )
-        yield eval_name, model, _cells(grouped.filter(is_here), features, is_weighted=is_weighted)
+        yield (
+            eval_name,
+            model,
+            _cells(grouped.filter(is_of_family), features, is_weighted=is_weighted),
+        )
 
 
 def _grouped(table: ir.Table, features: Sequence[Feature], *, is_clustered: bool) -> ir.Table:
     is_evaluated = table.failed.notnull() & ~table.error
-    many = table["count"].cast("int64")
-    one = is_evaluated.cast("int64") * many
-    failure = ibis.coalesce(is_evaluated & table.failed, False).cast("int64") * many
+    count = table["count"].cast("int64")
+    evaluated = is_evaluated.cast("int64") * count
+    failed = ibis.coalesce(is_evaluated & table.failed, False).cast("int64") * count
     weight = table.weight.cast("float64")
     keys: dict[str, Any] = {"eval": table["eval"], "model": table.model}
     for place, feature in enumerate(features):
@@ -155,24 +159,24 @@ def _grouped(table: ir.Table, features: Sequence[Feature], *, is_clustered: bool
         )
     marked = table.select(
         **keys,
-        one=one,
-        failure=failure,
-        w=weight * one,
-        wf=weight * failure,
-        w2=weight * weight * one,
-        w2f=weight * weight * failure,
-        error=ibis.coalesce(table.error, False).cast("int64") * many,
-        many=many,
+        evaluated=evaluated,
+        failed=failed,
+        w=weight * evaluated,
+        wf=weight * failed,
+        w2=weight * weight * evaluated,
+        w2f=weight * weight * failed,
+        error=ibis.coalesce(table.error, False).cast("int64") * count,
+        traces=count,
     )
     return marked.group_by(list(keys)).aggregate(
-        rows=marked.one.sum(),
-        failed=marked.failure.sum(),
+        rows=marked.evaluated.sum(),
+        failed=marked.failed.sum(),
         weight=marked.w.sum(),
         failed_weight=marked.wf.sum(),
         weight_squares=marked.w2.sum(),
         failed_squares=marked.w2f.sum(),
         errors=marked.error.sum(),
-        traces=marked.many.sum(),
+        traces=marked.traces.sum(),
     )
 
 
@@ -180,14 +184,14 @@ def _cells(grouped: pa.Table, features: Sequence[Feature], *, is_weighted: bool)
     codes = np.zeros((grouped.num_rows, len(features)), dtype=np.int64, order="F")
     for place, feature in enumerate(features):
         texts, indices = _encoded(grouped.column(f"f{place}"))
-        known = {value: code for code, value in enumerate(feature.values)}
-        codes[:, place] = np.array([known[text] for text in texts.to_pylist()], np.int64)[indices]
+        code_of = {value: code for code, value in enumerate(feature.values)}
+        codes[:, place] = np.array([code_of[text] for text in texts.to_pylist()], np.int64)[indices]
     clusters = None
     if "cluster" in grouped.column_names:
         texts, indices = _encoded(grouped.column("cluster"))
         clusters = pc.rank(texts).to_numpy().astype(np.int64)[indices] - 1
     sums = {name: grouped.column(name).to_numpy().astype(np.float64) for name in _SUMS}
-    # Engines return groups in no order: sums over many slices must not depend on it.
+    # Engines return groups in no fixed order: sorted, sums of floats are the same each time.
     keys = [*([] if clusters is None else [clusters]), *codes.T[::-1]]
     order = np.lexsort(keys) if keys else np.arange(len(codes))
     return Cells(
@@ -200,6 +204,6 @@ def _cells(grouped: pa.Table, features: Sequence[Feature], *, is_weighted: bool)
 
 
 def _encoded(column: pa.ChunkedArray) -> tuple[pa.Array, npt.NDArray[np.int64]]:
-    """The different texts of a column, and the place of each row's among them."""
+    """Return the distinct texts of a column, and the index of each row's text among them."""
     encoded = column.combine_chunks().dictionary_encode()
     return encoded.dictionary, encoded.indices.to_numpy().astype(np.int64)

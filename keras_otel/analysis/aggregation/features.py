@@ -1,10 +1,10 @@
-"""What rows are sliced by: columns of text, or of numbers in bins, with a few dozen values each."""
+"""Turn columns into features with a few dozen values each: text, or numbers in bins."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 import ibis
 import ibis.expr.types as ir
@@ -13,14 +13,15 @@ from keras_otel import semconv
 from keras_otel.analysis.aggregation.numeric_bins import (
     Bounds,
     Counts,
+    as_numbers,
     bins_of,
     interval,
     intervals_of,
-    numbers_of,
 )
 from keras_otel.analysis.rows.feature_columns import MISSING, OTHER, column_of
 from keras_otel.analysis.rows.fixed_bins import CONFIDENCE_BINS, CONFIDENCE_BOUNDS, DURATION_BINS
 from keras_otel.analysis.rows.fixed_bins import DURATION_BOUNDS as _DURATION_BOUNDS
+from keras_otel.analysis.sources.tables.fetch import fetch_rows, fetch_values
 
 MAX_VALUES: Final = 50
 
@@ -30,24 +31,23 @@ _ORDERED: Final = {
 }
 
 _MOST_COUNTED: Final = 20_000
-"""Different values of a column that are looked at one by one."""
+"""Most distinct values of a column that are counted one by one."""
 
 _NAMED: Final = 3
-"""Values that a sentence names before it counts."""
+"""Values that a note names; the others are only counted."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Feature:
-    """One column as it is sliced by.
+    """A column that rows are sliced by.
 
     Attributes:
-        name: Of the column.
-        values: Those that it takes, `MISSING` and `OTHER` among them: in order of their text, or where
-            they are ordered by what they mean, in that order, with `MISSING` and `OTHER` last.
-        bounds: Lower and upper end of each value that has a place in an order, None where open; empty
-            where values have no order.
+        name: Name of the column.
+        values: Its values, including `MISSING` and `OTHER`: sorted by text, or where they are ordered by
+            meaning, in that order, with `MISSING` and `OTHER` last.
+        bounds: Lower and upper end of each ordered value, None where open; empty where values have no order.
         is_binned: Whether values are ranges of the column's numbers.
-        has_own_texts: Whether the column writes its ranges in a way that does not say which end is in.
+        has_own_texts: Whether the column writes its ranges without saying which end is included, as in `25-45`.
     """
 
     name: str
@@ -57,11 +57,11 @@ class Feature:
     has_own_texts: bool = False
 
     def values_in(self, table: ir.Table) -> ir.Value:
-        """Each row's value: the column's own, `MISSING` where it has none, else `OTHER`."""
+        """Return each row's value: that of the column or its bin, `MISSING` without one, `OTHER` for a rare one."""
         column = table[column_of(self.name)]
         text = ibis.coalesce(column.cast("string"), MISSING)
         if self.is_binned:
-            number = numbers_of(column)
+            number = as_numbers(column)
             branches = [
                 (number < upper, value)
                 for value, (_, upper) in zip(self.values, self.bounds, strict=False)
@@ -75,7 +75,7 @@ class Feature:
         return ibis.cases((text.isin(kept), text), else_=OTHER)
 
     def interval(self, low: int, high: int) -> str:
-        """Name the range from one of the ordered values to another, inclusive, such as `[0,0.9)`."""
+        """Name the range from one ordered value to another, both included, such as `[0,0.9)`."""
         first, last = self.values[low], self.values[high]
         if first.startswith(("[", "(")) and last.endswith((")", "]")):
             return f"{first.partition(',')[0]},{last.partition(',')[2]}"
@@ -83,7 +83,7 @@ class Feature:
         return f"{first} to {last}" if ends == (None, None) else interval(*ends)
 
     def ends(self, low: int, high: int) -> Bounds:
-        """The numbers between which a range lies, None where it is open or they are not known."""
+        """Return the lower and upper end of a range of values; None where it is open or they are unknown."""
         last = len(self.bounds) - 1
         if high > last or self.has_own_texts:
             return None, None
@@ -95,42 +95,47 @@ class Feature:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Features:
-    """What can be sliced by, and what was left out or put together, a sentence each."""
+    """Features, and a note on each column that was left out or whose rare values were merged."""
 
     features: tuple[Feature, ...]
     notes: dict[str, str]
 
 
 def features_of(
-    table: ir.Table, columns: Sequence[str], asked: Sequence[str], support: float
+    table: ir.Table, columns: Sequence[str], requested: Sequence[str], support: float
 ) -> Features:
-    """Choose the features of a table.
+    """Make features of the columns of a table.
 
-    Numbers with more than a few values are cut into ranges. Of a text column with more than 50 values, the
-    most frequent that enough rows have are kept and the others put together; where enough rows have
-    none of them, its values name the rows, and it cannot be sliced by.
+    Numbers with more than a few values are binned. Of a text column with more than 50 values, the most frequent
+    with enough rows are kept and the others merged; a column without such values identifies rows, and is no
+    feature.
 
     Args:
         table: The rows.
-        columns: Its columns that may be features, the most important first.
-        asked: Those that the user asked for.
+        columns: The columns that may be features, the most important first.
+        requested: The columns that the user named: it is noted if one is no feature.
         support: Fewest rows of a slice.
     """
     notes: dict[str, str] = {}
-    found = []
+    features = []
     for name in dict.fromkeys(columns):
 
-        def note(text: str, name: str = name) -> None:
+        def add_note(text: str, name: str = name) -> None:
             notes[name] = text
 
-        feature = _feature(table, name, support, is_asked=name in asked, note=note)
+        feature = _feature(table, name, support, is_requested=name in requested, add_note=add_note)
         if feature is not None:
-            found.append(feature)
-    return Features(features=tuple(found), notes=notes)
+            features.append(feature)
+    return Features(features=tuple(features), notes=notes)
 
 
 def _feature(
-    table: ir.Table, name: str, support: float, *, is_asked: bool, note: Callable[[str], None]
+    table: ir.Table,
+    name: str,
+    support: float,
+    *,
+    is_requested: bool,
+    add_note: Callable[[str], None],
 ) -> Feature | None:
     column = table[column_of(name)]
     if name in _ORDERED:
@@ -156,21 +161,22 @@ def _feature(
     others = len(counts.values) - len(kept)
     many = f"{others:,}" if counts.is_all else f"more than {others:,}"
     if not kept:
-        if is_asked:
-            note(f"{name} is not sliced by: of its {many} values none has {support:g} rows")
+        if is_requested:
+            add_note(f"{name} is not sliced by: of its {many} values none has {support:g} rows")
         return None
     shown = ", ".join(counts.values[len(kept) : len(kept) + _NAMED])
     more = " and others" if others > _NAMED else ""
-    note(f"{many} rarer values of {name} are put together as {OTHER}: {shown}{more}")
+    add_note(f"{many} rarer values of {name} are put together as {OTHER}: {shown}{more}")
     return Feature(name=name, values=(*sorted([*kept, *rest]), OTHER))
 
 
 def _counts(table: ir.Table, column: ir.Value) -> Counts:
     values = table.select(value=column.cast("string"), many=table["count"]).group_by("value")
-    counted = values.aggregate(n=lambda each: each.many.sum())
+    counted = values.aggregate(n=lambda grouped: grouped.many.sum())
     ordered = counted.order_by(counted.n.desc(), counted["value"]).limit(_MOST_COUNTED + 2)
-    found = ordered.to_pyarrow()
-    texts, n = found.column("value").to_pylist(), found.column("n").to_pylist()
+    rows = fetch_rows(ordered)
+    texts = [row["value"] for row in rows]
+    n = [row["n"] for row in rows]
     missing = 0
     if None in texts:
         place = texts.index(None)
@@ -201,25 +207,19 @@ def _with_these_values(name: str, values: Sequence[str | None]) -> Feature | Non
 
 
 def _edges(name: str) -> Sequence[float]:
-    """Where a column of confidences is cut: everywhere alike, so that counts add up."""
+    """Return the fixed edges of a column of confidences, so that counts add up everywhere; none for others."""
     return semconv.CONFIDENCE_EDGES if "confidence" in name.lower() else ()
 
 
 def _with_known_bins(table: ir.Table, name: str) -> Feature | None:
     values, bounds = _ORDERED[name]
     column = table.select(value=table[column_of(name)].cast("string")).distinct()
-    there = {row["value"] for row in _rows(column)}
-    here = [place for place, value in enumerate(values) if value in there]
-    odd = sorted(value for value in there if value is not None and value not in values)
-    if odd or not there:  # ready rows may have bins of their own
-        return _with_these_values(name, list(there))
+    present = set(fetch_values(column["value"]))
+    places = [place for place, value in enumerate(values) if value in present]
+    if not present or not present <= {None, *values}:  # ready rows may have bins of their own
+        return _with_these_values(name, list(present))
     return Feature(
         name=name,
-        values=(*(values[place] for place in here), *((MISSING,) if None in there else ())),
-        bounds=tuple(bounds[place] for place in here),
+        values=(*(values[place] for place in places), *((MISSING,) if None in present else ())),
+        bounds=tuple(bounds[place] for place in places),
     )
-
-
-def _rows(table: ir.Table) -> list[dict[str, Any]]:
-    found: list[dict[str, Any]] = table.to_pyarrow().to_pylist()
-    return found

@@ -1,4 +1,4 @@
-"""Numbers as a few ordered values: each value by itself, or ranges with about equally many rows."""
+"""Bin the numbers of a column: each value by itself, or ranges with about equally many rows."""
 
 from __future__ import annotations
 
@@ -13,17 +13,20 @@ import ibis
 import ibis.expr.types as ir
 import numpy as np
 
-from keras_otel.analysis.aggregation.bin_edges import Numbers, near_quantiles, of_many
+from keras_otel.analysis.aggregation.bin_edges import Numbers, near_quantiles, sample_numbers
+from keras_otel.analysis.sources.tables.fetch import fetch_row
 
 Bounds = tuple[float | None, float | None]
 """Lower end, inclusive, and upper end, exclusive; None where it is open."""
 
 FEW: Final = 10
-"""So many different numbers are values by themselves."""
+"""Most distinct numbers that are values by themselves."""
 
 _DIGITS: Final = r"[-+]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:e[-+]?[0-9]+)?"
-# What every engine reads as a number; Python also reads `1_0`, spaces and the digits of any script.
-_WRITTEN: Final = re.compile(rf"{_DIGITS}|[-+]?inf(?:inity)?|nan", flags=re.ASCII | re.IGNORECASE)
+# What every engine reads as a number; Python would also read `1_0`, spaces and the digits of any script.
+_NUMBER_TEXT: Final = re.compile(
+    rf"{_DIGITS}|[-+]?inf(?:inity)?|nan", flags=re.ASCII | re.IGNORECASE
+)
 _NUMBER: Final = rf"(?:{_DIGITS}|[-+]?inf)"
 _INTERVALS: Final = tuple(
     re.compile(
@@ -46,10 +49,10 @@ class Counts:
     """The values of a column, the most frequent first.
 
     Attributes:
-        values: As text, without those that are missing.
+        values: The values as text, without missing ones.
         n: Rows of each.
-        missing: Rows without one.
-        is_all: Whether there are no others.
+        missing: Rows without a value.
+        is_all: Whether these are all values of the column.
     """
 
     values: Sequence[str]
@@ -63,10 +66,10 @@ class Bins:
     """The values of a column of numbers, in order.
 
     Attributes:
-        values: The texts, or the ranges.
-        bounds: Of each.
+        values: The numbers or ranges as text.
+        bounds: Lower and upper end of each.
         is_binned: Whether values are ranges.
-        has_nan: Whether some row has a value that is not a number.
+        has_nan: Whether some row is NaN.
     """
 
     values: tuple[str, ...]
@@ -75,8 +78,8 @@ class Bins:
     has_nan: bool = False
 
 
-def numbers_of(column: ir.Value) -> Any:
-    """The column's values as numbers; null for text that writes none."""
+def as_numbers(column: ir.Value) -> Any:
+    """Return a column's values as numbers; null for text that is no number."""
     if column.type().is_numeric():
         return column.cast("float64")
     return column.cast("string").try_cast("float64")
@@ -85,14 +88,14 @@ def numbers_of(column: ir.Value) -> Any:
 def bins_of(
     table: ir.Table, column: ir.Value, counts: Counts, edges: Sequence[float] = ()
 ) -> Bins | None:
-    """Put a column's numbers in order.
+    """Bin a column of numbers.
 
     Args:
         table: The rows.
         column: One of its columns.
         counts: Its most frequent values.
-        edges: Where to cut if all numbers lie between the first and the last of these; near
-            quantiles by default.
+        edges: The edges to use if all numbers lie between the first and the last of them; edges near
+            quantiles otherwise.
 
     Returns:
         The bins; None where some value is no number, or there are fewer than three.
@@ -104,19 +107,19 @@ def bins_of(
         return None
     values = np.array(parsed, dtype=np.float64)
     if len(values) <= FEW:
-        return _each_value(counts.values, values)
+        return _single_values(counts.values, values)
     is_number = ~np.isnan(values)
     numbers = values[is_number]
     low, high = float(numbers.min()), float(numbers.max())
     has_nan = not is_number.all()
     if not counts.is_all:
-        ends = _ends(table, column)
-        if ends is None:
+        extremes = _extremes(table, column)
+        if extremes is None:
             return None
-        low, high, has_nan = ends
+        low, high, has_nan = extremes
     if edges and edges[0] <= low and high <= edges[-1]:
         fixed = tuple(pairwise(edges))
-        *others, last = (interval(*each) for each in fixed)
+        *others, last = (interval(*bounds) for bounds in fixed)
         texts = (*others, f"{last[:-1]}]")
         return Bins(values=texts, bounds=fixed, is_binned=True, has_nan=has_nan)
     if counts.is_all:
@@ -126,62 +129,61 @@ def bins_of(
         cuts = near_quantiles(distinct, n.astype(np.float64))
     else:
         cuts = near_quantiles(
-            *of_many(table.select(number=numbers_of(column), rows=table["count"]))
+            *sample_numbers(table.select(number=as_numbers(column), rows=table["count"]))
         )
-    bounds = _bounds(cuts, None, None)
-    texts = tuple(interval(*each) for each in bounds)
-    return Bins(values=texts, bounds=bounds, is_binned=True, has_nan=has_nan) if cuts else None
+    if not cuts:
+        return None
+    ranges = _between(cuts, None, None)
+    texts = tuple(interval(*bounds) for bounds in ranges)
+    return Bins(values=texts, bounds=ranges, is_binned=True, has_nan=has_nan)
 
 
-def _each_value(texts: Sequence[str], values: Numbers) -> Bins | None:
+def _single_values(texts: Sequence[str], values: Numbers) -> Bins | None:
     if np.isnan(values).any() or len(np.unique(values)) < len(values):
         return None
     order = np.argsort(values)
     return Bins(
         values=tuple(texts[place] for place in order),
-        bounds=_bounds(
+        bounds=_between(
             [float(values[place]) for place in order[1:]], float(values[order[0]]), None
         ),
         is_binned=False,
     )
 
 
-def _ends(table: ir.Table, column: ir.Value) -> tuple[float, float, bool] | None:
-    """The smallest and the largest number, and whether there is a NaN; None where some value is no number."""
-    seen = table.select(number=numbers_of(column), text=column.cast("string"))
+def _extremes(table: ir.Table, column: ir.Value) -> tuple[float, float, bool] | None:
+    """Return the smallest and the largest number, and whether there is a NaN; None if some value is no number."""
+    values = table.select(number=as_numbers(column), text=column.cast("string"))
     # Engines differ in whether NaN is null, and in whether null is NaN.
-    is_nan = ibis.coalesce(seen.number.isnan(), False)
-    number = is_nan.ifelse(ibis.null("float64"), seen.number)
-    found = seen.aggregate(
-        odd=(seen.text.notnull() & seen.number.isnull() & ~is_nan).sum(),
+    is_nan = ibis.coalesce(values.number.isnan(), False)
+    number = is_nan.ifelse(ibis.null("float64"), values.number)
+    aggregates = values.aggregate(
+        no_numbers=(values.text.notnull() & values.number.isnull() & ~is_nan).sum(),
         nan=is_nan.sum(),
         low=number.min(),
         high=number.max(),
     )
-    (row,) = found.to_pyarrow().to_pylist()
-    is_odd = bool(row["odd"]) or row["low"] is None
-    return None if is_odd else (row["low"], row["high"], bool(row["nan"]))
+    row = fetch_row(aggregates)
+    if row["no_numbers"] or row["low"] is None:
+        return None
+    return row["low"], row["high"], bool(row["nan"])
 
 
 def intervals_of(texts: Sequence[str]) -> Bins | None:
-    """Put texts in order that write ranges: `[0.5,0.7)`, `<25`, `25-45`, `>45`, `45+`.
+    """Sort texts that write ranges: `[0.5,0.7)`, `<25`, `25-45`, `>45`, `45+`.
 
     Returns:
-        The texts in their order; None where one of them writes no range, or there are fewer than
-        three, or two overlap.
+        The sorted texts; None if one of them is no range, there are fewer than three, or two overlap.
     """
-    read = [_interval_of(text) for text in texts]
-    if len(read) < 3 or any(each is None for each in read):
+    parsed = [(bounds, text) for text in texts if (bounds := _parse_interval(text)) is not None]
+    if len(texts) < 3 or len(parsed) < len(texts):
         return None
-    order = sorted(
-        ((each, text) for each, text in zip(read, texts, strict=True) if each is not None),
-        key=lambda pair: (_low(pair[0]), _high(pair[0])),
-    )
-    if any(_high(one) > _low(other) for (one, _), (other, _) in pairwise(order)):
+    order = sorted(parsed, key=lambda pair: (_low(pair[0]), _high(pair[0])))
+    if any(_high(bounds) > _low(following) for (bounds, _), (following, _) in pairwise(order)):
         return None
     return Bins(
         values=tuple(text for _, text in order),
-        bounds=tuple(each for each, _ in order),
+        bounds=tuple(bounds for bounds, _ in order),
         is_binned=False,
     )
 
@@ -194,7 +196,7 @@ def _high(bounds: Bounds) -> float:
     return math.inf if bounds[1] is None else bounds[1]
 
 
-def _interval_of(text: str) -> Bounds | None:
+def _parse_interval(text: str) -> Bounds | None:
     for pattern in _INTERVALS:
         match = pattern.fullmatch(text.strip())
         if match is None:
@@ -213,20 +215,20 @@ def _interval_of(text: str) -> Bounds | None:
 
 
 def _number(text: str) -> float | None:
-    return float(text) if _WRITTEN.fullmatch(text) else None
+    return float(text) if _NUMBER_TEXT.fullmatch(text) else None
 
 
-def _bounds(edges: Sequence[float], first: float | None, last: float | None) -> tuple[Bounds, ...]:
+def _between(edges: Sequence[float], first: float | None, last: float | None) -> tuple[Bounds, ...]:
     return tuple(pairwise([first, *edges, last]))
 
 
 def interval(lower: float | None, upper: float | None) -> str:
     """Write a range, its lower end inclusive: `[0,0.9)`, `[3,inf)`, `(-inf,3)`."""
-    low = "(-inf" if lower is None else f"[{_written(lower)}"
-    return f"{low},{'inf' if upper is None else _written(upper)})"
+    low = "(-inf" if lower is None else f"[{_shortest_text(lower)}"
+    return f"{low},{'inf' if upper is None else _shortest_text(upper)})"
 
 
-def _written(number: float) -> str:
-    """The number in few digits, or in as many as it takes to read it back."""
+def _shortest_text(number: float) -> str:
+    """Return a number in 12 digits, or in as many as it takes to read it back."""
     text = f"{number:.12g}"
     return text if float(text) == number else repr(number).removesuffix(".0")

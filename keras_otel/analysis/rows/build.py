@@ -98,7 +98,7 @@ def build_rows(telemetry: Telemetry, question: Question) -> Rows:
             *(f"{CLUSTER}{key}" for key in attributes.possible_clusters),
         ),
         features=attributes.features,
-        asked=tuple(dict.fromkeys(question.by)),
+        requested=tuple(dict.fromkeys(question.by)),
         is_weighted=bool(thresholds) or question.sample_rate not in (None, 1.0),
         is_clustered=clustering.name is not None,
         accounting=accounting,

@@ -25,6 +25,7 @@ from keras_otel.analysis.rows.upstream_keys import (
     upstream_of,
     upstream_of_own_model,
 )
+from keras_otel.analysis.sources.tables.fetch import fetch_count
 
 NAMED: Final = 0
 NEAREST: Final = 1
@@ -110,7 +111,7 @@ def _best(ranked: ir.Table, predictions: ir.Table) -> ir.Table:
     """Return the best prediction of each group; only groups of several are sorted."""
     several = predictions.group_by("trace_id", "model").aggregate(choices=predictions.count())
     several = several.filter(several.choices > 1)
-    if not several.count().to_pyarrow().as_py():
+    if not fetch_count(several):
         return ranked.mutate(choices=ibis.literal(1, "int64"), is_ambiguous=ibis.literal(False))  # noqa: FBT003
     alone = ranked.anti_join(several, ["trace_id", "model"]).mutate(
         choices=ibis.literal(1, "int64"),

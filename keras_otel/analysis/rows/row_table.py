@@ -55,7 +55,7 @@ class Rows:
             `explanation` (of what failed), `count` (how many rows a row stands for), `weight`, `cluster`, `latency_s` (s), `confidence`, and one text column for each feature.
             A trace with a prediction and no evaluation of that name has a row with neither.
         features: The names of the features; `feature_columns.column_of` gives the column of each.
-        asked: Those of them that the user named.
+        requested: Those of them that the user named.
         is_weighted: True if some weight is not 1.
         is_clustered: True if rows with the same `cluster` depend on one another.
         accounting: Counts that add up; None for ready rows.
@@ -68,4 +68,4 @@ class Rows:
     is_clustered: bool
     accounting: Accounting | None
     warnings: tuple[str, ...]
-    asked: tuple[str, ...] = ()
+    requested: tuple[str, ...] = ()

@@ -32,7 +32,7 @@ def slice_rows(rows: Rows, settings: Settings) -> SliceResult:
 
 
 def _sliced(rows: Rows, settings: Settings) -> SliceResult:
-    requested = (*rows.asked, *settings.adjust_for)
+    requested = (*rows.requested, *settings.adjust_for)
     possible = features_of(
         rows.table, rows.features, requested, support=settings.min_support or MIN_ROWS
     )

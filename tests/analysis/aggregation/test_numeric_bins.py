@@ -15,7 +15,7 @@ from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
 from keras_otel import semconv
-from keras_otel.analysis.aggregation.bin_edges import QUANTILES, _short, near_quantiles
+from keras_otel.analysis.aggregation.bin_edges import QUANTILES, _shortest_number, near_quantiles
 from keras_otel.analysis.aggregation.features import features_of
 from keras_otel.analysis.aggregation.numeric_bins import interval, intervals_of
 from keras_otel.analysis.rows.feature_columns import MISSING, OTHER, column_of
@@ -315,7 +315,7 @@ def test_a_short_cut(one, other):
     """It lies above the one and not above the other, and no number there ends at a higher power of ten."""
     below, most = sorted((one, other))
     assume(below < most)
-    cut = _short(below, most)
+    cut = _shortest_number(below, most)
 
     assert below < cut <= most
     if math.isfinite(below) and math.isfinite(most) and cut != 0:
@@ -340,7 +340,7 @@ SHORT = [
 @pytest.mark.parametrize(("below", "most", "cut"), SHORT)
 def test_short_cuts(below, most, cut):
     """Numbers that a person would choose."""
-    assert _short(below, most) == cut
+    assert _shortest_number(below, most) == cut
 
 
 WRITTEN = [

@@ -39,7 +39,7 @@ def test_an_attribute_of_another_span(built):
 
     assert sorted(row["app.plan"] for row in found) == ["free", "free", "paid"]
     assert rows.features == (*FEATURES, "app.plan")
-    assert rows.asked == ("app.plan",)
+    assert rows.requested == ("app.plan",)
 
 
 def test_several_values_in_a_trace(built):
@@ -118,7 +118,7 @@ def test_what_may_say_something(built):
     """Without `by`, attributes with several values are features; ids, ports, constants, times and what is known of the answer are not."""
     found, rows = built(varied(120))
 
-    assert rows.asked == ()
+    assert rows.requested == ()
     assert set(rows.features) == {
         *FEATURES,
         semconv.MODEL_PRECISION,
