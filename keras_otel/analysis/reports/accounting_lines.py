@@ -1,4 +1,4 @@
-"""What became of everything that was read, in lines whose numbers add up."""
+"""Account for everything that was read, in lines whose numbers add up."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from keras_otel.analysis.result import SliceResult
 from keras_otel.analysis.rows.accounting import Accounting
 
 
-def readings(result: SliceResult) -> Iterator[str]:
-    """A line for inference spans, one for evaluations, one for rows; those only if we joined them."""
+def accounting_lines(result: SliceResult) -> Iterator[str]:
+    """Yield a line for inference spans, one for evaluations and one for rows; none of these for ready rows."""
     if result.totals.weighted:
         yield "Rates are weighted by the sampling probability of each trace."
     accounting: Accounting | None = result.accounting
     if accounting is None:
         return
-    spans, told, rows = accounting.predictions, accounting.evaluations, accounting.rows
+    spans, evaluations, rows = accounting.predictions, accounting.evaluations, accounting.rows
     yield _line(
         count(spans.spans, "inference span"),
         f"{count(spans.usable)} used",
@@ -29,10 +29,10 @@ def readings(result: SliceResult) -> Iterator[str]:
         ),
     )
     yield _line(
-        count(told.deliveries, "evaluation"),
-        f"{count(told.counted)} counted",
-        (told.duplicates, "delivered twice or replaced", "delivered twice or replaced"),
-        (told.same_trace, "further one of the same trace", "further ones of the same trace"),
+        count(evaluations.deliveries, "evaluation"),
+        f"{count(evaluations.counted)} counted",
+        (evaluations.duplicates, "delivered twice or replaced", "delivered twice or replaced"),
+        (evaluations.same_trace, "further one of the same trace", "further ones of the same trace"),
     )
     yield _line(
         f"{count(rows.triples, 'combination')} of trace, model and evaluation",
@@ -60,5 +60,6 @@ def readings(result: SliceResult) -> Iterator[str]:
 
 
 def _line(read: str, used: str, *left_out: tuple[int, str, str]) -> str:
-    parts = [used, *(count(n, one, many) for n, one, many in left_out if n)]
+    """Write how many were read, used, and left out, each with its singular and plural."""
+    parts = [used, *(count(n, singular, plural) for n, singular, plural in left_out if n)]
     return f"{read}: {', '.join(parts)}."

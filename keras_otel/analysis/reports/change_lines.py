@@ -1,4 +1,4 @@
-"""What has changed since an earlier report, a sentence each."""
+"""Describe what has changed since an earlier report, a sentence for each change."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Final
 from keras_otel.analysis.reports import wording
 from keras_otel.analysis.reports.numbers import count, percent, percent_range
 from keras_otel.analysis.reports.slice_lines import slice_name
-from keras_otel.analysis.reports.wording import Quoted
+from keras_otel.analysis.reports.wording import Quote
 from keras_otel.analysis.result import Change, ChangeKind, Measured
 
 CHANGES: Final = "Since the earlier report"
@@ -25,21 +25,20 @@ _WORDS: Final[dict[ChangeKind, str]] = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChangeLine:
-    """One change: its word, and the rest of the sentence."""
+    """One change: what kind it is, and the rest of the sentence."""
 
     word: str
     text: str
 
 
-def change_lines(changes: Sequence[Change], quoted: Quoted = str) -> Iterator[ChangeLine]:
+def change_lines(changes: Sequence[Change], quote: Quote = str) -> Iterator[ChangeLine]:
     """Put changes into words: "New: class refund fails in 31 % (28 % to 34 %) of 900 rows"."""
     several = len({(change.eval, change.model) for change in changes}) > 1
     for change in changes:
-        name = slice_name(change.predicates, quoted)
+        name = slice_name(change.predicates, quote)
         where = ""
         if several:
-            told = (wording.shown(change.eval), wording.shown(change.model))
-            where = f", in {quoted(told[0])} by upstream model {quoted(told[1])}"
+            where = f", in {wording.family_name(change.eval, change.model, quote)}"
         yield ChangeLine(word=_WORDS[change.change], text=f"{name}{where}: {_rates(change)}")
 
 

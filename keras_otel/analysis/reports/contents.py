@@ -1,4 +1,4 @@
-"""What a report says, in words and written numbers: the same in every output."""
+"""The contents of a report in words and formatted numbers, the same in every output."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from itertools import groupby
 from typing import Final
 
 from keras_otel.analysis.reports import wording
-from keras_otel.analysis.reports.accounting_lines import readings
+from keras_otel.analysis.reports.accounting_lines import accounting_lines
 from keras_otel.analysis.reports.change_lines import ChangeLine, change_lines
 from keras_otel.analysis.reports.numbers import count, percent, percent_range
 from keras_otel.analysis.reports.slice_lines import SliceLine, slice_line
-from keras_otel.analysis.reports.wording import Quoted
+from keras_otel.analysis.reports.wording import Quote
 from keras_otel.analysis.result import Cohort, EvalResult, SliceResult
 
 TITLE: Final = "Failures of LLM answers by upstream prediction"
@@ -34,14 +34,19 @@ METHOD: Final = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CohortLine:
-    """One value of an attribute, in words and numbers."""
+    """One value of an attribute, in words and formatted numbers.
+
+    Attributes:
+        interval: Lower end, rate, and upper end, as shares.
+        interval_text: The interval, such as "6.1 % to 12 %".
+    """
 
     value: str
     rows: str
     failed: str
     rate: str
-    interval: str
-    ends: tuple[float, float, float]
+    interval: tuple[float, float, float]
+    interval_text: str
     cohort: Cohort
 
 
@@ -56,17 +61,17 @@ class CohortTable:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Section:
-    """One evaluation of the answers behind one upstream model.
+    """One evaluation by one upstream model.
 
     Attributes:
-        silence: Why nothing was found; empty where something was.
-        slices: The findings, and what else was asked for, in order of rank.
-        better: Those that fail less often than the rest, where they were asked for.
+        no_findings_reason: Why there are no findings; empty if there are some.
+        slices: The findings, and with `--all` the other slices, in order of rank.
+        better: Slices that fail less often than the rest, if they were requested.
     """
 
     title: str
     summary: str
-    silence: str
+    no_findings_reason: str
     slices: tuple[SliceLine, ...]
     better: tuple[SliceLine, ...]
     cohorts: tuple[CohortTable, ...]
@@ -74,32 +79,32 @@ class Section:
 
     @property
     def highest(self) -> float:
-        """The upper end of the highest interval: all bars of an evaluation have one scale."""
-        ends = [line.ends for line in (*self.slices, *self.better)]
-        ends += [line.ends for table in self.cohorts for line in table.lines]
-        return max((upper for _, _, upper in ends), default=1.0) or 1.0
+        """Upper end of the highest interval: all bars of an evaluation have the same scale."""
+        intervals = [line.interval for line in (*self.slices, *self.better)]
+        intervals += [line.interval for table in self.cohorts for line in table.lines]
+        return max((upper for _, _, upper in intervals), default=1.0) or 1.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Report:
-    """Everything that a report says.
+    """The contents of a report.
 
     Attributes:
-        changes: Since an earlier report; None where there is none to compare with.
+        changes: Changes since an earlier report; None if there is none to compare with.
     """
 
     title: str
     summary: str
     totals: tuple[tuple[str, str], ...]
     warnings: tuple[str, ...]
-    readings: tuple[str, ...]
+    accounting_lines: tuple[str, ...]
     sections: tuple[Section, ...]
     changes: tuple[ChangeLine, ...] | None = None
     method: tuple[str, ...] = METHOD
 
 
-def contents(result: SliceResult, quoted: Quoted = str) -> Report:
-    """Put a result into words and written numbers."""
+def contents(result: SliceResult, quote: Quote = str) -> Report:
+    """Describe a result in words and formatted numbers."""
     totals = result.totals
     rows = count(totals.rows, "row")
     summary = (
@@ -118,35 +123,35 @@ def contents(result: SliceResult, quoted: Quoted = str) -> Report:
             *([("Evaluator errors", count(totals.errors))] if totals.errors else ()),
         ),
         warnings=tuple(wording.visible(warning) for warning in result.warnings),
-        readings=tuple(readings(result)),
-        sections=tuple(_section(family, quoted) for family in result.evals),
-        changes=None if result.changes is None else tuple(change_lines(result.changes, quoted)),
+        accounting_lines=tuple(accounting_lines(result)),
+        sections=tuple(_section(family, quote) for family in result.evals),
+        changes=None if result.changes is None else tuple(change_lines(result.changes, quote)),
     )
 
 
 def failed_of(failed: float, rows: float, rate: float) -> str:
-    """Such as "1,300 of 10,000 rows failed (13 %)"."""
+    """Write a failure rate with its counts, such as "1,300 of 10,000 rows failed (13 %)"."""
     return f"{count(failed)} of {count(rows, 'row')} failed ({percent(rate)})"
 
 
-def _section(family: EvalResult, quoted: Quoted) -> Section:
-    found = sum(each.is_finding for each in family.slices)
+def _section(family: EvalResult, quote: Quote) -> Section:
+    findings = sum(slice_.is_finding for slice_ in family.slices)
     tested = count(family.slices_tested, "slice")
-    were = "was" if family.slices_tested == 1 else "were"
+    verb = "was" if family.slices_tested == 1 else "were"
     summary = f"{failed_of(family.failed, family.rows, family.rate)}." if family.rows else ""
     return Section(
-        title=f"{quoted(wording.shown(family.eval))} by upstream model {quoted(wording.shown(family.model))}",
-        summary=f"{summary} {tested} {were} tested, {count(found)} found.".strip(),
-        silence="" if found else _silence(family),
-        slices=tuple(slice_line(each, quoted) for each in family.slices),
-        better=tuple(slice_line(each, quoted) for each in family.better),
-        cohorts=tuple(_cohort_tables(family.cohorts, quoted)),
+        title=wording.family_name(family.eval, family.model, quote),
+        summary=f"{summary} {tested} {verb} tested, {count(findings)} found.".strip(),
+        no_findings_reason="" if findings else _no_findings_reason(family),
+        slices=tuple(slice_line(slice_, quote) for slice_ in family.slices),
+        better=tuple(slice_line(slice_, quote) for slice_ in family.better),
+        cohorts=tuple(_cohort_tables(family.cohorts, quote)),
         family=family,
     )
 
 
-def _silence(family: EvalResult) -> str:
-    """Why nothing was found."""
+def _no_findings_reason(family: EvalResult) -> str:
+    """Explain why there are no findings."""
     if not family.rows:
         return "Nothing was tested: no row was evaluated."
     if not family.failed:
@@ -164,24 +169,24 @@ def _silence(family: EvalResult) -> str:
     )
 
 
-def _cohort_tables(cohorts: Sequence[Cohort], quoted: Quoted) -> Sequence[CohortTable]:
+def _cohort_tables(cohorts: Sequence[Cohort], quote: Quote) -> Sequence[CohortTable]:
     return [
         CohortTable(
-            noun=wording.noun(by, quoted),
-            heading=wording.heading(by, quoted),
-            lines=tuple(_cohort_line(cohort, quoted) for cohort in group),
+            noun=wording.noun(by, quote),
+            heading=wording.heading(by, quote),
+            lines=tuple(_cohort_line(cohort, quote) for cohort in group),
         )
         for by, group in groupby(cohorts, key=lambda cohort: cohort.by)
     ]
 
 
-def _cohort_line(cohort: Cohort, quoted: Quoted) -> CohortLine:
+def _cohort_line(cohort: Cohort, quote: Quote) -> CohortLine:
     return CohortLine(
-        value=wording.value_text(cohort.by, cohort.value, quoted),
+        value=wording.value_text(cohort.by, cohort.value, quote),
         rows=count(cohort.n),
         failed=count(cohort.failed),
         rate=percent(cohort.rate),
-        interval=percent_range(cohort.ci),
-        ends=(cohort.ci[0], cohort.rate, cohort.ci[1]),
+        interval=(cohort.ci[0], cohort.rate, cohort.ci[1]),
+        interval_text=percent_range(cohort.ci),
         cohort=cohort,
     )

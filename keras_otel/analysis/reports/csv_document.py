@@ -1,4 +1,4 @@
-"""A result as CSV, a line for each slice."""
+"""Write a result as CSV, a line for each slice."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _FORMULA: Final = ("=", "+", "-", "@")
 
 
 def render_csv(result: SliceResult) -> str:
-    """Write the slices; what a spreadsheet would read as a formula stands behind an apostrophe."""
+    """Write the slices; a value that a spreadsheet would read as a formula begins with an apostrophe."""
     written = io.StringIO()
     lines = csv.DictWriter(written, _COLUMNS, extrasaction="ignore", lineterminator="\n")
     lines.writeheader()

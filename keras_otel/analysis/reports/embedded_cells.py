@@ -1,4 +1,4 @@
-"""The cells as they travel in the page: few columns, each with a dictionary of its values."""
+"""Encode the cells for the page: a few columns, each with a dictionary of its values."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from keras_otel.analysis.result import EvalResult, Predicate, Slice
 from keras_otel.analysis.rows.feature_columns import MISSING, OTHER
 
 ALPHABET: Final = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
-"""A letter stands for the place of a value where there are no more values than letters."""
+"""A letter encodes the place of a value, in columns with no more values than letters."""
 
 _FIRST: Final = (
     semconv.PREDICTION_CLASS,
@@ -33,23 +33,25 @@ _DIGITS: Final = 12
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Column:
-    """One feature of the cells that hold rows, its values in the order they are shown in."""
+    """One feature of the cells that have rows, its values in the order in which they are displayed."""
 
     feature: Feature
     values: tuple[str, ...]
     codes: Codes
 
 
-def carried(family: EvalResult, findings: Sequence[Slice], budget: int) -> dict[str, Any] | None:
-    """What the page needs to add the rows of any selection up again; None where nothing fits.
+def embedded_cells(
+    family: EvalResult, findings: Sequence[Slice], budget: int
+) -> dict[str, Any] | None:
+    """Encode what the page needs to add up the rows of any selection; None if nothing fits.
 
-    Features are carried in order of their use: those of findings, the usual ones, those asked for,
-    the rest. Where all are too many for the budget, the last ones are left out, by name.
+    Features are embedded in order of their use: those of findings, the usual ones, those requested, the
+    others. If all of them exceed the budget, the last ones are left out, and the page names them.
 
     Args:
-        family: The evaluation whose cells travel.
-        findings: The slices that can be selected at once.
-        budget: Bytes of JSON, about.
+        family: The evaluation whose cells are embedded.
+        findings: The slices that can be selected with one click.
+        budget: Approximate limit in bytes of JSON.
     """
     cells = family.cells
     if cells is None or not (cells.rows > 0).any():
@@ -63,8 +65,8 @@ def carried(family: EvalResult, findings: Sequence[Slice], budget: int) -> dict[
     shown = sorted(columns[:fitting], key=_place_shown)
     places = {column.feature.name: place for place, column in enumerate(shown)}
     return {
-        "features": [_described(column) for column in shown],
-        "codes": [_written(column, column.codes[firsts]) for column in shown],
+        "features": [_encoded_feature(column) for column in shown],
+        "codes": [_encoded_codes(column, column.codes[firsts]) for column in shown],
         **_sums(kept, groups, len(firsts)),
         "design": _design_effect(kept),
         "isClustered": kept.clusters is not None,
@@ -72,57 +74,63 @@ def carried(family: EvalResult, findings: Sequence[Slice], budget: int) -> dict[
         "class": places.get(semconv.PREDICTION_CLASS),
         "version": places.get(semconv.MODEL_VERSION),
         "spreads": [places[name] for name in _SPREADS if name in places],
-        "findings": [_selection(each.predicates, shown) for each in findings],
+        "findings": [_selection(finding.predicates, shown) for finding in findings],
     }
 
 
 def _place_shown(column: _Column) -> int:
-    """The usual features stand first, whatever the findings are about."""
+    """Return the sort key of a column: the usual features are first, whatever the findings are about."""
     name = column.feature.name
     return _FIRST.index(name) if name in _FIRST else len(_FIRST)
 
 
 def _by_use(family: EvalResult, findings: Sequence[Slice], cells: Cells) -> list[Feature]:
-    asked = [cohort.by for cohort in family.cohorts]
-    used = [predicate.attribute for each in findings for predicate in each.predicates]
-    order = dict.fromkeys([*used, *_FIRST, *asked])
+    """Return the features in order of their use."""
+    requested = [cohort.by for cohort in family.cohorts]
+    used = [predicate.attribute for finding in findings for predicate in finding.predicates]
+    order = dict.fromkeys([*used, *_FIRST, *requested])
     known = {feature.name: feature for feature in cells.features}
     first = [known[name] for name in order if name in known]
     return [*first, *(feature for feature in cells.features if feature.name not in order)]
 
 
 def _columns(cells: Cells, features: Sequence[Feature]) -> Iterator[_Column]:
+    """Yield the column of each feature, without values that no row has."""
     for feature in features:
         codes = cells.codes[:, cells.features.index(feature)]
         rows = totals(codes, cells.rows, len(feature.values))
-        there = [code for code in range(len(feature.values)) if rows[code] > 0]
-        there.sort(key=lambda code: _value_place(feature, code, float(rows[code])))
+        present = [code for code in range(len(feature.values)) if rows[code] > 0]
+        present.sort(key=lambda code: _value_place(feature, code, float(rows[code])))
         places = np.zeros(len(feature.values), dtype=np.int64)
-        places[there] = range(len(there))
+        places[present] = range(len(present))
         yield _Column(
             feature=feature,
-            values=tuple(feature.values[code] for code in there),
+            values=tuple(feature.values[code] for code in present),
             codes=places[codes],
         )
 
 
 def _value_place(feature: Feature, code: int, rows: float) -> tuple[bool, int, float, str]:
-    """Ranges in their order, others by their rows, the rest last."""
+    """Return the sort key of a value: ranges in their order, others by their rows, the rest last."""
     value = feature.values[code]
     order = code if feature.bounds else 0
     return value in (MISSING, OTHER), order, -rows, value
 
 
 def _grouped(cells: Cells, columns: Sequence[_Column], budget: int) -> tuple[Codes, int]:
-    """The group of each cell by as many columns as fit, and how many these are."""
+    """Group the cells by as many columns as fit.
+
+    Returns:
+        [C], the group of each cell, and the number of columns.
+    """
     groups = np.zeros(len(cells.rows), dtype=np.int64)
     sums = _WEIGHTED_BYTES if cells.is_weighted else _PLAIN_BYTES
     left = budget
     for count, column in enumerate(columns):
-        left -= len(str(_described(column)).encode())
+        left -= len(str(_encoded_feature(column)).encode())
         finer = np.unique(groups * len(column.values) + column.codes, return_inverse=True)[1]
         letters = sum(
-            1 if len(each.values) <= len(ALPHABET) else 4 for each in columns[: count + 1]
+            1 if len(used.values) <= len(ALPHABET) else 4 for used in columns[: count + 1]
         )
         if (int(finer.max(initial=0)) + 1) * (letters + sums) > left:
             return groups, count
@@ -130,7 +138,7 @@ def _grouped(cells: Cells, columns: Sequence[_Column], budget: int) -> tuple[Cod
     return groups, len(columns)
 
 
-def _described(column: _Column) -> dict[str, Any]:
+def _encoded_feature(column: _Column) -> dict[str, Any]:
     name = column.feature.name
     return {
         "name": name,
@@ -143,7 +151,7 @@ def _described(column: _Column) -> dict[str, Any]:
     }
 
 
-def _written(column: _Column, codes: Codes) -> str | list[int]:
+def _encoded_codes(column: _Column, codes: Codes) -> str | list[int]:
     if len(column.values) > len(ALPHABET):
         return [int(code) for code in codes]
     return "".join(ALPHABET[code] for code in codes)
@@ -167,7 +175,7 @@ def _numbers(values: Floats) -> list[float]:
 
 
 def _design_effect(cells: Cells) -> float:
-    """How many times the variance of the rate is what it were if rows were independent; at least 1."""
+    """Compute the design effect: the variance of the rate divided by that of independent rows, at least 1."""
     if cells.clusters is None:
         return 1.0
     rate = cells.failed_weight.sum() / cells.weight.sum()
@@ -185,7 +193,7 @@ def _design_effect(cells: Cells) -> float:
 def _selection(
     predicates: Sequence[Predicate], columns: Sequence[_Column]
 ) -> list[tuple[int, list[int]]] | None:
-    """The places of a slice's features and values; None where one of them is not carried."""
+    """Return the places of a slice's features and values; None if one of them is not embedded."""
     chosen = []
     for predicate in predicates:
         wanted = predicate.values or (predicate.value,)

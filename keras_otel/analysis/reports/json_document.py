@@ -13,16 +13,16 @@ from keras_otel.analysis.result import EvalResult, Predicate, SliceResult
 
 SCHEMA_VERSION: Final = 1
 
-# Engines add numbers up in their own order, so that the last digits of a sum are their own.
+# Engines add numbers in different orders, so the last digits of a sum differ between them.
 _DIGITS: Final = 12
 
 _COUNTS: Final = ("rows", "failed", "n")
-"""Whole numbers unless they are sums of weights."""
+"""Keys whose values are whole numbers, unless they are sums of weights."""
 
 _PREDICATE: Final = {field.name for field in fields(Predicate)}
 
-# Plots are drawn from these; they say nothing that the rest does not.
-_DRAWN: Final = ("plot_cohorts", "version_cells", "cells")
+# Only plots need these; they contain nothing that the rest does not.
+_PLOT_DATA: Final = ("plot_cohorts", "version_cells", "cells")
 
 
 def render_json(result: SliceResult, sources: Sequence[str] = ()) -> str:
@@ -30,7 +30,7 @@ def render_json(result: SliceResult, sources: Sequence[str] = ()) -> str:
 
     Args:
         result: What to write.
-        sources: Where it was read from; passwords and keys in addresses are left out.
+        sources: Where it was read from; passwords and keys in addresses are redacted.
     """
     document = {
         "schema_version": SCHEMA_VERSION,
@@ -40,7 +40,7 @@ def render_json(result: SliceResult, sources: Sequence[str] = ()) -> str:
         "evals": [_family(family) for family in result.evals],
         "changes": None
         if result.changes is None
-        else [asdict(each, dict_factory=_without_drawn) for each in result.changes],
+        else [asdict(change, dict_factory=_without_plot_data) for change in result.changes],
         "warnings": list(result.warnings),
     }
     return json.dumps(_plain(document), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
@@ -48,23 +48,26 @@ def render_json(result: SliceResult, sources: Sequence[str] = ()) -> str:
 
 def _family(family: EvalResult) -> dict[str, Any]:
     return asdict(
-        replace(family, plot_cohorts=(), version_cells=(), cells=None), dict_factory=_without_drawn
+        replace(family, plot_cohorts=(), version_cells=(), cells=None),
+        dict_factory=_without_plot_data,
     )
 
 
-def _without_drawn(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = {key: value for key, value in pairs if key not in _DRAWN}
-    if set(found) == _PREDICATE and not found["values"]:
-        # A single value is what it says.
-        return {key: found[key] for key in ("attribute", "value")}
-    return found
+def _without_plot_data(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Make a dictionary of a record's fields, without those for plots."""
+    document = {key: value for key, value in pairs if key not in _PLOT_DATA}
+    if set(document) == _PREDICATE and not document["values"]:
+        # A single value has no range to describe.
+        return {key: document[key] for key in ("attribute", "value")}
+    return document
 
 
 def _plain(value: Any, key: str = "") -> Any:
+    """Round numbers, and replace those that JSON does not have by None."""
     if isinstance(value, dict):
-        return {key: _plain(each, key) for key, each in value.items()}
+        return {key: _plain(item, key) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [_plain(each) for each in value]
+        return [_plain(item) for item in value]
     if not isinstance(value, float):
         return value
     if not math.isfinite(value):

@@ -1,11 +1,11 @@
-"""A result as Markdown for a pull request's comment."""
+"""Write a result as Markdown, for comments on pull requests."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
 from typing import Final
-from urllib.parse import quote
+from urllib.parse import quote as percent_encoded
 
 from keras_otel.analysis.reports.change_lines import CHANGES, NO_CHANGE
 from keras_otel.analysis.reports.contents import BETTER, CohortTable, Section, contents
@@ -18,10 +18,10 @@ _SPECIAL: Final = re.compile(r"([\\`*_{}\[\]<>#|~$&])")
 
 
 def render_markdown(result: SliceResult, trace_url: str | None = None) -> str:
-    """Write totals, warnings, findings and tables; a comment holds the first 20 of each list.
+    """Write totals, warnings, findings and tables, with the first 20 items of each list.
 
-    Values that come from attributes stand in code spans, where nothing is read as a mention, a
-    link, a formula or HTML.
+    Values of attributes are in code spans, where nothing is read as a mention, a link, a formula or
+    HTML.
 
     Args:
         result: What to write.
@@ -31,15 +31,15 @@ def render_markdown(result: SliceResult, trace_url: str | None = None) -> str:
         OptionError: `trace_url` is not an http address with `{trace_id}` in it.
     """
     require_template(trace_url)
-    report = contents(result, quoted=code)
+    report = contents(result, quote=code)
     lines = [f"## {report.title}", "", report.summary, ""]
     lines += [f"* {name}: {value}" for name, value in report.totals[3:]]
-    lines += [f"* {line}" for line in report.readings]
+    lines += [f"* {line}" for line in report.accounting_lines]
     for warning in report.warnings:
         lines += ["", f"> **Warning:** {_prose(warning)}"]
     if report.changes is not None:
-        told = [f"* **{line.word}**: {line.text}" for line in report.changes]
-        lines += ["", f"### {CHANGES}", "", *(told or [NO_CHANGE])]
+        changes = [f"* **{line.word}**: {line.text}" for line in report.changes]
+        lines += ["", f"### {CHANGES}", "", *(changes or [NO_CHANGE])]
     for section in report.sections:
         lines += ["", *_section(section, trace_url)]
     lines += [
@@ -54,7 +54,7 @@ def render_markdown(result: SliceResult, trace_url: str | None = None) -> str:
 
 
 def code(text: str) -> str:
-    """A code span that holds exactly this text, on one line."""
+    """Write a code span with exactly this text, on one line."""
     line = " ".join(text.split())
     longest = max((len(run) for run in re.findall("`+", line)), default=0)
     fence = "`" * (longest + 1)
@@ -63,17 +63,18 @@ def code(text: str) -> str:
 
 
 def _prose(text: str) -> str:
+    """Escape a text outside code spans."""
     escaped = _SPECIAL.sub(r"\\\1", " ".join(text.split()))
-    return escaped.replace("@", "@<!-- -->")  # no mention of somebody by that name
+    return escaped.replace("@", "@<!-- -->")  # not a mention of an account
 
 
 def _section(section: Section, trace_url: str | None) -> Iterator[str]:
     yield f"### {section.title}"
     yield ""
     yield section.summary
-    if section.silence:
+    if section.no_findings_reason:
         yield ""
-        yield f"**{section.silence}**"
+        yield f"**{section.no_findings_reason}**"
     if section.slices:
         yield ""
         for rank, line in enumerate(section.slices[:_MOST], 1):
@@ -93,14 +94,14 @@ def _section(section: Section, trace_url: str | None) -> Iterator[str]:
 
 
 def _examples(line: SliceLine, trace_url: str | None, indent: int) -> Iterator[str]:
-    for each in line.examples:
-        link = trace_link(each.trace_id, trace_url)
-        trace = code(each.trace_id)
+    for example in line.examples:
+        link = trace_link(example.trace_id, trace_url)
+        trace = code(example.trace_id)
         if link.url:
-            trace = f"[{trace}](<{re.sub('[<>]', lambda bad: quote(bad[0]), link.url)}>)"
-        said = f": {_prose(each.explanation)}" if each.explanation else ""
-        if each.explanation or link.url:
-            yield f"{' ' * indent}* {trace}{said}"
+            trace = f"[{trace}](<{re.sub('[<>]', lambda bad: percent_encoded(bad[0]), link.url)}>)"
+        explanation = f": {_prose(example.explanation)}" if example.explanation else ""
+        if example.explanation or link.url:
+            yield f"{' ' * indent}* {trace}{explanation}"
 
 
 def _slice_table(slices: Sequence[SliceLine]) -> Iterator[str]:
@@ -117,7 +118,7 @@ def _cohort_table(cohorts: CohortTable) -> Iterator[str]:
     yield _row([cohorts.heading, "Rows", "Failed", "Failure rate", "95 % interval"])
     yield _row([":--", "--:", "--:", "--:", "--:"])
     for line in cohorts.lines[:_MOST]:
-        yield _row([line.value, line.rows, line.failed, line.rate, line.interval])
+        yield _row([line.value, line.rows, line.failed, line.rate, line.interval_text])
     yield from _more(len(cohorts.lines), "value")
 
 
@@ -126,7 +127,7 @@ def _figure(text: str, detail: str) -> str:
 
 
 def _row(cells: Sequence[str]) -> str:
-    # A bar ends a cell even inside a code span.
+    # A vertical bar ends a cell even inside a code span.
     return f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in cells)} |"
 
 

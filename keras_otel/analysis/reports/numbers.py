@@ -1,4 +1,4 @@
-"""How numbers are written: the same in every output, with units, never rounded to a certainty."""
+"""Format numbers: the same in every output, with units, never rounded to 0 % or 100 %."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ MISSING: Final = "n/a"
 
 
 def percent(share: float | None) -> str:
-    """A share as a percentage: whole from 10 to 90 %, else with one decimal.
+    """Format a share as a percentage: whole from 10 to 90 %, else with one decimal.
 
-    Only 0 and 1 themselves are written "0 %" and "100 %": 0.9996 is "> 99.9 %".
+    Only exactly 0 and 1 are "0 %" and "100 %": 0.9996 is "> 99.9 %".
     """
     if share is None or not math.isfinite(share):
         return MISSING
@@ -26,7 +26,7 @@ def percent(share: float | None) -> str:
 
 
 def percent_range(interval: tuple[float, float] | None) -> str:
-    """An interval of shares, such as "6.1 % to 12 %"."""
+    """Format an interval of shares, such as "6.1 % to 12 %"."""
     if interval is None or not all(math.isfinite(end) for end in interval):
         return MISSING
     low, high = interval
@@ -34,7 +34,7 @@ def percent_range(interval: tuple[float, float] | None) -> str:
 
 
 def points(difference: float | None) -> str:
-    """A difference of shares in percentage points: its sign and one decimal, so that parts add up."""
+    """Format a difference of shares in percentage points: its sign and one decimal, so that parts add up."""
     if difference is None or not math.isfinite(difference):
         return MISSING
     if 0 < abs(difference) < 0.0005:
@@ -42,23 +42,23 @@ def points(difference: float | None) -> str:
     return f"{100 * difference:{'+' if difference else ''}.1f} points"
 
 
-def count(number: float | None, one: str = "", many: str = "") -> str:
-    """A whole number, with the noun that fits it.
+def count(number: float | None, singular: str = "", plural: str = "") -> str:
+    """Format a whole number with its noun.
 
     Args:
-        number: Sums of weights are rounded.
-        one: The noun for exactly one.
-        many: The noun for any other number; `one` with an "s" by default.
+        number: The number; sums of weights are rounded.
+        singular: The noun for exactly one.
+        plural: The noun for any other number; `singular` with an "s" by default.
     """
     if number is None or not math.isfinite(number):
         return MISSING
     whole = round(number)
-    noun = one if whole == 1 else many or f"{one}s"
-    return f"{whole:,} {noun}" if one else f"{whole:,}"
+    noun = singular if whole == 1 else plural or f"{singular}s"
+    return f"{whole:,} {noun}" if singular else f"{whole:,}"
 
 
 def ratio(value: float | None) -> str:
-    """A risk ratio, such as "3.9"."""
+    """Format a risk ratio, such as "3.9"."""
     if value is None or math.isnan(value):
         return MISSING
     if math.isinf(value):
@@ -67,12 +67,12 @@ def ratio(value: float | None) -> str:
 
 
 def ratio_range(interval: tuple[float, float] | None) -> str:
-    """An interval of risk ratios."""
+    """Format an interval of risk ratios."""
     return MISSING if interval is None else f"{ratio(interval[0])} to {ratio(interval[1])}"
 
 
 def probability(value: float | None) -> str:
-    """A p or q value; very small ones as a bound."""
+    """Format a p or q value; very small ones as a bound."""
     if value is None or not math.isfinite(value):
         return MISSING
     if value < 0.0001:
@@ -81,7 +81,7 @@ def probability(value: float | None) -> str:
 
 
 def duration(seconds: float | None) -> str:
-    """A duration in the unit that keeps it readable."""
+    """Format a duration in s, ms or µs."""
     if seconds is None or not math.isfinite(seconds):
         return MISSING
     for factor, unit in ((1, "s"), (1e3, "ms")):
@@ -91,6 +91,6 @@ def duration(seconds: float | None) -> str:
 
 
 def _number(value: float) -> str:
-    """One decimal below 10 and above 90, none between, and no trailing zero."""
+    """Format with one decimal below 10 and above 90, none between, and no trailing zero."""
     is_whole = 9.95 <= abs(value) < 90.05
     return f"{value:.0f}" if is_whole else f"{value:.1f}".removesuffix(".0")

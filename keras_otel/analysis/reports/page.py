@@ -1,4 +1,4 @@
-"""A result as one self-contained page."""
+"""Write a result as one self-contained page."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from markupsafe import Markup
 
 from keras_otel.analysis.reports.change_lines import CHANGES, NO_CHANGE
 from keras_otel.analysis.reports.contents import BETTER, Section, contents
-from keras_otel.analysis.reports.embedded_cells import carried
+from keras_otel.analysis.reports.embedded_cells import embedded_cells
 from keras_otel.analysis.reports.numbers import percent
 from keras_otel.analysis.reports.slice_lines import SliceLine
 from keras_otel.analysis.reports.trace_links import require_template, trace_link
@@ -22,7 +22,7 @@ from keras_otel.analysis.result import SliceResult
 
 _MOST_CARDS: Final = 12
 _MOST_BYTES: Final = 1_900_000
-_DATA: Final = "cells-go-here"
+_DATA_PLACEHOLDER: Final = "cells-go-here"
 _SCRIPTS: Final = (
     "sort.js",
     "explorer/statistics.js",
@@ -34,9 +34,10 @@ _SCRIPTS: Final = (
 
 
 def render_html(result: SliceResult, trace_url: str | None = None) -> str:
-    """Write the page: no network, its own script only, its colours those of the reader's system.
+    """Write the page, which needs no network, runs only its own script, and follows the system's colour scheme.
 
-    With scripts its plots are an explorer: the cells travel with it. Without, they are drawn here.
+    With scripts its plots are interactive, computed from the embedded cells; without, it shows plots that
+    are drawn here.
 
     Args:
         result: What to show.
@@ -50,38 +51,38 @@ def render_html(result: SliceResult, trace_url: str | None = None) -> str:
 
     require_template(trace_url)
     report = contents(result)
-    script = "\n".join(_part(name) for name in _SCRIPTS)
+    script = "\n".join(_read_file(name) for name in _SCRIPTS)
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     environment = Environment(
         autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
     cards = {number: _cards(section) for number, section in enumerate(report.sections, 1)}
-    page = environment.from_string(_part("page.html.jinja")).render(
+    page = environment.from_string(_read_file("page.html.jinja")).render(
         report=report,
         cards=cards,
         better=BETTER,
         since=CHANGES,
         no_change=NO_CHANGE,
         link=lambda trace_id: trace_link(trace_id, trace_url),
-        at=_at,
+        at=_bar_position,
         percent=percent,
         plots={
             number: plots(section.family, f"plot-{number}")
             for number, section in enumerate(report.sections, 1)
         },
-        css=Markup(_part("page.css")),  # noqa: S704 -- the package's own file
+        css=Markup(_read_file("page.css")),  # noqa: S704 -- the package's own file
         script=Markup(script),  # noqa: S704 -- the package's own file
         script_hash=f"sha256-{digest}",
-        data=_DATA,
+        data=_DATA_PLACEHOLDER,
     )
     left = max(_MOST_BYTES - len(page.encode()), 0) // max(len(report.sections), 1)
     families = [
-        _carried(section, cards[number], number, left)
+        _embedded_section(section, cards[number], number, left)
         for number, section in enumerate(report.sections, 1)
     ]
-    # No text of a value closes the element that holds the data.
+    # Escaped, so that no value can close the element of the data.
     data = json.dumps(families, separators=(",", ":")).replace("<", "\\u003c")
-    head, _, tail = page.rpartition(_DATA)
+    head, _, tail = page.rpartition(_DATA_PLACEHOLDER)
     return f"{head}{data}{tail}"
 
 
@@ -90,23 +91,23 @@ def _cards(section: Section) -> dict[str, Sequence[SliceLine]]:
     return {"findings": findings[:_MOST_CARDS], "better": section.better[:_MOST_CARDS]}
 
 
-def _carried(
+def _embedded_section(
     section: Section, cards: dict[str, Sequence[SliceLine]], number: int, budget: int
 ) -> dict[str, Any] | None:
-    """The cells of a section, with the cards whose rows can be selected."""
-    ids = [
-        (f"section-{number}-{kind}-{rank}", line.found)
+    """Encode the cells of a section, with the ids of the cards whose rows can be selected."""
+    slices_by_id = [
+        (f"section-{number}-{kind}-{rank}", line.slice)
         for kind, name in (("finding", "findings"), ("better", "better"))
         for rank, line in enumerate(cards[name], 1)
     ]
-    cells = carried(section.family, [found for _, found in ids], budget)
-    return None if cells is None else {**cells, "cards": [each for each, _ in ids]}
+    cells = embedded_cells(section.family, [slice_ for _, slice_ in slices_by_id], budget)
+    return None if cells is None else {**cells, "cards": [card_id for card_id, _ in slices_by_id]}
 
 
-def _at(value: float, highest: float) -> str:
-    """Where a rate is on a bar."""
+def _bar_position(value: float, highest: float) -> str:
+    """Return the place of a rate on a bar, in CSS."""
     return f"{100 * min(max(value / highest, 0.0), 1.0):.2f}%"
 
 
-def _part(name: str) -> str:
+def _read_file(name: str) -> str:
     return resources.files(__package__).joinpath(name).read_text(encoding="utf-8")

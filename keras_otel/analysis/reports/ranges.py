@@ -1,4 +1,4 @@
-"""Ranges of ordered attributes in words."""
+"""Describe ranges of ordered attributes in words."""
 
 from __future__ import annotations
 
@@ -14,26 +14,26 @@ _RANGE: Final = re.compile(rf"([\[(])\s*({_NUMBER})\s*,\s*({_NUMBER})\s*([\])])"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scale:
-    """What is known of an attribute whose values are ranges.
+    """The scale of an attribute whose values are ranges.
 
     Attributes:
-        least: No value is below: a range from there has no lower end worth telling.
-        most: No value is above.
-        written: How an end is written, with its unit.
+        minimum: The smallest possible value: a range from there is described without its lower end.
+        maximum: The largest possible value.
+        format_end: Formats an end of a range, with its unit.
     """
 
-    least: float = -math.inf
-    most: float = math.inf
-    written: Callable[[str], str] = str
+    minimum: float = -math.inf
+    maximum: float = math.inf
+    format_end: Callable[[str], str] = str
 
 
 def range_text(value: str, scale: Scale | None = None, *, in_sentence: bool = False) -> str | None:
-    """A range such as `[0,0.9)` in words, "below 0.9"; None for what is no range of numbers.
+    """Describe a range such as `[0,0.9)` in words, "below 0.9"; None if the value is no range of numbers.
 
     Args:
         value: The range as an interval.
-        scale: Of the attribute; None where nothing is known of it, so that the end's exclusion
-            is told: "25 up to 45".
+        scale: The scale of the attribute; with None the description says that the upper end is exclusive:
+            "25 up to 45".
         in_sentence: Whether it follows the attribute's name: "from 25 up to 45".
     """
     ends = range_ends(value, scale)
@@ -53,13 +53,13 @@ def range_text(value: str, scale: Scale | None = None, *, in_sentence: bool = Fa
 
 
 def range_ends(value: str, scale: Scale | None = None) -> tuple[str | None, str | None] | None:
-    """Both ends of a range as they are written, None for an open one; None for what is no range."""
-    found = _RANGE.fullmatch(value)
-    if found is None:
+    """Format both ends of a range, None for an open one; None if the value is no range."""
+    match = _RANGE.fullmatch(value)
+    if match is None:
         return None
     known = scale or Scale()
-    lower, upper = found[2], found[3]
+    lower, upper = match[2], match[3]
     return (
-        known.written(lower) if float(lower) > known.least else None,
-        known.written(upper) if float(upper) < known.most else None,
+        known.format_end(lower) if float(lower) > known.minimum else None,
+        known.format_end(upper) if float(upper) < known.maximum else None,
     )

@@ -3,7 +3,7 @@
 for (const table of document.querySelectorAll("table.sortable")) {
   const headings = [...table.tHead.rows[0].cells];
   const body = table.tBodies[0];
-  const spoken = table.parentElement.querySelector(".spoken");
+  const announcement = table.parentElement.querySelector(".visually-hidden");
   headings.forEach((heading, column) => {
     if (heading.dataset.order === "none") return;
     const button = document.createElement("button");
@@ -22,7 +22,7 @@ for (const table of document.querySelectorAll("table.sortable")) {
         ? (a, b) => sign * key(a).localeCompare(key(b), undefined, { numeric: true })
         : (a, b) => sign * (Number(key(a)) - Number(key(b)));
       body.append(...[...body.rows].sort(compare));
-      spoken.textContent = `Sorted by ${button.textContent}, ${order}.`;
+      announcement.textContent = `Sorted by ${button.textContent}, ${order}.`;
     });
   });
 }

@@ -1,4 +1,4 @@
-"""A result on a terminal."""
+"""Print a result on a terminal."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from keras_otel.analysis.reports.slice_lines import SliceLine
 from keras_otel.analysis.reports.trace_links import require_template, trace_link
 from keras_otel.analysis.result import SliceResult
 
-Ends = tuple[float, float, float]
+Interval = tuple[float, float, float]
 
 _WIDE: Final = 76  # columns that the cohort table needs with its bar
 _BAR: Final = 20
@@ -28,12 +28,12 @@ _ASCII_BLOCKS: Final = "#=-"
 def render_table(result: SliceResult, console: Console, trace_url: str | None = None) -> None:
     """Print totals, what was left out, cohorts, and the ranked slices.
 
-    A bar is full up to the lower end of the rate's interval, half full up to the rate, and light
-    up to the upper end; all bars of an evaluation have the same scale.
+    A bar is dark up to the lower end of the rate's interval, medium up to the rate, and light up to the
+    upper end; all bars of an evaluation have the same scale.
 
     Args:
         result: What to print.
-        console: Where to; no markup is read from names or values.
+        console: Where to print; markup in names or values is not interpreted.
         trace_url: The address of a trace, with `{trace_id}` in it: a terminal gets links (OSC 8).
 
     Raises:
@@ -46,7 +46,7 @@ def render_table(result: SliceResult, console: Console, trace_url: str | None = 
     _print(
         console, Text("; ".join(f"{name.lower()}: {value}" for name, value in report.totals[3:]))
     )
-    for line in report.readings:
+    for line in report.accounting_lines:
         _print(console, Text(line, style="dim"), indent=2)
     for warning in report.warnings:
         _print(console, Text.assemble(("Warning: ", "bold yellow"), warning))
@@ -74,9 +74,9 @@ def _print_section(console: Console, section: Section, trace_url: str | None) ->
         console.print()
         _print(console, Text(cohorts.heading, style="bold"))
         console.print(_cohort_table(cohorts, console, scale))
-    if section.silence:
+    if section.no_findings_reason:
         console.print()
-        _print(console, Text(section.silence, style="bold"))
+        _print(console, Text(section.no_findings_reason, style="bold"))
     _print_slices(console, section.slices, scale, trace_url)
     if section.better:
         console.print()
@@ -90,13 +90,13 @@ def _print_slices(
     for rank, line in enumerate(slices, 1):
         console.print()
         _print(console, Text(f"{rank}. {line.sentence}", style="bold"))
-        texts = [
-            Text.assemble(bar(line.ends, scale, console), f" {line.rate}"),
+        details = [
+            Text.assemble(bar(line.interval, scale, console), f" {line.rate}"),
             Text(line.details),
             *(Text(note, style="yellow") for note in line.notes),
             *_example_texts(line, trace_url),
         ]
-        for text in texts:
+        for text in details:
             _print(console, text, indent=3)
 
 
@@ -117,35 +117,38 @@ def _cohort_table(cohorts: CohortTable, console: Console, scale: float) -> Table
     for line in cohorts.lines:
         cells: list[Text | str] = [Text(line.value), line.rows, line.failed, line.rate]
         if is_wide:
-            cells += [line.interval, bar(line.ends, scale, console)]
+            cells += [line.interval_text, bar(line.interval, scale, console)]
         table.add_row(*cells)
     return table
 
 
 def _example_texts(line: SliceLine, trace_url: str | None) -> Iterator[Text]:
     links = [
-        Text(each.trace_id, style=Style(dim=True, link=trace_link(each.trace_id, trace_url).url))
-        for each in line.examples
+        Text(
+            example.trace_id,
+            style=Style(dim=True, link=trace_link(example.trace_id, trace_url).url),
+        )
+        for example in line.examples
     ]
-    if not any(each.explanation for each in line.examples):
+    if not any(example.explanation for example in line.examples):
         if links:
             yield Text.assemble(("examples: ", "dim"), Text(" ").join(links))
         return
-    for each, link in zip(line.examples, links, strict=True):
-        explanation = f": {each.explanation}" if each.explanation else ""
+    for example, link in zip(line.examples, links, strict=True):
+        explanation = f": {example.explanation}" if example.explanation else ""
         yield Text.assemble(("example ", "dim"), link, explanation)
 
 
-def bar(ends: Ends, scale: float, console: Console) -> Text:
-    """A rate and its interval as a bar of `_BAR` characters at full scale.
+def bar(interval: Interval, scale: float, console: Console) -> Text:
+    """Draw a rate and its interval as a bar of `_BAR` characters at full scale.
 
     Args:
-        ends: Lower end, rate, upper end.
+        interval: Lower end, rate, upper end.
         scale: The rate of a full bar.
-        console: Whether it can print blocks.
+        console: Where it is printed: whether that can show blocks.
     """
     blocks = _ASCII_BLOCKS if console.options.ascii_only else _BLOCKS
-    places = [round(_BAR * min(end / scale, 1.0)) for end in ends]
+    places = [round(_BAR * min(end / scale, 1.0)) for end in interval]
     lengths = [places[0], places[1] - places[0], places[2] - places[1]]
     text = "".join(block * length for block, length in zip(blocks, lengths, strict=True))
     return Text(text.ljust(_BAR), style="red")

@@ -5,13 +5,13 @@ from __future__ import annotations
 import re
 from dataclasses import replace
 
-from keras_otel.analysis.reports.accounting_lines import readings
+from keras_otel.analysis.reports.accounting_lines import accounting_lines
 from tests.analysis.reports.results import family, normal, result
 
 
 def test_numbers_add_up():
     """In each line, what was used and what was left out are all that was read."""
-    lines = list(readings(normal()))[:3]
+    lines = list(accounting_lines(normal()))[:3]
 
     for line in lines:
         read, *parts = (int(n.replace(",", "")) for n in re.findall(r"\d[\d,]*(?= )", line))
@@ -20,7 +20,7 @@ def test_numbers_add_up():
 
 def test_ready_rows_have_no_account():
     """Rows that came ready were not joined by us."""
-    assert list(readings(result(family()))) == []
+    assert list(accounting_lines(result(family()))) == []
 
 
 def test_weights_are_mentioned():
@@ -28,6 +28,6 @@ def test_weights_are_mentioned():
     plain = result(family())
     weighted = replace(plain, totals=replace(plain.totals, weighted=True))
 
-    assert list(readings(weighted)) == [
+    assert list(accounting_lines(weighted)) == [
         "Rates are weighted by the sampling probability of each trace."
     ]

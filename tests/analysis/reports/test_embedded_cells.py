@@ -12,7 +12,7 @@ import pytest
 from keras_otel import semconv
 from keras_otel.analysis import slice_failures
 from keras_otel.analysis.reports import render_html
-from keras_otel.analysis.reports.embedded_cells import ALPHABET, carried
+from keras_otel.analysis.reports.embedded_cells import ALPHABET, embedded_cells
 from keras_otel.analysis.result import Predicate
 from tests.analysis.reports.results import answers, family, sliced
 
@@ -30,7 +30,7 @@ def unpacked(found):
 
 def test_all_rows_travel():
     """Unpacked, the cells hold the rows and failures of every combination, once."""
-    found = unpacked(carried(sliced().evals[0], (), PLENTY))
+    found = unpacked(embedded_cells(sliced().evals[0], (), PLENTY))
     features = [name for name in found if name not in ("n", "k")]
 
     expected = (
@@ -45,9 +45,9 @@ def test_all_rows_travel():
 def test_what_does_not_fit_is_left_out_by_name():
     """The least used attribute goes first: those of findings and the usual ones stay."""
     result = sliced().evals[0]
-    whole = len(json.dumps(carried(result, result.slices, PLENTY)))
+    whole = len(json.dumps(embedded_cells(result, result.slices, PLENTY)))
     for budget in (whole // 2, whole // 4, whole // 10):
-        found = carried(result, result.slices, budget)
+        found = embedded_cells(result, result.slices, budget)
         frame = unpacked(found)
 
         assert len(json.dumps(found)) < 1.3 * budget + 2000
@@ -55,13 +55,13 @@ def test_what_does_not_fit_is_left_out_by_name():
         assert frame.k.sum() == result.failed
         assert found["leftOut"][-1] == "letter"
         assert len(found["features"]) + len(found["leftOut"]) == 6
-    assert carried(result, result.slices, 10) is None
+    assert embedded_cells(result, result.slices, 10) is None
 
 
 def test_a_finding_that_is_not_carried_cannot_be_selected():
     """Its button is left out with the attribute; the others are the places of their values."""
     result = sliced().evals[0]
-    place = [feature["name"] for feature in carried(result, (), PLENTY)["features"]]
+    place = [feature["name"] for feature in embedded_cells(result, (), PLENTY)["features"]]
     letter = Predicate(attribute="letter", value="a")
     low = Predicate(
         attribute=semconv.CONFIDENCE_BIN, value="[0,0.6)", values=("[0,0.5)", "[0.5,0.6)")
@@ -70,7 +70,7 @@ def test_a_finding_that_is_not_carried_cannot_be_selected():
     unknown = Predicate(attribute="x", value="y")
     one = result.slices[0]
     findings = [replace(one, predicates=each) for each in ((letter,), (low, refund), (unknown,))]
-    carried_cells = carried(result, findings, PLENTY)
+    carried_cells = embedded_cells(result, findings, PLENTY)
     found = carried_cells["findings"]
 
     assert place[0] == semconv.PREDICTION_CLASS
@@ -85,7 +85,9 @@ def test_a_finding_that_is_not_carried_cannot_be_selected():
 
 def test_ranges_are_in_order_and_others_by_their_rows():
     """Values travel in the order that they are shown in, what is not set last."""
-    features = {each["name"]: each for each in carried(sliced().evals[0], (), PLENTY)["features"]}
+    features = {
+        each["name"]: each for each in embedded_cells(sliced().evals[0], (), PLENTY)["features"]
+    }
 
     confidence = features[semconv.CONFIDENCE_BIN]
     assert confidence["labels"][:2] == ["below 0.5", "0.5 to 0.6"]
@@ -97,7 +99,7 @@ def test_ranges_are_in_order_and_others_by_their_rows():
 @pytest.mark.parametrize("columns", [{}, {"rows": 0, "failed": 0}])
 def test_nothing_to_carry(columns):
     """Without cells there is no explorer."""
-    assert carried(family(**columns), (), PLENTY) is None
+    assert embedded_cells(family(**columns), (), PLENTY) is None
 
 
 def test_the_page_stays_small():

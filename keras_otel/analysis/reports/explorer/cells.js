@@ -1,19 +1,19 @@
-// The cells of one evaluation. A selection is a Map from the place of a feature to a Set of values'
-// places: rows match that have one of the values in each feature named.
+// The cells of one evaluation. A selection is a Map from the place of a feature to a Set of places of its
+// values: it contains the rows that have one of these values in each of these features.
 const LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
 
 class Cells {
-  constructor(carried) {
-    this.features = carried.features;
-    this.codes = carried.codes.map((column) =>
+  constructor(embedded) {
+    this.features = embedded.features;
+    this.codes = embedded.codes.map((column) =>
       Uint16Array.from(column, typeof column === "string" ? (letter) => LETTERS.indexOf(letter) : undefined));
-    this.n = Float64Array.from(carried.n);
-    this.k = Float64Array.from(carried.k);
-    this.nn = carried.nn ? Float64Array.from(carried.nn) : this.n;
-    this.kk = carried.kk ? Float64Array.from(carried.kk) : this.k;
+    this.n = Float64Array.from(embedded.n);
+    this.k = Float64Array.from(embedded.k);
+    this.nn = embedded.nn ? Float64Array.from(embedded.nn) : this.n;
+    this.kk = embedded.kk ? Float64Array.from(embedded.kk) : this.k;
   }
 
-  static none() {
+  static zeroSums() {
     return { n: 0, k: 0, nn: 0, kk: 0 };
   }
 
@@ -24,39 +24,38 @@ class Cells {
     sums.kk += this.kk[cell];
   }
 
-  // How many features of the selection a cell has no wanted value of, and the last of them.
-  misses(selection, cell) {
-    let [missed, last] = [0, -1];
+  // In how many features of the selection a cell has none of its values, and the last of these features.
+  mismatches(selection, cell) {
+    let [mismatched, last] = [0, -1];
     for (const [feature, values] of selection) {
       if (!values.has(this.codes[feature][cell])) {
-        missed += 1;
+        mismatched += 1;
         last = feature;
       }
     }
-    return [missed, last];
+    return [mismatched, last];
   }
 
-  // Sums of a selection, of all other rows, of those of another selection, and of those in both.
-  totals(selection, other) {
-    const found = { one: Cells.none(), rest: Cells.none(), other: Cells.none(), shared: Cells.none() };
+  // Sums of selection A, of all other rows, of selection B, and of the rows in both.
+  totals(a, b) {
+    const sums = { a: Cells.zeroSums(), rest: Cells.zeroSums(), b: Cells.zeroSums(), shared: Cells.zeroSums() };
+    const [isInA, isInB] = [this.isIn(a), this.isIn(b)];
     for (let cell = 0; cell < this.n.length; cell += 1) {
-      const isOne = this.misses(selection, cell)[0] === 0;
-      const isOther = this.misses(other, cell)[0] === 0;
-      this.add(isOne ? found.one : found.rest, cell);
-      if (isOther) this.add(found.other, cell);
-      if (isOne && isOther) this.add(found.shared, cell);
+      this.add(isInA(cell) ? sums.a : sums.rest, cell);
+      if (isInB(cell)) this.add(sums.b, cell);
+      if (isInA(cell) && isInB(cell)) this.add(sums.shared, cell);
     }
-    return found;
+    return sums;
   }
 
-  // Sums by the values of every feature. What is selected in a feature itself does not hide its other
-  // values: they can be chosen next.
+  // Sums by the values of every feature. The selection of a feature does not apply to its own values, so that
+  // the others can be selected next.
   facets(selection) {
-    const sums = this.features.map((feature) => feature.values.map(Cells.none));
+    const sums = this.features.map((feature) => feature.values.map(Cells.zeroSums));
     for (let cell = 0; cell < this.n.length; cell += 1) {
-      const [missed, last] = this.misses(selection, cell);
-      if (missed > 1) continue;
-      if (missed === 1) {
+      const [mismatched, last] = this.mismatches(selection, cell);
+      if (mismatched > 1) continue;
+      if (mismatched === 1) {
         this.add(sums[last][this.codes[last][cell]], cell);
         continue;
       }
@@ -65,19 +64,19 @@ class Cells {
     return sums;
   }
 
-  // Sums by the values of two features, [row][column], whatever is selected in these two.
-  crossed(selection, row, column) {
+  // Sums by the values of two features, [row][column]; the selection of these two does not apply.
+  crossTabulated(selection, row, column) {
     const others = new Map([...selection].filter(([feature]) => feature !== row && feature !== column));
-    const sums = this.features[row].values.map(() => this.features[column].values.map(Cells.none));
+    const sums = this.features[row].values.map(() => this.features[column].values.map(Cells.zeroSums));
     for (let cell = 0; cell < this.n.length; cell += 1) {
-      if (this.misses(others, cell)[0] === 0) this.add(sums[this.codes[row][cell]][this.codes[column][cell]], cell);
+      if (this.mismatches(others, cell)[0] === 0) this.add(sums[this.codes[row][cell]][this.codes[column][cell]], cell);
     }
     return sums;
   }
 
-  // Sums by the values of one feature of the rows that `isIn` accepts.
-  by(feature, isIn) {
-    const sums = this.features[feature].values.map(Cells.none);
+  // Sums by the values of one feature, over the cells that `isIn` accepts.
+  byValue(feature, isIn) {
+    const sums = this.features[feature].values.map(Cells.zeroSums);
     for (let cell = 0; cell < this.n.length; cell += 1) {
       if (isIn(cell)) this.add(sums[this.codes[feature][cell]], cell);
     }
@@ -85,7 +84,7 @@ class Cells {
   }
 
   isIn(selection) {
-    return (cell) => this.misses(selection, cell)[0] === 0;
+    return (cell) => this.mismatches(selection, cell)[0] === 0;
   }
 
   describe(selection) {
@@ -93,7 +92,7 @@ class Cells {
     return parts.length ? listed(parts) : "all rows";
   }
 
-  // Neighbouring ranges are one: "confidence below 0.9".
+  // Adjacent ranges are described as one: "confidence below 0.9".
   phrase(feature, values) {
     const { noun, labels, phrases, ends, between } = this.features[feature];
     const chosen = [...values].sort((a, b) => a - b);
@@ -111,9 +110,9 @@ class Cells {
     }).join(" or ");
   }
 
-  range(lower, upper, [before, middle]) {
+  range(lower, upper, [prefix, separator]) {
     if (lower === null && upper === null) return "of any value";
     if (lower === null) return `below ${upper}`;
-    return upper === null ? `at least ${lower}` : `${before}${lower}${middle}${upper}`;
+    return upper === null ? `at least ${lower}` : `${prefix}${lower}${separator}${upper}`;
   }
 }

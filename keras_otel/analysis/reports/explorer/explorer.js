@@ -1,19 +1,19 @@
-// One explorer for each evaluation; what is selected stands in the address, so that a link shows the same.
+// One explorer for each evaluation; the address contains the selections, so that a link shows the same.
 class Explorer {
   static OPEN = 6; // features whose rates are shown at once
 
-  constructor(root, carried, number, changed) {
-    this.cells = new Cells(carried);
-    [this.carried, this.number, this.changed] = [carried, number, changed];
+  constructor(root, embedded, number, changed) {
+    this.cells = new Cells(embedded);
+    [this.embedded, this.number, this.changed] = [embedded, number, changed];
     this.selections = { a: new Map(), b: new Map() };
     this.letter = "a";
     const toggle = (feature, value) => this.toggle(feature, value);
     this.plots = this.cells.features.map((_, feature) => new RatesPlot(this.cells, feature, toggle));
     const rates = this.plots.map((plot) => plot.element);
-    const { class: byClass, version } = carried;
+    const { class: byClass, version } = embedded;
     const others = [];
     if (byClass !== null && version !== null) others.push(new HeatMap(this.cells, byClass, version, (pairs) => this.choose(pairs)));
-    if (version !== null) others.push(...carried.spreads.map((feature) => new SpreadPlot(this.cells, feature, version)));
+    if (version !== null) others.push(...embedded.spreads.map((feature) => new SpreadPlot(this.cells, feature, version)));
     if (byClass !== null) others.push(new MixPlot(this.cells, byClass, version));
     this.plots.push(...others);
     this.panels = { a: this.panel("a"), b: this.panel("b") };
@@ -28,7 +28,7 @@ class Explorer {
       const more = make("div", { class: "plots" }, ...rates.slice(Explorer.OPEN));
       root.append(make("details", {}, make("summary", {}, `Rates by ${rates.length - Explorer.OPEN} more attributes`), more));
     }
-    this.findings();
+    this.addFindingButtons();
   }
 
   panel(letter) {
@@ -42,17 +42,17 @@ class Explorer {
 
   notes() {
     const notes = ["Choose values in the plots, or a finding above: every plot then shows those rows alone. Mark B to choose rows to compare A with; tables of two attributes show A."];
-    if (this.carried.isClustered) {
-      notes.push(`Rows of one cluster depend on one another. The intervals here are approximate: all are widened by the design effect of the overall rate, ${ratio(this.carried.design)}. Those of the findings are not.`);
+    if (this.embedded.isClustered) {
+      notes.push(`Rows of one cluster depend on one another. The intervals here are approximate: all are widened by the design effect of the overall rate, ${ratio(this.embedded.design)}. Those of the findings are not.`);
     }
-    if (this.carried.leftOut.length) notes.push(`Left out, for the size of the page: ${listed(this.carried.leftOut)}.`);
+    if (this.embedded.leftOut.length) notes.push(`Left out, for the size of the page: ${listed(this.embedded.leftOut)}.`);
     return notes.map((text) => make("p", { class: "muted" }, text));
   }
 
-  // A button on each finding's card that selects its rows.
-  findings() {
-    this.buttons = this.carried.findings.map((predicates, place) => {
-      const card = document.getElementById(this.carried.cards[place]);
+  // Add a button to each finding's card that selects its rows.
+  addFindingButtons() {
+    this.buttons = this.embedded.findings.map((predicates, place) => {
+      const card = document.getElementById(this.embedded.cards[place]);
       if (!predicates || !card) return null;
       const selection = new Map(predicates.map(([feature, values]) => [feature, new Set(values)]));
       const name = card.querySelector(".slice-name").textContent;
@@ -69,7 +69,7 @@ class Explorer {
     this.set(this.letter, withValues(this.selections[this.letter], feature, values));
   }
 
-  // Select exactly these values of these features, or nothing of them if that is what is selected.
+  // Select exactly these values of these features, or clear these features if that is already selected.
   choose(pairs) {
     const before = this.selections[this.letter];
     const isOn = pairs.every(([feature, value]) => isOnly(before.get(feature), value));
@@ -86,24 +86,24 @@ class Explorer {
   view() {
     const { a, b } = this.selections;
     const totals = this.cells.totals(a, b);
-    const hasOther = b.size > 0;
+    const hasB = b.size > 0;
     return {
-      a, b, hasOther, totals,
+      a, b, hasB, totals,
       active: this.selections[this.letter],
-      design: this.carried.design,
-      rate: totals.one.k / totals.one.n,
-      facetsOne: this.cells.facets(a),
-      facetsOther: hasOther ? this.cells.facets(b) : null,
+      design: this.embedded.design,
+      rate: totals.a.k / totals.a.n,
+      facetsA: this.cells.facets(a),
+      facetsB: hasB ? this.cells.facets(b) : null,
     };
   }
 
   draw() {
     const view = this.view();
     for (const plot of this.plots) plot.draw(view);
-    const other = view.hasOther ? view.totals.other : view.totals.rest;
-    this.drawPanel("a", view.totals.one, view);
-    this.drawPanel("b", other, view);
-    this.drawComparison(view, other);
+    const second = view.hasB ? view.totals.b : view.totals.rest;
+    this.drawPanel("a", view.totals.a, view);
+    this.drawPanel("b", second, view);
+    this.drawComparison(view, second);
     for (const finding of this.buttons) {
       finding?.button.setAttribute("aria-pressed", String(isSame(view.active, finding.selection)));
     }
@@ -134,27 +134,27 @@ class Explorer {
       : letter === "a" || selection.size ? "no rows" : "";
   }
 
-  drawComparison(view, other) {
-    const { one, shared } = view.totals;
+  drawComparison(view, second) {
+    const { a: first, shared } = view.totals;
     for (const name of Object.keys(this.status.dataset)) delete this.status.dataset[name];
-    if (!view.a.size && !view.hasOther) {
+    if (!view.a.size && !view.hasB) {
       this.status.textContent = `A, all rows: ${this.panels.a.numbers.textContent}.`;
       return;
     }
-    const said = `A, ${this.name("a")}: ${this.panels.a.numbers.textContent}. B, ${this.name("b")}: ${this.panels.b.numbers.textContent || "no rows"}.`;
-    if (!(one.n > 0 && other.n > 0)) {
-      this.status.textContent = `${said} There is nothing to compare.`;
+    const summary = `A, ${this.name("a")}: ${this.panels.a.numbers.textContent}. B, ${this.name("b")}: ${this.panels.b.numbers.textContent || "no rows"}.`;
+    if (!(first.n > 0 && second.n > 0)) {
+      this.status.textContent = `${summary} There is nothing to compare.`;
       return;
     }
-    const both = view.hasOther ? shared : Cells.none();
-    const found = compareSums(one, other, both, view.design);
-    const [low, high] = found.differenceInterval;
-    const interval = found.ratioInterval ? ` (${ratio(found.ratioInterval[0])} to ${ratio(found.ratioInterval[1])})` : "";
+    const both = view.hasB ? shared : Cells.zeroSums();
+    const comparison = compareSums(first, second, both, view.design);
+    const [low, high] = comparison.differenceInterval;
+    const interval = comparison.ratioInterval ? ` (${ratio(comparison.ratioInterval[0])} to ${ratio(comparison.ratioInterval[1])})` : "";
     const overlap = both.n > 0 ? ` ${rows(both.n)} are in both: the risk ratio has no interval.` : "";
-    this.status.textContent = `${said} Difference: ${points(found.difference)} (${points(low).replace(" points", "")} to ${points(high)}); risk ratio: ${ratio(found.ratio)}${interval}.${overlap}`;
+    this.status.textContent = `${summary} Difference: ${points(comparison.difference)} (${points(low).replace(" points", "")} to ${points(high)}); risk ratio: ${ratio(comparison.ratio)}${interval}.${overlap}`;
     Object.assign(this.status.dataset, {
-      difference: found.difference, low, high, ratio: found.ratio,
-      ratioLow: found.ratioInterval?.[0] ?? "", ratioHigh: found.ratioInterval?.[1] ?? "",
+      difference: comparison.difference, low, high, ratio: comparison.ratio,
+      ratioLow: comparison.ratioInterval?.[0] ?? "", ratioHigh: comparison.ratioInterval?.[1] ?? "",
     });
   }
 
@@ -167,14 +167,14 @@ class Explorer {
     }
   }
 
-  // What the address names and the data does not have is passed over.
+  // Names and values in the address that the data does not have are ignored.
   read(parameters) {
     for (const letter of ["a", "b"]) {
-      const found = this.cells.features.map(({ name, values }, feature) => {
+      const entries = this.cells.features.map(({ name, values }, feature) => {
         const places = parameters.getAll(`${this.number}.${letter}.${name}`).map((value) => values.indexOf(value));
         return [feature, new Set(places.filter((place) => place >= 0))];
       });
-      this.selections[letter] = new Map(found.filter(([, values]) => values.size));
+      this.selections[letter] = new Map(entries.filter(([, values]) => values.size));
     }
     this.draw();
   }
@@ -187,16 +187,16 @@ function withValues(selection, feature, values) {
   return changed;
 }
 
-function isSame(one, other) {
-  const holds = ([feature, values]) => {
-    const there = other.get(feature);
-    return there?.size === values.size && [...values].every((value) => there.has(value));
+function isSame(first, second) {
+  const isEqual = ([feature, values]) => {
+    const others = second.get(feature);
+    return others?.size === values.size && [...values].every((value) => others.has(value));
   };
-  return one.size === other.size && [...one].every(holds);
+  return first.size === second.size && [...first].every(isEqual);
 }
 
 {
-  const carried = document.getElementById("cells");
+  const embedded = document.getElementById("cells");
   const explorers = [];
   const fromAddress = () => {
     const parameters = new URLSearchParams(location.hash.slice(1));
@@ -208,10 +208,10 @@ function isSame(one, other) {
     try {
       history.pushState(null, "", `#${parameters}`);
     } catch {
-      // In a frame without an address of its own the selection is kept in the page alone.
+      // A frame without an address of its own, as in a notebook: the selection is not in the address.
     }
   };
-  (carried ? JSON.parse(carried.textContent) : []).forEach((family, place) => {
+  (embedded ? JSON.parse(embedded.textContent) : []).forEach((family, place) => {
     if (!family) return;
     const root = document.getElementById(`section-${place + 1}-explorer`);
     explorers.push(new Explorer(root, family, place + 1, toAddress));

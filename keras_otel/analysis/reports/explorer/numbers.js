@@ -1,7 +1,7 @@
-// Numbers as keras_otel.analysis.reports.numbers writes them.
+// Format numbers as keras_otel.analysis.reports.numbers does.
 const grouped = new Intl.NumberFormat("en-US", { maximumFractionDigits: 0 });
 
-// Python rounds what lies exactly halfway to the even digit, toFixed away from zero.
+// Python rounds numbers exactly halfway to the even digit, toFixed away from zero.
 function fixed(value, digits) {
   const exact = value.toFixed(60);
   const kept = exact.slice(0, exact.length - 60 + digits).replace(/\.$/, "");

@@ -1,4 +1,4 @@
-// What is drawn of two selections, as HTML: its numbers are read aloud, its values are buttons.
+// Plots of two selections, as HTML: screen readers read the numbers, and the values are buttons.
 function make(tag, attributes = {}, ...children) {
   const element = document.createElement(tag);
   for (const [name, value] of Object.entries(attributes)) {
@@ -52,7 +52,7 @@ class RatesPlot {
   }
 
   draw(view) {
-    const sides = view.hasOther ? [["a", view.facetsOne], ["b", view.facetsOther]] : [["a", view.facetsOne]];
+    const sides = view.hasB ? [["a", view.facetsA], ["b", view.facetsB]] : [["a", view.facetsA]];
     const drawn = this.buttons.map((_, value) =>
       sides.map(([side, facets]) => {
         const sums = facets[this.feature][value];
@@ -71,7 +71,7 @@ class RatesPlot {
       );
     });
     if (selected && [...selected].some((value) => value >= RatesPlot.MOST)) this.expand(true);
-    this.scale.replaceChildren(make("span", {}, "0 %"), make("span", {}, `line: ${view.hasOther ? "A, " : ""}${percent(view.rate)}`), make("span", {}, percent(highest)));
+    this.scale.replaceChildren(make("span", {}, "0 %"), make("span", {}, `line: ${view.hasB ? "A, " : ""}${percent(view.rate)}`), make("span", {}, percent(highest)));
   }
 
   line(side, sums, estimate, highest, view) {
@@ -83,8 +83,8 @@ class RatesPlot {
         spanAt("rate", estimate.rate / highest),
       );
     }
-    const letter = view.hasOther ? `${side.toUpperCase()} ` : "";
-    const interval = sums.n > 0 ? make("span", { class: "spoken" }, ` (${percentRange(estimate.lower, estimate.upper)})`) : "";
+    const letter = view.hasB ? `${side.toUpperCase()} ` : "";
+    const interval = sums.n > 0 ? make("span", { class: "visually-hidden" }, ` (${percentRange(estimate.lower, estimate.upper)})`) : "";
     const text = sums.n > 0 ? percent(estimate.rate) : "no rows";
     return [meter, make("span", { class: "numbers" }, ` ${letter}${text}`, interval, " ", make("small", {}, sums.n > 0 ? `${count(sums.k)} of ${count(sums.n)}` : ""))];
   }
@@ -117,7 +117,7 @@ class HeatMap {
   }
 
   draw(view) {
-    const sums = this.cells.crossed(view.a, this.row, this.column);
+    const sums = this.cells.crossTabulated(view.a, this.row, this.column);
     const rates = this.buttons.flatMap((line, r) => line.map((_, c) => sums[r][c].k / sums[r][c].n)).filter(Number.isFinite);
     const highest = Math.max(...rates, 0) || 1;
     this.buttons.forEach((line, r) => line.forEach((button, c) => {
@@ -136,7 +136,7 @@ class HeatMap {
 
 const isOnly = (values, value) => values?.size === 1 && values.has(value);
 
-// How the rows of each version spread over the ranges of a feature.
+// Distribution of the rows of each version over the ranges of a feature.
 class SpreadPlot {
   static COLUMNS = 4;
 
@@ -151,10 +151,10 @@ class SpreadPlot {
   }
 
   draw(view) {
-    const sums = this.cells.crossed(view.a, this.feature, this.version);
+    const sums = this.cells.crossTabulated(view.a, this.feature, this.version);
     const { labels } = this.cells.features[this.version];
     const columns = labels.slice(0, SpreadPlot.COLUMNS).map((label, place) => ({
-      label, place, n: sums.reduce((all, line) => all + line[place].n, 0),
+      label, place, n: sums.reduce((total, line) => total + line[place].n, 0),
     }));
     const shares = sums.map((line) => columns.map(({ place, n }) => (n ? line[place].n / n : 0)));
     const highest = Math.max(...shares.flat(), 0) || 1;
@@ -166,7 +166,7 @@ class SpreadPlot {
   }
 }
 
-// Whether the difference of two selections comes from the mix of classes or from their rates.
+// Decomposition of the difference of two selections into the mix of classes and their rates.
 class MixPlot {
   static MOST = 12;
   static FEWEST = 30; // rows of a version, to compare it with the others
@@ -178,37 +178,37 @@ class MixPlot {
     this.element = make("figure", {}, this.caption, make("div", { class: "scroll plain" }, this.table));
   }
 
-  // Two groups of rows and their names: those selected, or where nothing is, the version that fails most.
+  // Two groups of rows and their names: the selections, or without any the version that fails most and the others.
   sides(view) {
     if (view.a.has(this.feature) || view.b.has(this.feature)) return null;
     if (view.a.size) {
-      const isOne = this.cells.isIn(view.a);
-      const isOther = view.hasOther ? this.cells.isIn(view.b) : (cell) => !isOne(cell);
-      return { isOne, isOther, name: this.cells.describe(view.a), other: view.hasOther ? this.cells.describe(view.b) : "all other rows" };
+      const isFirst = this.cells.isIn(view.a);
+      const isSecond = view.hasB ? this.cells.isIn(view.b) : (cell) => !isFirst(cell);
+      return { isFirst, isSecond, firstName: this.cells.describe(view.a), secondName: view.hasB ? this.cells.describe(view.b) : "all other rows" };
     }
-    if (view.hasOther || this.version === null) return null;
+    if (view.hasB || this.version === null) return null;
     const { values, phrases } = this.cells.features[this.version];
-    const sums = view.facetsOne[this.version];
+    const sums = view.facetsA[this.version];
     const versions = values.map((_, value) => value).filter((value) => sums[value].n >= MixPlot.FEWEST);
     if (versions.length < 2) return null;
     const rate = (value) => sums[value].k / sums[value].n;
-    const worst = versions.reduce((one, other) => (rate(other) > rate(one) || (rate(other) === rate(one) && values[other] > values[one]) ? other : one));
-    const isOne = (cell) => this.cells.codes[this.version][cell] === worst;
-    return { isOne, isOther: (cell) => !isOne(cell), name: phrases[worst], other: "the other versions" };
+    const worst = versions.reduce((worstSoFar, next) => (rate(next) > rate(worstSoFar) || (rate(next) === rate(worstSoFar) && values[next] > values[worstSoFar]) ? next : worstSoFar));
+    const isFirst = (cell) => this.cells.codes[this.version][cell] === worst;
+    return { isFirst, isSecond: (cell) => !isFirst(cell), firstName: phrases[worst], secondName: "the other versions" };
   }
 
   draw(view) {
     const sides = this.sides(view);
-    const [one, other] = sides ? [sides.isOne, sides.isOther].map((isIn) => this.cells.by(this.feature, isIn)) : [[], []];
+    const [first, second] = sides ? [sides.isFirst, sides.isSecond].map((isIn) => this.cells.byValue(this.feature, isIn)) : [[], []];
     const hasRows = (sums) => sums.some(({ n }) => n > 0);
-    this.element.hidden = !sides || !hasRows(one) || !hasRows(other);
+    this.element.hidden = !sides || !hasRows(first) || !hasRows(second);
     if (this.element.hidden) return;
     const { labels, noun } = this.cells.features[this.feature];
-    const parts = mixAndRate(one, other).map((part, value) => ({ ...part, label: labels[value] }));
-    const sum = (name) => parts.reduce((all, part) => all + part[name], 0);
+    const parts = mixAndRate(first, second).map((part, value) => ({ ...part, label: labels[value] }));
+    const sum = (name) => parts.reduce((total, part) => total + part[name], 0);
     const size = (part) => Math.max(Math.abs(part.mix), Math.abs(part.rate));
     const shown = parts.filter(size).sort((a, b) => size(b) - size(a)).slice(0, MixPlot.MOST);
-    const title = `Why ${sides.name} differs from ${sides.other}`;
+    const title = `Why ${sides.firstName} differs from ${sides.secondName}`;
     const detail = `Its failure rate differs by ${points(sum("mix") + sum("rate"))}: ${points(sum("mix"))} by the mix of values of ${noun}, ${points(sum("rate"))} by the rates within them.`;
     Object.assign(this.element.dataset, { mix: sum("mix"), rate: sum("rate") });
     this.caption.replaceChildren(title, make("small", {}, detail));

@@ -1,4 +1,4 @@
-// The formulas of keras_otel.analysis.slices.intervals and comparison: the page must say the same numbers.
+// The formulas of keras_otel.analysis.slices.intervals and comparison: the page must show the same numbers.
 const Z = 1.959963984540054;
 
 function wilson(rate, n) {
@@ -16,7 +16,7 @@ function riskRatioInterval(failed, n, failedRest, nRest) {
   return [Math.exp(logRatio - spread), Math.exp(logRatio + spread)];
 }
 
-// The sum of the squared residuals of rows with these sums at this rate.
+// Sum of the squared residuals of rows with these sums at this rate.
 const squaredResiduals = (sums, rate) => sums.kk * (1 - 2 * rate) + rate ** 2 * sums.nn;
 
 function effectiveRows(sums, design) {
@@ -35,37 +35,37 @@ function rateOf(sums, design) {
 }
 
 // Compare two selections; `shared` are the sums of the rows that are in both.
-function compareSums(one, other, shared, design) {
-  const [rate, rest] = [one.k / one.n, other.k / other.n];
-  let variance = squaredResiduals(one, rate) / one.n ** 2 + squaredResiduals(other, rest) / other.n ** 2;
+function compareSums(first, second, shared, design) {
+  const [rate, rest] = [first.k / first.n, second.k / second.n];
+  let variance = squaredResiduals(first, rate) / first.n ** 2 + squaredResiduals(second, rest) / second.n ** 2;
   const across = shared.kk * (1 - rate - rest) + rate * rest * shared.nn;
-  variance -= 2 * across / (one.n * other.n);
+  variance -= 2 * across / (first.n * second.n);
   const spread = Z * Math.sqrt(Math.max(variance, 0) * design);
-  const [n1, n0] = [effectiveRows(one, design), effectiveRows(other, design)];
+  const [n1, n0] = [effectiveRows(first, design), effectiveRows(second, design)];
   return {
     difference: rate - rest,
     differenceInterval: [rate - rest - spread, rate - rest + spread],
     ratio: rest > 0 ? rate / rest : rate > 0 ? Infinity : 1,
-    // Of rows that are in both, the logarithms of the rates depend on one another.
+    // With rows in both selections the logarithms of the rates are not independent.
     ratioInterval: shared.n > 0 ? null : riskRatioInterval(rate * n1, n1, rest * n0, n0),
   };
 }
 
-// How much each value adds to the difference of two rates by its frequency (mix) and by its rate
-// (E. M. Kitagawa, 1955); `one` and `other` hold sums by value.
-function mixAndRate(one, other) {
-  const total = (sums) => sums.reduce((all, each) => [all[0] + each.n, all[1] + each.k], [0, 0]);
-  const [[n1, k1], [n0, k0]] = [total(one), total(other)];
-  const usual = (k1 / n1 + k0 / n0) / 2;
-  return one.map((here, place) => {
-    const there = other[place];
-    if (!here.n && !there.n) return { mix: 0, rate: 0 };
-    const rateHere = here.n ? here.k / here.n : there.k / there.n;
-    const rateThere = there.n ? there.k / there.n : rateHere;
-    const [shareHere, shareThere] = [here.n / n1, there.n / n0];
+// Decompose the difference of two rates: what each value contributes by its frequency (mix) and by its rate
+// (E. M. Kitagawa, 1955). `firstSums` and `secondSums` are sums by value.
+function mixAndRate(firstSums, secondSums) {
+  const total = (sums) => sums.reduce(([n, k], value) => [n + value.n, k + value.k], [0, 0]);
+  const [[n1, k1], [n0, k0]] = [total(firstSums), total(secondSums)];
+  const meanRate = (k1 / n1 + k0 / n0) / 2;
+  return firstSums.map((first, place) => {
+    const second = secondSums[place];
+    if (!first.n && !second.n) return { mix: 0, rate: 0 };
+    const firstRate = first.n ? first.k / first.n : second.k / second.n;
+    const secondRate = second.n ? second.k / second.n : firstRate;
+    const [firstShare, secondShare] = [first.n / n1, second.n / n0];
     return {
-      mix: (shareHere - shareThere) * ((rateHere + rateThere) / 2 - usual),
-      rate: (rateHere - rateThere) * (shareHere + shareThere) / 2,
+      mix: (firstShare - secondShare) * ((firstRate + secondRate) / 2 - meanRate),
+      rate: (firstRate - secondRate) * (firstShare + secondShare) / 2,
     };
   });
 }

@@ -1,4 +1,4 @@
-"""Mix and rate as bars, two for each part."""
+"""Draw mix and rate as bars, two for each part."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from keras_otel.analysis.reports.plots.inline_svg import COLOURS, drawn
+from keras_otel.analysis.reports.plots.inline_svg import COLOURS, draw_svg
 from keras_otel.analysis.reports.plots.labels import shortened
 from keras_otel.analysis.slices.rate_decomposition import Part
 
@@ -42,4 +42,4 @@ def decomposition_plot(name: str, description: str, parts: Sequence[Part]) -> st
         ax.set_xlabel("Difference (percentage points)")
         figure.legend(loc="outside upper left", ncols=2, fontsize=10)
 
-    return drawn(name, description, 1.2 + _BAR_IN * 1.4 * len(parts), draw)
+    return draw_svg(name, description, 1.2 + _BAR_IN * 1.4 * len(parts), draw)

@@ -1,4 +1,4 @@
-"""Which plots an evaluation gets."""
+"""Draw the plots of an evaluation."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from keras_otel.analysis.reports.plots.heat_map import heat_map_plot
 from keras_otel.analysis.reports.plots.plot import Cells, Plot, largest, not_shown
 from keras_otel.analysis.reports.plots.prediction_shares import SERIES, shares_plot
 from keras_otel.analysis.reports.plots.rates import rates_plot
-from keras_otel.analysis.reports.plots.version_comparison import comparison
+from keras_otel.analysis.reports.plots.version_comparison import version_comparison
 from keras_otel.analysis.result import Cohort, EvalResult
 from keras_otel.analysis.rows.fixed_bins import CONFIDENCE_BINS, DURATION_BINS
 
@@ -20,7 +20,7 @@ _MOST_VERSIONS: Final = 6
 
 
 def plots(family: EvalResult, prefix: str) -> list[Plot]:
-    """Draw what there is something to draw of.
+    """Draw all plots that the evaluation has data for.
 
     Args:
         family: The evaluation of a model's answers.
@@ -32,15 +32,15 @@ def plots(family: EvalResult, prefix: str) -> list[Plot]:
         *_rates(family, prefix),
         *_heat_map(family, prefix),
         *_spreads(family, prefix),
-        *comparison(crossed(family, semconv.PREDICTION_CLASS), prefix),
+        *version_comparison(cross_tabulated(family, semconv.PREDICTION_CLASS), prefix),
     ]
 
 
 def _rates(family: EvalResult, prefix: str) -> Iterator[Plot]:
     groups: dict[str, list[Cohort]] = {}
     drawn = {cohort.by for cohort in family.plot_cohorts}
-    asked = [cohort for cohort in family.cohorts if cohort.by not in drawn]
-    for cohort in (*family.plot_cohorts, *asked):
+    requested = [cohort for cohort in family.cohorts if cohort.by not in drawn]
+    for cohort in (*family.plot_cohorts, *requested):
         groups.setdefault(cohort.by, []).append(cohort)
     for number, (by, cohorts) in enumerate(groups.items(), 1):
         shown = cohorts[:_MOST_VALUES]
@@ -53,7 +53,7 @@ def _rates(family: EvalResult, prefix: str) -> Iterator[Plot]:
 
 
 def _heat_map(family: EvalResult, prefix: str) -> Iterator[Plot]:
-    cells = crossed(family, semconv.PREDICTION_CLASS)
+    cells = cross_tabulated(family, semconv.PREDICTION_CLASS)
     classes, versions = largest(cells, 1), largest(cells, 0)
     if not classes or not versions:
         return
@@ -83,8 +83,10 @@ def _spreads(family: EvalResult, prefix: str) -> Iterator[Plot]:
         ),
         (semconv.DURATION_BIN, "Latency", "Latency of the inference", DURATION_BINS),
     ):
-        cells = {key: cell for key, cell in crossed(family, attribute).items() if key[1] in known}
-        versions, bins = largest(cells, 0), _between(known, {value for _, value in cells})
+        cells = {
+            key: cell for key, cell in cross_tabulated(family, attribute).items() if key[1] in known
+        }
+        versions, bins = largest(cells, 0), _span(known, {value for _, value in cells})
         if not bins:
             continue
         shown = sorted(versions[: len(SERIES)])
@@ -95,11 +97,11 @@ def _spreads(family: EvalResult, prefix: str) -> Iterator[Plot]:
             svg=shares_plot(
                 f"{prefix}-{word.lower()}",
                 f"Share of each version's rows in each range of {word.lower()}",
-                [wording.value_text(attribute, each) for each in bins],
+                [wording.value_text(attribute, bin_) for bin_ in bins],
                 [
                     (
                         wording.value_text(semconv.MODEL_VERSION, version),
-                        [cells.get((version, each), (0, 0))[0] for each in bins],
+                        [cells.get((version, bin_), (0, 0))[0] for bin_ in bins],
                     )
                     for version in shown
                 ],
@@ -108,14 +110,14 @@ def _spreads(family: EvalResult, prefix: str) -> Iterator[Plot]:
         )
 
 
-def _between(bins: Sequence[str], found: set[str]) -> Sequence[str]:
-    """The bins from the first to the last that was found, empty ones between them included."""
-    places = [place for place, each in enumerate(bins) if each in found]
+def _span(bins: Sequence[str], present: set[str]) -> Sequence[str]:
+    """Return the bins from the first to the last that has rows, with empty ones between them."""
+    places = [place for place, bin_ in enumerate(bins) if bin_ in present]
     return bins[min(places) : max(places) + 1] if places else ()
 
 
-def crossed(family: EvalResult, attribute: str) -> Cells:
-    """Rows and failures of each version with each value of an attribute."""
+def cross_tabulated(family: EvalResult, attribute: str) -> Cells:
+    """Cross-tabulate versions and the values of an attribute."""
     return {
         (cell.version, cell.value): (cell.n, cell.failed)
         for cell in family.version_cells

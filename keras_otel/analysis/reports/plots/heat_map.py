@@ -1,4 +1,4 @@
-"""Failure rates of each class under each version, as a heat map."""
+"""Draw the failure rates of each class under each version as a heat map."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
 from keras_otel.analysis.reports.numbers import count, percent
-from keras_otel.analysis.reports.plots.inline_svg import COLOURS, WIDTH_IN, drawn
+from keras_otel.analysis.reports.plots.inline_svg import COLOURS, WIDTH_IN, draw_svg
 from keras_otel.analysis.reports.plots.labels import shortened
 from keras_otel.analysis.slices.rate_decomposition import Cell
 
@@ -33,8 +33,8 @@ def heat_map_plot(
         columns: Labels of the columns.
         cells: Rows and failures, by row and column; an empty cell is an outline.
     """
-    found = [failed / n for line in cells for n, failed in line if n]
-    highest = max(found, default=0.0) or 1.0
+    rates = [failed / n for line in cells for n, failed in line if n]
+    highest = max(rates, default=0.0) or 1.0
 
     def draw(figure: Figure) -> None:
         ax = figure.subplots()
@@ -53,7 +53,7 @@ def heat_map_plot(
         for spine in ax.spines.values():
             spine.set_visible(False)
 
-    return drawn(name, description, 0.4 + _CELL_IN * len(rows), draw)
+    return draw_svg(name, description, 0.4 + _CELL_IN * len(rows), draw)
 
 
 def _cell(ax: Axes, at: tuple[int, int], strength: float | None) -> None:

@@ -1,4 +1,4 @@
-"""A matplotlib figure as inline SVG whose colours and fonts are those of the page around it."""
+"""Draw a matplotlib figure as inline SVG with the colours and fonts of the page around it."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ COLOURS: Final[Mapping[str, str]] = {
     "series-3": "#010208",
     "series-4": "#010209",
 }
-"""Stand-ins that nobody would choose, each replaced by the CSS variable of its name."""
+"""Placeholder colours, each replaced by the CSS variable of its name."""
 
 WIDTH_IN: Final = 5.0
 """Width of a figure in inches: its text is readable when the page is 390 px wide."""
@@ -50,7 +50,7 @@ _FONT: Final = re.compile(r"(font(?:-family)?:)[^;]*'[^;]*")
 _REFERENCE: Final = re.compile(r"url\(#([^)]+)\)")
 
 
-def drawn(name: str, description: str, height_in: float, draw: Callable[[Figure], None]) -> str:
+def draw_svg(name: str, description: str, height_in: float, draw: Callable[[Figure], None]) -> str:
     """Draw a figure and return the SVG element.
 
     Args:
@@ -61,7 +61,7 @@ def drawn(name: str, description: str, height_in: float, draw: Callable[[Figure]
     """
     settings: Any = {**_SETTINGS, "svg.hashsalt": name}
     with mpl.rc_context(settings), warnings.catch_warnings():
-        # Its own font only measures the text; the browser's fonts know every script.
+        # Matplotlib's font only measures the text; the browser's fonts draw it, and have every script.
         warnings.filterwarnings("ignore", message=r"Glyph .* missing from font")
         figure = Figure(figsize=(WIDTH_IN, height_in), layout="constrained")
         FigureCanvasSVG(figure)

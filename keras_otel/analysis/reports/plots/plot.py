@@ -1,4 +1,4 @@
-"""A plot with its caption, and the choice of what there is room for."""
+"""A plot with its caption, and the selection of what it shows."""
 
 from __future__ import annotations
 
@@ -22,13 +22,17 @@ class Plot:
 
 
 def largest(cells: Cells, place: int) -> list[str]:
-    """The versions (0) or values (1), those with most rows first."""
+    """Return the versions (0) or values (1), those with most rows first."""
     sizes: dict[str, float] = {}
     for key, (n, _) in cells.items():
         sizes[key[place]] = sizes.get(key[place], 0) + n
-    return sorted(sizes, key=lambda each: (-sizes[each], each))
+    return sorted(sizes, key=lambda label: (-sizes[label], label))
 
 
-def not_shown(total: int, shown: int, one: str, many: str = "") -> str:
-    """A sentence for what there was no room for; empty if there was room for all."""
-    return f" {count(total - shown, one, many)} with fewer rows not shown." if total > shown else ""
+def not_shown(total: int, shown: int, singular: str, plural: str = "") -> str:
+    """Write how many are not shown; empty if all are."""
+    return (
+        f" {count(total - shown, singular, plural)} with fewer rows not shown."
+        if total > shown
+        else ""
+    )

@@ -1,4 +1,4 @@
-"""How rows spread over fixed ranges, one outline for each group."""
+"""Draw the distribution of rows over fixed ranges, one outline for each group."""
 
 from __future__ import annotations
 
@@ -8,11 +8,16 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from keras_otel.analysis.reports.numbers import count
-from keras_otel.analysis.reports.plots.inline_svg import COLOURS, drawn
+from keras_otel.analysis.reports.plots.inline_svg import COLOURS, draw_svg
 from keras_otel.analysis.reports.plots.labels import shortened
 
 SERIES = ("series-1", "series-2", "series-3", "series-4")
-_DASHES = ("-", (0, (5, 2)), (0, (1.5, 1.5)), (0, (6, 2, 1.5, 2)))  # told apart without colour
+_DASHES = (
+    "-",
+    (0, (5, 2)),
+    (0, (1.5, 1.5)),
+    (0, (6, 2, 1.5, 2)),
+)  # to tell groups apart without colour
 
 
 def shares_plot(
@@ -29,7 +34,7 @@ def shares_plot(
         description: What the plot shows.
         bins: The ranges' labels, in order; all are drawn equally wide.
         groups: Label and rows in each bin, for at most four groups.
-        axis: What the ranges are of, with the unit.
+        axis: Label of the axis, with the unit.
     """
 
     def draw(figure: Figure) -> None:
@@ -57,4 +62,4 @@ def shares_plot(
         ax.set_ylabel("Share of rows (%)")
         figure.legend(loc="outside upper left", ncols=2, fontsize=10)
 
-    return drawn(name, description, 3.2, draw)
+    return draw_svg(name, description, 3.2, draw)

@@ -1,4 +1,4 @@
-"""The version that fails most against the others: by the mix of classes, or by their rates?"""
+"""Compare the version that fails most with the others, by the mix of classes and by their rates."""
 
 from __future__ import annotations
 
@@ -16,20 +16,22 @@ _MOST_PARTS: Final = 12
 _FEWEST_ROWS: Final = 30  # of a version, to compare it with the others
 
 
-def comparison(cells: Cells, prefix: str) -> Iterator[Plot]:
+def version_comparison(cells: Cells, prefix: str) -> Iterator[Plot]:
     """Draw how the version that fails most differs from all others; none for a single version.
 
     Args:
         cells: Rows and failures by version and class.
         prefix: Unique in the page.
     """
-    versions = [each for each in largest(cells, 0) if _rows(cells, each) >= _FEWEST_ROWS]
+    versions = [version for version in largest(cells, 0) if _rows(cells, version) >= _FEWEST_ROWS]
     if len(versions) < 2:
         return
-    worst = max(versions, key=lambda each: (_failures(cells, each) / _rows(cells, each), each))
+    worst = max(
+        versions, key=lambda version: (_failures(cells, version) / _rows(cells, version), version)
+    )
     parts = mix_and_rate(
         {value: cell for (version, value), cell in cells.items() if version == worst},
-        _added_up({key: cell for key, cell in cells.items() if key[0] != worst}),
+        _by_value({key: cell for key, cell in cells.items() if key[0] != worst}),
     )
     if not any(part.mix or part.rate for part in parts):
         return
@@ -64,8 +66,8 @@ def _failures(cells: Cells, version: str) -> float:
     return sum(k for key, (_, k) in cells.items() if key[0] == version)
 
 
-def _added_up(cells: Cells) -> dict[str, Cell]:
-    """Rows and failures by value, whatever the version."""
+def _by_value(cells: Cells) -> dict[str, Cell]:
+    """Add up rows and failures by value over all versions."""
     sums: dict[str, Cell] = {}
     for (_, value), (n, k) in cells.items():
         before = sums.get(value, (0, 0))
