@@ -140,8 +140,7 @@ class Tree:
 
         The program's hook and its processors run meanwhile: no lock is held.
         """
-        unresolved = request.unresolved
-        if not unresolved:
+        if not (unresolved := request.unresolved):
             return
         for resolve in unresolved:
             guarded("settle a prediction", resolve)
@@ -244,6 +243,8 @@ class Tree:
     def watch_for_later(self, node: Node, flow: Flow) -> bool:
         """Do the same without looking for what the span follows; False where that cannot wait."""
         with self._lock:
+            if flow.updates and node.request.open_spans:
+                settle_open_spans(node.request)  # an update that was used by now counts otherwise
             if not can_wait(flow):
                 return False
             watch(UnclassifiedSpan(node, flow.unit, flow))

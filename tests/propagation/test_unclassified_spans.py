@@ -469,6 +469,24 @@ def test_an_evaluation_inside(telemetry, service):
     assert found == [label[0], label[0]]
 
 
+def test_a_late_span_within_a_late_one_after_a_thread(service):
+    """The outer one has used what the thread predicted, so whether the inner one may is unknown."""
+
+    async def request() -> None:
+        with service.span():
+            service.predict(0)
+            label = await asyncio.to_thread(service.predict, 1)
+            with service.span("outer") as outer:
+                outer.set_attribute("gen_ai.operation.name", "chat")
+                with service.span("inner") as inner:
+                    inner.set_attribute("gen_ai.operation.name", "chat")
+            assert label_of(inner) is None
+            assert label_of(outer) == label
+            assert service.llm() == label
+
+    asyncio.run(request())
+
+
 # -- what it costs ---------------------------------------------------------------------------------
 
 
