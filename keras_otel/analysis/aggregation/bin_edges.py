@@ -9,9 +9,8 @@ from typing import Final
 import ibis
 import ibis.expr.types as ir
 import numpy as np
-import numpy.typing as npt
 
-Numbers = npt.NDArray[np.float64]
+from keras_otel.analysis.aggregation.arrays import Floats
 
 QUANTILES: Final = (0.05, 0.2, 0.35, 0.5, 0.65, 0.8, 0.95)
 """Where ranges are cut: narrower at the ends, where failures often concentrate."""
@@ -23,7 +22,7 @@ _PARTS: Final = 1000
 """Parts of equally many rows, of which very many different numbers are sampled."""
 
 
-def near_quantiles(values: Numbers, n: Numbers) -> list[float]:
+def near_quantiles(values: Floats, n: Floats) -> list[float]:
     """Return edges between values near the quantiles; a frequent value has a bin of its own.
 
     Args:
@@ -53,7 +52,7 @@ def near_quantiles(values: Numbers, n: Numbers) -> list[float]:
     return sorted(edge for edge in dict.fromkeys(edges) if edge > values[0])
 
 
-def sample_numbers(table: ir.Table) -> tuple[Numbers, Numbers]:
+def sample_numbers(table: ir.Table) -> tuple[Floats, Floats]:
     """Sample very many numbers, sorted, each with the rows up to the next one: about a thousandth of all rows.
 
     A frequent number has its exact rows, as if there were no sampling. (Quantiles of engines differ.)

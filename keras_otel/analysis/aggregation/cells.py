@@ -12,15 +12,11 @@ from typing import Any, NamedTuple
 import ibis
 import ibis.expr.types as ir
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from keras_otel.analysis.aggregation.arrays import Codes, Floats, Mask
 from keras_otel.analysis.aggregation.features import Feature
-
-Floats = npt.NDArray[np.float64]
-Codes = npt.NDArray[np.int64]
-Mask = npt.NDArray[np.bool_]
 
 
 class Term(NamedTuple):
@@ -203,7 +199,7 @@ def _cells(grouped: pa.Table, features: Sequence[Feature], *, is_weighted: bool)
     )
 
 
-def _encoded(column: pa.ChunkedArray) -> tuple[pa.Array, npt.NDArray[np.int64]]:
+def _encoded(column: pa.ChunkedArray) -> tuple[pa.Array, Codes]:
     """Return the distinct texts of a column, and the index of each row's text among them."""
     encoded = column.combine_chunks().dictionary_encode()
     return encoded.dictionary, encoded.indices.to_numpy().astype(np.int64)

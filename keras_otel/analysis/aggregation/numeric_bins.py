@@ -13,7 +13,8 @@ import ibis
 import ibis.expr.types as ir
 import numpy as np
 
-from keras_otel.analysis.aggregation.bin_edges import Numbers, near_quantiles, sample_numbers
+from keras_otel.analysis.aggregation.arrays import Floats
+from keras_otel.analysis.aggregation.bin_edges import near_quantiles, sample_numbers
 from keras_otel.analysis.sources.tables.fetch import fetch_row
 
 Bounds = tuple[float | None, float | None]
@@ -138,7 +139,7 @@ def bins_of(
     return Bins(values=texts, bounds=ranges, is_binned=True, has_nan=has_nan)
 
 
-def _single_values(texts: Sequence[str], values: Numbers) -> Bins | None:
+def _single_values(texts: Sequence[str], values: Floats) -> Bins | None:
     if np.isnan(values).any() or len(np.unique(values)) < len(values):
         return None
     order = np.argsort(values)

@@ -10,7 +10,8 @@ from typing import Any, Final
 import numpy as np
 
 from keras_otel import semconv
-from keras_otel.analysis.aggregation.cells import Cells, Codes, Floats, totals
+from keras_otel.analysis.aggregation.arrays import Codes, Floats
+from keras_otel.analysis.aggregation.cells import Cells, totals
 from keras_otel.analysis.aggregation.features import Feature
 from keras_otel.analysis.reports import wording
 from keras_otel.analysis.result import EvalResult, Predicate, Slice

@@ -6,7 +6,8 @@ import math
 
 import numpy as np
 
-from keras_otel.analysis.aggregation.cells import Cells, Floats, Mask, Predicates
+from keras_otel.analysis.aggregation.arrays import Floats, Mask
+from keras_otel.analysis.aggregation.cells import Cells, Predicates
 from keras_otel.analysis.slices.candidates import Candidates
 from keras_otel.analysis.slices.comparison import MIN_RISK_RATIO, MIN_SHARE
 from keras_otel.analysis.slices.regression import Regression

@@ -9,7 +9,8 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from keras_otel.analysis.aggregation.cells import Cells, Floats, Predicates
+from keras_otel.analysis.aggregation.arrays import Floats
+from keras_otel.analysis.aggregation.cells import Cells, Predicates
 from keras_otel.analysis.slices.lattice import Grid, grids
 from keras_otel.analysis.slices.sums import Summing, Sums
 

@@ -7,7 +7,7 @@ from typing import Final
 
 import numpy as np
 
-from keras_otel.analysis.aggregation.cells import Floats
+from keras_otel.analysis.aggregation.arrays import Floats
 from keras_otel.analysis.slices.intervals import Z, risk_ratio_interval, wilson
 from keras_otel.analysis.slices.significance import hypergeometric_tail, upper_tail
 from keras_otel.analysis.slices.sums import Sums

@@ -10,7 +10,8 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from keras_otel.analysis.aggregation.cells import Cells, Mask, Predicates, totals
+from keras_otel.analysis.aggregation.arrays import Mask
+from keras_otel.analysis.aggregation.cells import Cells, Predicates, totals
 from keras_otel.analysis.result import Adjustment
 
 _NOTABLE: Final = math.log(1.1)

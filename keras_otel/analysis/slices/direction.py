@@ -8,7 +8,8 @@ from typing import Final
 import numpy as np
 
 from keras_otel import semconv
-from keras_otel.analysis.aggregation.cells import Cells, Floats, Mask, Predicates
+from keras_otel.analysis.aggregation.arrays import Floats, Mask
+from keras_otel.analysis.aggregation.cells import Cells, Predicates
 from keras_otel.analysis.aggregation.features import Feature
 from keras_otel.analysis.result import Example, Predicate, Slice
 from keras_otel.analysis.slices.candidate_cache import CandidateCache

@@ -14,7 +14,7 @@ from typing import Final
 
 import numpy as np
 
-from keras_otel.analysis.aggregation.cells import Floats, Mask
+from keras_otel.analysis.aggregation.arrays import Floats, Mask
 from keras_otel.analysis.slices.candidate_cache import CandidateCache, ratio
 from keras_otel.analysis.slices.regression import Regression
 from keras_otel.analysis.slices.regression_terms import make_effect

@@ -7,7 +7,7 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from keras_otel.analysis.aggregation.cells import Floats
+from keras_otel.analysis.aggregation.arrays import Floats
 
 LEVEL: Final = 0.95
 """Coverage of every interval."""

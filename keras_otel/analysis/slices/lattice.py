@@ -15,7 +15,8 @@ from typing import Final, Literal
 import numpy as np
 import numpy.typing as npt
 
-from keras_otel.analysis.aggregation.cells import Cells, Codes, Floats, Term, totals
+from keras_otel.analysis.aggregation.arrays import Codes, Floats
+from keras_otel.analysis.aggregation.cells import Cells, Term, totals
 from keras_otel.analysis.aggregation.features import Feature
 
 Ranges = Literal["all", "open", "none"]

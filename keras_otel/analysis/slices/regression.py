@@ -15,7 +15,8 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from keras_otel.analysis.aggregation.cells import Cells, Floats, Mask
+from keras_otel.analysis.aggregation.arrays import Floats, Mask
+from keras_otel.analysis.aggregation.cells import Cells
 from keras_otel.analysis.slices.comparison import MIN_CLUSTERS
 from keras_otel.analysis.slices.regression_terms import Effect
 from keras_otel.analysis.slices.significance import matched_binomial_tail, upper_tail

@@ -8,7 +8,8 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from keras_otel.analysis.aggregation.cells import Cells, Floats, Mask, Predicates, Term
+from keras_otel.analysis.aggregation.arrays import Floats, Mask
+from keras_otel.analysis.aggregation.cells import Cells, Predicates, Term
 
 _CURVES: Final = 2
 _NEAR: Final = 2

@@ -10,7 +10,8 @@ from typing import Final
 import ibis.expr.types as ir
 import numpy as np
 
-from keras_otel.analysis.aggregation.cells import Cells, Floats, cells_by_family
+from keras_otel.analysis.aggregation.arrays import Floats
+from keras_otel.analysis.aggregation.cells import Cells, cells_by_family
 from keras_otel.analysis.aggregation.features import Feature
 from keras_otel.analysis.slices.candidates import candidates, support_of
 from keras_otel.analysis.slices.comparison import compare

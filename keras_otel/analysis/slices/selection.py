@@ -6,7 +6,7 @@ from typing import Final
 
 import numpy as np
 
-from keras_otel.analysis.aggregation.cells import Floats, Mask
+from keras_otel.analysis.aggregation.arrays import Floats, Mask
 from keras_otel.analysis.slices.comparison import MIN_RISK_RATIO, MIN_SHARE, Comparison
 
 FDR: Final = 0.05

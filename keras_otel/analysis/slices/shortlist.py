@@ -13,7 +13,7 @@ from typing import Final
 
 import numpy as np
 
-from keras_otel.analysis.aggregation.cells import Floats
+from keras_otel.analysis.aggregation.arrays import Floats
 from keras_otel.analysis.slices.candidate_cache import CandidateCache, differ_in_touching_ranges
 from keras_otel.analysis.slices.comparison import MIN_RISK_RATIO
 from keras_otel.analysis.slices.confounding import stratified_risk_ratio

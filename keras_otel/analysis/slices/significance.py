@@ -8,7 +8,7 @@ from typing import Final, Literal
 import numpy as np
 import numpy.typing as npt
 
-from keras_otel.analysis.aggregation.cells import Floats
+from keras_otel.analysis.aggregation.arrays import Floats
 
 Correction = Literal["bh", "by"]
 

@@ -12,7 +12,8 @@ from typing import Any, Self
 import numpy as np
 import numpy.typing as npt
 
-from keras_otel.analysis.aggregation.cells import Cells, Codes, Floats, totals
+from keras_otel.analysis.aggregation.arrays import Codes, Floats
+from keras_otel.analysis.aggregation.cells import Cells, totals
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
