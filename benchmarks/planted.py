@@ -1,4 +1,4 @@
-"""Rows with known causes: what slicing should find in them, and what it should not.
+"""Generate rows with known causes of failure, to check which slices are found.
 
 Each kind is a function of a random generator. Features are independent unless the kind says otherwise,
 and the rate of failures is that of the kind's causes and of nothing else.
@@ -21,7 +21,7 @@ Truth = frozenset[tuple[str, str]]
 """A slice: names of features and values. `*` is any range; `from 54.6` one that starts about there."""
 
 _ABOUT: Final = 0.1
-"""How far an end of a range may be from the true one, as a share of it."""
+"""Tolerance of an end of a range, as a share of the true one."""
 
 BASE: Final = 0.08
 
@@ -32,9 +32,9 @@ class Planted:
 
     Attributes:
         rows: The features.
-        rate: Of each row, its probability of failure.
+        rate: Probability of failure of each row.
         causes: The slices that should be found.
-        also: Slices that may be found: causes that hold together.
+        also: Slices that may be found too: intersections of causes.
     """
 
     rows: pd.DataFrame
@@ -42,16 +42,17 @@ class Planted:
     causes: tuple[Truth, ...]
     also: tuple[Truth, ...] = ()
 
-    def told(self, found: Sequence[Slice]) -> tuple[int, int]:
-        """Count the causes that are among the findings, and the findings that are nothing of it."""
-        causes = [cause for cause in self.causes if any(is_slice(cause, each) for each in found)]
+    def count_found(self, findings: Sequence[Slice]) -> tuple[int, int]:
+        """Count the causes that are among the findings, and the findings that are neither cause nor intersection."""
+        causes = [cause for cause in self.causes if any(is_slice(cause, f) for f in findings)]
         first = {
-            next(n for n, each in enumerate(found) if is_slice(cause, each)) for cause in causes
+            next(n for n, finding in enumerate(findings) if is_slice(cause, finding))
+            for cause in causes
         }
         others = [
-            each
-            for n, each in enumerate(found)
-            if n not in first and not any(is_slice(joint, each) for joint in self.also)
+            finding
+            for n, finding in enumerate(findings)
+            if n not in first and not any(is_slice(joint, finding) for joint in self.also)
         ]
         return len(causes), len(others)
 
@@ -59,22 +60,22 @@ class Planted:
 Kind = Callable[[np.random.Generator], Planted]
 
 
-def is_slice(truth: Truth, found: Slice) -> bool:
-    """Whether a finding is this slice."""
-    wanted = dict(truth)
-    return {p.attribute for p in found.predicates} == set(wanted) and all(
-        _is_value(wanted[predicate.attribute], predicate) for predicate in found.predicates
+def is_slice(truth: Truth, finding: Slice) -> bool:
+    """Return whether a finding is this slice."""
+    expected = dict(truth)
+    return {p.attribute for p in finding.predicates} == set(expected) and all(
+        _is_value(expected[predicate.attribute], predicate) for predicate in finding.predicates
     )
 
 
-def _is_value(wanted: str, predicate: Predicate) -> bool:
-    if wanted == "*":
+def _is_value(expected: str, predicate: Predicate) -> bool:
+    if expected == "*":
         return predicate.lower is not None or predicate.upper is not None
-    if wanted.startswith("from "):
-        start = float(wanted.removeprefix("from "))
+    if expected.startswith("from "):
+        start = float(expected.removeprefix("from "))
         lower = predicate.lower
         return lower is not None and predicate.upper is None and abs(lower / start - 1) <= _ABOUT
-    return wanted == predicate.value
+    return expected == predicate.value
 
 
 def slice_of(**values: str) -> Truth:
@@ -101,7 +102,7 @@ def features(rng: np.random.Generator, rows: int = 6000, count: int = 8) -> pd.D
 
 
 def one_pair(rng: np.random.Generator) -> Planted:
-    """Two predicates together, three times as often."""
+    """Plant a cause of two predicates with a risk ratio of 3."""
     rows = features(rng)
     inside = (rows.f2 == "v1") & (rows.f5 == "v2")
     return Planted(
@@ -112,7 +113,7 @@ def one_pair(rng: np.random.Generator) -> Planted:
 
 
 def two_causes(rng: np.random.Generator) -> Planted:
-    """Two independent causes, each 2.2 times as often."""
+    """Plant two independent causes, each with a risk ratio of 2.2."""
     rows = features(rng)
     rate = BASE * np.where(rows.f2 == "v1", 2.2, 1) * np.where(rows.f5 == "v2", 2.2, 1)
     causes = (slice_of(f2="v1"), slice_of(f5="v2"))
@@ -120,7 +121,7 @@ def two_causes(rng: np.random.Generator) -> Planted:
 
 
 def correlated_causes(rng: np.random.Generator) -> Planted:
-    """Two causes of which one comes with the other 60 % of the time."""
+    """Plant two causes, of which one comes with the other 60 % of the time."""
     rows = features(rng)
     together = (rows.f2 == "v1") & (rng.random(len(rows)) < 0.6)
     rows.loc[together, "f5"] = "v2"
@@ -130,7 +131,7 @@ def correlated_causes(rng: np.random.Generator) -> Planted:
 
 
 def three_classes(rng: np.random.Generator) -> Planted:
-    """Three of twelve classes fail at 22 % instead of 8 %."""
+    """Plant three classes of twelve that fail at 22 % instead of 8 %."""
     rows = features(rng)
     rows["class"] = rng.choice([f"c{n}" for n in range(12)], len(rows))
     bad = ("c1", "c2", "c3")
@@ -142,7 +143,7 @@ def three_classes(rng: np.random.Generator) -> Planted:
 
 
 def worse_version(rng: np.random.Generator) -> Planted:
-    """A version 1.5 times as bad in every class, where four of ten classes are hard."""
+    """Plant a version with a risk ratio of 1.5 in every class, where four of ten classes are hard."""
     count = 12_000
     rows = pd.DataFrame(
         {
@@ -164,7 +165,7 @@ def worse_version(rng: np.random.Generator) -> Planted:
 
 
 def exclusive_or(rng: np.random.Generator) -> Planted:
-    """Either of two values, but not both: no value by itself fails more often."""
+    """Plant failures of either of two values, but not both: no value alone fails more often."""
     rows = features(rng, 8000)
     rows["a"], rows["b"] = rng.choice(["0", "1"], len(rows)), rng.choice(["0", "1"], len(rows))
     return Planted(
@@ -175,7 +176,7 @@ def exclusive_or(rng: np.random.Generator) -> Planted:
 
 
 def nested(rng: np.random.Generator) -> Planted:
-    """A value that fails twice as often, and a part of it twice as often again."""
+    """Plant a value with a risk ratio of 2, and in a part of it another one of 2.5."""
     rows = features(rng, 10_000)
     outer = rows.f2 == "v1"
     inner = outer & (rows.f4 == "v0")
@@ -187,7 +188,7 @@ def nested(rng: np.random.Generator) -> Planted:
 
 
 def three_way(rng: np.random.Generator) -> Planted:
-    """Three predicates together, four times as often."""
+    """Plant a cause of three predicates with a risk ratio of 4."""
     rows = features(rng, 12_000)
     inside = (rows.f0 == "v1") & (rows.f1 == "v2") & (rows.f3 == "v0")
     return Planted(
@@ -198,7 +199,7 @@ def three_way(rng: np.random.Generator) -> Planted:
 
 
 def confounded(rng: np.random.Generator) -> Planted:
-    """Two hard classes that go to the new version nine times of ten; the version does nothing."""
+    """Plant two hard classes, nine of ten of whose rows go to the new version, which has no effect."""
     rows = features(rng, 10_000, 5)
     rows["class"] = rng.choice([f"c{n}" for n in range(8)], len(rows))
     hard = rows["class"].isin(["c0", "c1"])
@@ -209,7 +210,7 @@ def confounded(rng: np.random.Generator) -> Planted:
 
 
 def reversed_version(rng: np.random.Generator) -> Planted:
-    """A version worse in every class that looks better, because it gets the easy ones."""
+    """Plant a version that is worse in every class and looks better, because it gets the easy ones."""
     rows = features(rng, 12_000, 5)
     rows["class"] = rng.choice([f"c{n}" for n in range(6)], len(rows))
     hard = rows["class"].isin(["c0", "c1", "c2"])
@@ -225,7 +226,7 @@ def reversed_version(rng: np.random.Generator) -> Planted:
 
 
 def fading(rng: np.random.Generator) -> Planted:
-    """The surer, the better: the failure rate falls from 35 % to 5 % along the confidence."""
+    """Plant a failure rate that falls from 35 % to 5 % as the confidence rises."""
     rows = features(rng, 8000, 5)
     rows["confidence"] = rng.uniform(0.4, 1.0, len(rows))
     rate = 0.05 + 0.30 * (1.0 - rows.confidence.to_numpy()) / 0.6
@@ -233,7 +234,7 @@ def fading(rng: np.random.Generator) -> Planted:
 
 
 def low_confidence(rng: np.random.Generator) -> Planted:
-    """A confidence below 0.9, in bins, fails 2.5 times as often."""
+    """Plant a risk ratio of 2.5 for confidence below 0.9."""
     rows = features(rng, 8000, 5)
     confidence = np.clip(1 - rng.gamma(1.2, 0.09, len(rows)), 0.3, 1.0)
     rows["confidence"] = confidence
@@ -245,7 +246,7 @@ def low_confidence(rng: np.random.Generator) -> Planted:
 
 
 def slow_and_new(rng: np.random.Generator) -> Planted:
-    """A version fails three times as often where its answers take long, by a number."""
+    """Plant a version with a risk ratio of 3 where its latency is above the median."""
     rows = features(rng, 10_000, 5)
     rows["version"] = rng.choice(["v1", "v2"], len(rows))
     rows["latency_ms"] = rng.lognormal(4, 0.7, len(rows))
@@ -258,7 +259,7 @@ def slow_and_new(rng: np.random.Generator) -> Planted:
 
 
 def wide(rng: np.random.Generator) -> Planted:
-    """Forty features, one of which matters."""
+    """Plant one cause among forty features."""
     rows = features(rng, 6000, 40)
     return Planted(
         rows=rows, rate=np.where(rows.f31 == "v1", 2.5 * BASE, BASE), causes=(slice_of(f31="v1"),)

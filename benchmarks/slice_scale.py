@@ -1,4 +1,4 @@
-"""How long `keras-otel slice` takes on many spans, and how much memory.
+"""Measure time and memory of `keras-otel slice` on many spans.
 
     python benchmarks/slice_scale.py [--traces N] [--lines N] [--runs N] [--json FILE]
 
@@ -77,7 +77,7 @@ COPY (
 
 
 def write_parquet(folder: Path, traces: int) -> list[Path]:
-    """Two spans for each trace, and an evaluation for nine of ten."""
+    """Write two spans for each trace, and an evaluation for nine of ten."""
     spans, evaluations = folder / "spans.parquet", folder / "evaluations.parquet"
     with duckdb.connect() as connection:
         connection.execute(_SPANS.format(count=traces, path=spans))
@@ -86,7 +86,7 @@ def write_parquet(folder: Path, traces: int) -> list[Path]:
 
 
 def write_lines(folder: Path, spans: int) -> list[Path]:
-    """OTLP JSON lines of many spans each, as the Collector writes them."""
+    """Write OTLP JSON lines of many spans each, as the Collector does."""
     path = folder / "traces.jsonl"
     rng = np.random.default_rng(0)
     traces = spans // 2
@@ -94,19 +94,19 @@ def write_lines(folder: Path, spans: int) -> list[Path]:
     confidences, passed = rng.random(traces) / 2 + 0.5, rng.random(traces) > 0.1
     with path.open("w", encoding="utf-8") as file:
         for first in range(0, traces, SPANS_A_LINE // 2):
-            several = []
+            spans_of_line = []
             for i in range(first, min(first + SPANS_A_LINE // 2, traces)):
-                facts = (CLASSES[chosen[i]], f"v{versions[i]}", float(confidences[i]))
-                several += _spans_of(i, facts, bool(passed[i]))
+                prediction = (CLASSES[chosen[i]], f"v{versions[i]}", float(confidences[i]))
+                spans_of_line += _spans_of(i, prediction, bool(passed[i]))
             told = {"attributes": [_attribute("service.name", "router")]}
-            scope = {"scope": {"name": "app"}, "spans": several}
+            scope = {"scope": {"name": "app"}, "spans": spans_of_line}
             document = {"resourceSpans": [{"resource": told, "scopeSpans": [scope]}]}
             file.write(json.dumps(document) + "\n")
     return [path]
 
 
-def _spans_of(i: int, facts: tuple[str, str, float], is_passed: bool) -> list[dict[str, Any]]:  # noqa: FBT001 - one of the row's values
-    class_name, version, confidence = facts
+def _spans_of(i: int, prediction: tuple[str, str, float], is_passed: bool) -> list[dict[str, Any]]:  # noqa: FBT001 - one of the row's values
+    class_name, version, confidence = prediction
     trace_id, start = f"{i + 1:032x}", START_NS + i * 1_000_000
     inference = {
         semconv.MODEL_NAME: "intent",
@@ -174,7 +174,7 @@ def timed(paths: Sequence[Path], runs: int) -> dict[str, Any]:
 
 
 def all_slices(runs: int) -> dict[str, Any]:
-    """Seconds for all slices of up to three of 14 features over 32 000 rows, and how many they are."""
+    """Measure the time for all slices of up to three of 14 features over 32 000 rows, and count them."""
     rng = np.random.default_rng(0)
     rows = 32_000
     data = {f"f{n}": rng.integers(0, 2 + n % 5, rows).astype(str) for n in range(14)}
@@ -200,10 +200,10 @@ def all_slices(runs: int) -> dict[str, Any]:
     for _ in range(max(runs, 3)):
         started = time.perf_counter()
         summing = Summing(cells)
-        found = candidates(cells, summing, support=support_of(float(summing.all.rows[0]), None))
-        compare(found.sums, summing.all, is_exact=True)
+        slices = candidates(cells, summing, support=support_of(float(summing.all.rows[0]), None))
+        compare(slices.sums, summing.all, is_exact=True)
         seconds.append(time.perf_counter() - started)
-    return {"seconds": statistics.median(seconds), "slices": len(found), "cells": len(cells.rows)}
+    return {"seconds": statistics.median(seconds), "slices": len(slices), "cells": len(cells.rows)}
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -226,10 +226,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
             ("parquet", write_parquet, parsed.traces),
         ):
             paths = write(Path(folder), count)
-            report[name] = found = timed(paths, parsed.runs)
-            what = "spans of OTLP JSON lines" if name == "lines" else "traces of Parquet"
+            report[name] = figures = timed(paths, parsed.runs)
+            noun = "spans of OTLP JSON lines" if name == "lines" else "traces of Parquet"
             print(
-                f"{count:,} {what}: {found['seconds']:.1f} s, {found['peak_gb']:.1f} GB", flush=True
+                f"{count:,} {noun}: {figures['seconds']:.1f} s, {figures['peak_gb']:.1f} GB",
+                flush=True,
             )
     if parsed.json is not None:
         parsed.json.write_text(json.dumps(report, indent=2), encoding="utf-8")

@@ -1,4 +1,4 @@
-"""How often slicing finds what is not there, and whether it finds what is.
+"""Measure how often slicing finds planted causes, and how often it reports chance as findings.
 
     python benchmarks/slice_simulations.py [--seeds N] [--null N] [--only TEXT] [--json FILE]
 
@@ -39,17 +39,17 @@ SESSION: Final = 15
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Count:
-    """What one data set gave."""
+    """Counts of one data set."""
 
     causes: int
-    told: int
+    causes_found: int
     findings: int
     others: int
     tested: int
 
 
 def generator(name: str, seed: int) -> np.random.Generator:
-    """The random numbers of one data set."""
+    """Return the random generator of one data set."""
     return np.random.default_rng((zlib.crc32(name.encode()), seed))
 
 
@@ -59,13 +59,13 @@ def failing(rng: np.random.Generator, planted: Planted) -> npt.NDArray[np.bool_]
 
 
 def null(rng: np.random.Generator) -> Planted:
-    """Rows that fail whatever their features."""
+    """Generate rows whose failures do not depend on their features."""
     rows = pd.DataFrame({f"f{n}": rng.integers(0, 2, 5000).astype(str) for n in range(8)})
     return Planted(rows=rows, rate=np.full(5000, BASE_RATE), causes=())
 
 
 def null_sessions(rng: np.random.Generator) -> Planted:
-    """Sessions whose rows have the same features and a failure rate of their own."""
+    """Generate sessions whose rows have the same features and a failure rate of their own."""
     count = 5000 // SESSION
     session = np.repeat(np.arange(count), SESSION)
     alike = pd.DataFrame({f"f{n}": rng.integers(0, 2, count).astype(str) for n in range(8)})
@@ -74,7 +74,7 @@ def null_sessions(rng: np.random.Generator) -> Planted:
 
 
 def null_numbers(rng: np.random.Generator) -> Planted:
-    """Numbers, of which every range is a candidate, that failures have nothing to do with."""
+    """Generate numbers, of which every range is a candidate, that are independent of failures."""
     rows = features(rng, 5000, 4)
     for name in ("a", "b", "c"):
         rows[name] = rng.lognormal(0, 1, len(rows))
@@ -82,13 +82,13 @@ def null_numbers(rng: np.random.Generator) -> Planted:
 
 
 def null_wide(rng: np.random.Generator) -> Planted:
-    """Forty features, of which those that differ most by chance are combined."""
+    """Generate forty features, of which those that differ most by chance are combined."""
     rows = features(rng, 5000, 40)
     return Planted(rows=rows, rate=np.full(len(rows), BASE_RATE), causes=())
 
 
 def in_sessions(kind: Callable[[np.random.Generator], Planted]) -> Any:
-    """The same causes among sessions that fail more or less often."""
+    """Add sessions with failure rates of their own to a kind."""
 
     def draw(rng: np.random.Generator) -> Planted:
         planted = kind(rng)
@@ -102,11 +102,11 @@ def in_sessions(kind: Callable[[np.random.Generator], Planted]) -> Any:
 
 
 def counted(planted: Planted, family: EvalResult) -> Count:
-    """Hold findings to what is known."""
-    told, others = planted.told(family.slices)
+    """Compare findings with the planted causes."""
+    causes_found, others = planted.count_found(family.slices)
     return Count(
         causes=len(planted.causes),
-        told=told,
+        causes_found=causes_found,
         findings=len(family.slices),
         others=others,
         tested=family.slices_tested,
@@ -124,7 +124,7 @@ def sliced(name: str, kind: Callable[[np.random.Generator], Planted], seed: int)
 
 
 def unclustered(name: str, kind: Callable[[np.random.Generator], Planted], seed: int) -> Count:
-    """The same without a word of the sessions."""
+    """Slice one data set without its column of sessions."""
     rng = generator(name, seed)
     planted = kind(rng)
     data = planted.rows.drop(columns="session").assign(failed=failing(rng, planted))
@@ -132,7 +132,7 @@ def unclustered(name: str, kind: Callable[[np.random.Generator], Planted], seed:
 
 
 def sampled(name: str, kind: Callable[[np.random.Generator], Planted], seed: int) -> Count:
-    """Traces that were kept with a probability of 1, a half or a quarter, 70 % of them evaluated."""
+    """Slice traces that were kept with a probability of 1, a half or a quarter, 70 % of them evaluated."""
     rng = generator(name, seed)
     planted = kind(rng)
     count = len(planted.rows)
@@ -165,12 +165,12 @@ def sampled(name: str, kind: Callable[[np.random.Generator], Planted], seed: int
 
 
 def wide_sample(rng: np.random.Generator) -> Planted:
-    """Rows enough that a part of them is still enough."""
-    several = [one_pair(rng) for _ in range(3)]
+    """Generate so many rows that a sample of them is large enough."""
+    parts = [one_pair(rng) for _ in range(3)]
     return Planted(
-        rows=pd.concat([each.rows for each in several], ignore_index=True),
-        rate=np.concatenate([each.rate for each in several]),
-        causes=several[0].causes,
+        rows=pd.concat([part.rows for part in parts], ignore_index=True),
+        rate=np.concatenate([part.rate for part in parts]),
+        causes=parts[0].causes,
     )
 
 
@@ -192,23 +192,23 @@ PLANTED: Final[dict[str, tuple[Draw, Callable[[np.random.Generator], Planted]]]]
 
 
 def lines(seeds: int, null_seeds: int, only: str) -> Iterator[dict[str, Any]]:
-    """One line for each kind."""
+    """Yield the figures of each kind."""
     for cases, count in ((NULL, null_seeds), (PLANTED, seeds)):
         for name, (draw, kind) in cases.items():
             if only not in name or not count:
                 continue
-            found = [draw(name, kind, seed) for seed in range(count)]
-            causes = sum(each.causes for each in found)
-            findings = sum(each.findings for each in found)
+            data_sets = [draw(name, kind, seed) for seed in range(count)]
+            causes = sum(data_set.causes for data_set in data_sets)
+            findings = sum(data_set.findings for data_set in data_sets)
             yield {
                 "kind": name,
                 "data_sets": count,
-                "slices_tested": statistics.median(each.tested for each in found),
+                "slices_tested": statistics.median(data_set.tested for data_set in data_sets),
                 "causes": causes,
-                "told": sum(each.told for each in found),
+                "told": sum(data_set.causes_found for data_set in data_sets),
                 "findings": findings,
-                "others": sum(each.others for each in found),
-                "with_findings": sum(each.findings > 0 for each in found),
+                "others": sum(data_set.others for data_set in data_sets),
+                "with_findings": sum(data_set.findings > 0 for data_set in data_sets),
             }
 
 
@@ -233,12 +233,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
         "| kind | data sets | slices tested | causes found | other findings | share | some finding |"
     )
     print("|---|---|---|---|---|---|---|")
-    every = []
+    figures = []
     for line in lines(parsed.seeds, parsed.null, parsed.only):
         print(_printed(line), flush=True)
-        every.append(line)
+        figures.append(line)
     if parsed.json is not None:
-        parsed.json.write_text(json.dumps(every, indent=2), encoding="utf-8")
+        parsed.json.write_text(json.dumps(figures, indent=2), encoding="utf-8")
 
 
 if __name__ == "__main__":

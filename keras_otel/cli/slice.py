@@ -1,4 +1,4 @@
-"""`keras-otel slice`: which upstream predictions the failures of LLM answers come from."""
+"""Run `keras-otel slice`: in which upstream predictions the failures of LLM answers concentrate."""
 
 from __future__ import annotations
 
@@ -33,9 +33,9 @@ _SUFFIXES: Final = {
     ".htm": "html",
     ".csv": "csv",
 }
-_EXTRA: Final = ("ibis", "duckdb", "pyarrow", "scipy", "rich", "jinja2", "matplotlib")
+_REQUIRED_MODULES: Final = ("ibis", "duckdb", "pyarrow", "scipy", "rich", "jinja2", "matplotlib")
 
-_ABOUT_TRACES: Final = (
+_FOR_TRACES_ONLY: Final = (
     "model",
     "eval",
     "fail",
@@ -49,7 +49,7 @@ _ABOUT_TRACES: Final = (
 
 
 def run(parsed: argparse.Namespace) -> int:
-    """Slice, write the report, and return 0; 1 for what `--fail-on` names, 2 if something is wrong."""
+    """Slice, write the report, and return the exit code: 0, 1 for what `--fail-on` names, 2 for errors."""
     try:
         _require_extra()
         kind = _format(parsed)
@@ -57,36 +57,37 @@ def run(parsed: argparse.Namespace) -> int:
             raise OptionError(f"-o {parsed.output}: there is no such folder")
         if parsed.fail_on == "new" and parsed.compare_to is None:
             raise OptionError("--fail-on new needs --compare-to: an earlier report in JSON")
-        earlier = None if parsed.compare_to is None else _earlier(parsed.compare_to)
+        earlier = None if parsed.compare_to is None else _read_earlier(parsed.compare_to)
         result = _result(parsed)
         if earlier is not None:
-            result = _compared(result, earlier)
+            result = _with_changes(result, earlier)
         _write(result, kind, parsed)
     except KerasOtelError as error:
         print(f"keras-otel slice: {redacted(str(error))}", file=sys.stderr)
         return 2
     if parsed.fail_on is None:
         return 0
-    return _judged(result, parsed.fail_on)
+    return _exit_code(result, parsed.fail_on)
 
 
-def _judged(result: SliceResult, fail_on: str) -> int:
-    """1 where there is a finding that is not to be, and a line that says so: a log shows no report."""
+def _exit_code(result: SliceResult, fail_on: str) -> int:
+    """Return 1 if there is a finding that `--fail-on` names, and print a line: CI logs may not show the report."""
     if fail_on == "new":
         findings = sum(change.change in ("new", "grown") for change in result.changes or ())
-        what = "new or grown finding"
+        noun = "new or grown finding"
     else:
-        findings = sum(found.is_finding for family in result.evals for found in family.slices)
-        what = "finding"
+        findings = sum(slice_.is_finding for family in result.evals for slice_ in family.slices)
+        noun = "finding"
     if not findings:
         return 0
-    are = f"is 1 {what}" if findings == 1 else f"are {findings} {what}s"
-    print(f"keras-otel slice: there {are} (--fail-on {fail_on})", file=sys.stderr)
+    number = f"is 1 {noun}" if findings == 1 else f"are {findings} {noun}s"
+    print(f"keras-otel slice: there {number} (--fail-on {fail_on})", file=sys.stderr)
     return 1
 
 
 def _require_extra() -> None:
-    missing = [name for name in _EXTRA if find_spec(name) is None]
+    """Check that the packages of the extra `analysis` are installed."""
+    missing = [name for name in _REQUIRED_MODULES if find_spec(name) is None]
     if missing:
         raise OptionError(
             f"{missing[0]} is not installed: pip install 'keras-otel[analysis]' brings what slice needs"
@@ -94,6 +95,7 @@ def _require_extra() -> None:
 
 
 def _format(parsed: argparse.Namespace) -> str:
+    """Return the format of the report."""
     by_name = _SUFFIXES.get(parsed.output.suffix.lower()) if parsed.output is not None else None
     kind: str = parsed.format or by_name or "table"
     if parsed.trace_url is not None and kind in ("json", "csv"):
@@ -105,34 +107,38 @@ def _result(parsed: argparse.Namespace) -> SliceResult:
     from keras_otel.analysis.sources.servers.engines import one_line_errors
 
     with one_line_errors():
-        return _ready_result(parsed) if parsed.rows is not None else _joined_result(parsed)
+        return _result_of_rows(parsed) if parsed.rows is not None else _result_of_sources(parsed)
 
 
-def _earlier(path: Path) -> EarlierReport:
+def _read_earlier(path: Path) -> EarlierReport:
     from keras_otel.analysis.slices.changes import read_report
 
     return read_report(path)
 
 
-def _compared(result: SliceResult, earlier: EarlierReport) -> SliceResult:
+def _with_changes(result: SliceResult, earlier: EarlierReport) -> SliceResult:
+    """Add the changes since an earlier report."""
     from keras_otel.analysis.slices.changes import changes_since, comparison_warnings
 
     warnings = (*result.warnings, *comparison_warnings(result, earlier))
     return replace(result, changes=changes_since(result, earlier), warnings=warnings)
 
 
-def _ready_result(parsed: argparse.Namespace) -> SliceResult:
+def _result_of_rows(parsed: argparse.Namespace) -> SliceResult:
+    """Slice ready rows."""
     from keras_otel.analysis.ready_file import read_rows
     from keras_otel.analysis.ready_rows import slice_failures
 
     if parsed.sources or parsed.evals:
-        raise OptionError("--rows takes the place of SOURCE and --evals: give one or the other")
+        raise OptionError("--rows replaces SOURCE and --evals: use one or the other")
     if parsed.failed is None:
-        raise OptionError("--rows needs --failed COLUMN: the one that says which answers failed")
-    for option in _ABOUT_TRACES:
+        raise OptionError(
+            "--rows needs --failed COLUMN, which is true or 1 where the answer failed"
+        )
+    for option in _FOR_TRACES_ONLY:
         if getattr(parsed, option):
             name = option.replace("_", "-")
-            raise OptionError(f"--{name} is about traces: rows that are ready have been chosen")
+            raise OptionError(f"--{name} is about traces, and cannot be used with --rows")
     rows = read_rows(parsed.rows)
     result = slice_failures(
         rows.table,
@@ -151,7 +157,8 @@ def _ready_result(parsed: argparse.Namespace) -> SliceResult:
     return replace(result, warnings=(*rows.warnings, *result.warnings))
 
 
-def _joined_result(parsed: argparse.Namespace) -> SliceResult:
+def _result_of_sources(parsed: argparse.Namespace) -> SliceResult:
+    """Slice rows built from traces and evaluations."""
     from keras_otel.analysis.rows.build import build_rows
     from keras_otel.analysis.rows.fail_rules import FailRule
     from keras_otel.analysis.rows.row_table import Question
@@ -206,6 +213,7 @@ def _settings(parsed: argparse.Namespace) -> Settings:
 
 
 def _window(parsed: argparse.Namespace) -> Window:
+    """Return the time range of the predictions."""
     from keras_otel.analysis.sources.tables.writer import Window
 
     now = datetime.now(UTC)
@@ -219,7 +227,7 @@ def _window(parsed: argparse.Namespace) -> Window:
 
 @contextmanager
 def _progress() -> Iterator[Callable[[int, int], None] | None]:
-    """A bar on standard error, where somebody looks at it; it goes when all is read."""
+    """Show a progress bar on standard error, if that is a terminal, until everything is read."""
     if not sys.stderr.isatty():
         yield None
         return
@@ -237,6 +245,7 @@ def _progress() -> Iterator[Callable[[int, int], None] | None]:
 
 
 def _write(result: SliceResult, kind: str, parsed: argparse.Namespace) -> None:
+    """Write the report to the output file, or print it."""
     try:
         if parsed.output is None:
             _render(result, kind, parsed, sys.stdout)

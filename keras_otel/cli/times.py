@@ -1,4 +1,4 @@
-"""Points in time on the command line."""
+"""Parse points in time on the command line."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ _NS: Final = 1_000_000_000
 
 
 def point_in_time(text: str, now: datetime) -> int:
-    """Read `2026-11-25`, `2026-11-25T14:00:00+01:00`, or `36h`, which is that long before `now`.
+    """Parse `2026-11-25`, `2026-11-25T14:00:00+01:00`, or `36h` for 36 hours before `now`.
 
     Args:
-        text: The point; UTC where it has no offset.
+        text: The point in time; UTC without an offset.
         now: The present, with an offset.
 
     Returns:
         Nanoseconds since the epoch.
 
     Raises:
-        OptionError: It is neither.
+        OptionError: The text is none of these.
     """
     if match := _AGO.fullmatch(text.strip()):
         seconds = float(match[1]) * _UNITS[match[2]]

@@ -1,4 +1,4 @@
-"""The files that `keras-otel dashboards export` writes."""
+"""Write the files of `keras-otel dashboards export`."""
 
 from __future__ import annotations
 
@@ -21,14 +21,15 @@ def export(folder: Path, places: Places) -> list[Path]:
     """Write the dashboard, the rules and the page's configuration.
 
     Args:
-        folder: Where to; it is made if it is not there. Files of the same names are written over.
-        places: Where the pages are that link to each other.
+        folder: Folder to write to; it is created if it does not exist. Files of the same names are
+            overwritten.
+        places: Addresses of the pages that link to each other.
 
     Returns:
-        The files written.
+        The paths of the files.
 
     Raises:
-        DashboardError: What makes them is not installed, or the folder cannot be written to.
+        DashboardError: A package that is needed is not installed, or the folder cannot be written to.
     """
     contents = documents(places)
     written = []
@@ -44,10 +45,10 @@ def export(folder: Path, places: Places) -> list[Path]:
 
 
 def documents(places: Places) -> dict[str, str]:
-    """The content of each file, by its name.
+    """Return the content of each file by its name.
 
     Raises:
-        DashboardError: What makes them is not installed.
+        DashboardError: A package that is needed is not installed.
     """
     missing = [package for module, package in _PACKAGES.items() if not find_spec(module)]
     if missing:

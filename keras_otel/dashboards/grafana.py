@@ -21,10 +21,10 @@ from keras_otel.dashboards.series import (
 
 
 def dashboard_model(jaeger: str) -> dict[str, Any]:
-    """The dashboard, as Grafana imports it.
+    """Return the dashboard as Grafana imports it.
 
     Args:
-        jaeger: Where Jaeger's page is; the dashboard has a field to change it.
+        jaeger: Address of Jaeger; the dashboard has a field to change it.
     """
     board = (
         dashboard.Dashboard("Keras upstream of the LLM")

@@ -1,4 +1,4 @@
-"""Jaeger's web page: links from a span to what it is about."""
+"""Configure links from spans in Jaeger to the dashboard and to other traces."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ _SINCE: Final = "from=#{startTime | epoch_micros_to_date_iso}&to=now"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Places:
-    """Where the pages are that link to each other.
+    """Addresses of the pages that link to each other.
 
     Attributes:
-        grafana: Grafana, such as `http://localhost:3000`.
-        jaeger: Jaeger, such as `http://localhost:16686`.
-        service: The service to look for other traces of; Jaeger searches in one, and its links
-            cannot take the name from a span.
+        grafana: Address of Grafana, such as `http://localhost:3000`.
+        jaeger: Address of Jaeger, such as `http://localhost:16686`.
+        service: Service to search for other traces; Jaeger searches in one service, and its links cannot
+            take the name from a span.
     """
 
     grafana: str = "http://localhost:3000"
@@ -31,7 +31,7 @@ class Places:
 
 
 def page_configuration(places: Places) -> dict[str, Any]:
-    """What `jaeger_query.ui.config_file` holds."""
+    """Return the content of `jaeger_query.ui.config_file`."""
     dashboard = f"{places.grafana}/d/{DASHBOARD_UID}"
     patterns = [
         {"type": "traces", "url": f"{dashboard}?{_SINCE}", "text": "Fail rates since this trace"},
@@ -56,7 +56,7 @@ def page_configuration(places: Places) -> dict[str, Any]:
 
 
 def _dashboard(dashboard: str, key: str, variable: str, text: str) -> dict[str, Any]:
-    """From a tag, or a field of an event, to the dashboard with one of its variables set."""
+    """Link a tag, or a field of an event, to the dashboard with one of its variables set."""
     return {
         "type": ["tags", "logs"],
         "key": key,
@@ -66,7 +66,7 @@ def _dashboard(dashboard: str, key: str, variable: str, text: str) -> dict[str, 
 
 
 def _search(service: str, key: str) -> dict[str, Any]:
-    """From a tag to the traces of a service that have the same value."""
+    """Link a tag to the traces of a service with the same value."""
     return {
         "type": ["tags", "logs"],
         "key": key,
@@ -76,6 +76,6 @@ def _search(service: str, key: str) -> dict[str, Any]:
 
 
 def search_tags(tags: dict[str, str]) -> str:
-    """The `tags` of a search in Jaeger, quoted but for templates such as `#{key}` or `${name}`."""
+    """Write the `tags` of a search in Jaeger, percent-encoded except for templates such as `#{key}` or `${name}`."""
     pairs = (f"{quote(json.dumps(key))}:%22{value}%22" for key, value in tags.items())
     return f"%7B{','.join(pairs)}%7D"

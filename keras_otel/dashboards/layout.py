@@ -1,4 +1,4 @@
-"""The rows of the Grafana dashboard: what each panel shows, and by which expression."""
+"""Lay out the rows of the Grafana dashboard: the title and expression of each panel."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _SMOOTH: Final = "5m"  # few evaluations arrive between two points of a panel
 
 
 def failures() -> list[panels.Panel]:
-    """How often answers fail, by what was predicted before them."""
+    """Return the panels on how often answers fail, by the prediction before them."""
     by_class = (MODEL, VERSION, CLASS)
     level = "evaluation_model_version_class:keras_evaluations_failed"
     return [
@@ -116,7 +116,7 @@ def failures() -> list[panels.Panel]:
 
 
 def predictions() -> list[panels.Panel]:
-    """What is predicted."""
+    """Return the panels on what is predicted."""
     return [
         panels.lines(
             Text(title="Predictions by class", description="Rows predicted per second."),
@@ -162,7 +162,7 @@ def predictions() -> list[panels.Panel]:
 
 
 def confidence() -> list[panels.Panel]:
-    """How sure the model is, and how that differs between versions."""
+    """Return the panels on the model's confidence and how it differs between versions."""
     level = f"model_version:{semconv.PREDICTION_CONFIDENCE.replace('.', '_')}"
     return [
         panels.lines(
@@ -210,7 +210,7 @@ def confidence() -> list[panels.Panel]:
 
 
 def latency() -> list[panels.Panel]:
-    """How long calls take, and how many there are."""
+    """Return the panels on the latency and number of calls."""
     by = (VERSION, OPERATION)
     legend = f"{{{{{VERSION}}}}} {{{{{OPERATION}}}}}"
     return [
@@ -244,7 +244,7 @@ def latency() -> list[panels.Panel]:
 
 
 def telemetry() -> list[panels.Panel]:
-    """What went wrong in keras_otel itself."""
+    """Return the panels on errors and losses of keras_otel itself."""
     return [
         panels.number(
             Text(title=title, description=description),
@@ -266,7 +266,7 @@ def telemetry() -> list[panels.Panel]:
 
 
 def _traces_of_row() -> str:
-    """Jaeger's search for the inference spans of a table's row, in the dashboard's time range."""
+    """Return the address of Jaeger's search for the inference spans of a row, in the dashboard's time range."""
     headings = {
         semconv.MODEL_NAME: "Model",
         semconv.MODEL_VERSION: "Version",

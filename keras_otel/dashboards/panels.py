@@ -1,4 +1,4 @@
-"""The kinds of panels that the Grafana dashboard is made of."""
+"""Build the panels of the Grafana dashboard."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ _WIDTH: Final = 12  # of 24
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Query:
-    """One expression of a panel, and how its series are called, such as `{{keras_model_version}}`."""
+    """One expression of a panel, and the legend of its series, such as `{{keras_model_version}}`."""
 
     expression: str
     legend: str
@@ -47,14 +47,14 @@ class Query:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Text:
-    """What a panel is called, and the sentence behind its `i`."""
+    """The title of a panel, and the description that its `i` shows."""
 
     title: str
     description: str
 
 
 def lines(text: Text, queries: Sequence[Query], unit: str, *, stacked: bool = False) -> Panel:
-    """Lines over time; shares run from 0 to 1."""
+    """Build a panel of lines over time; shares range from 0 to 1."""
     panel = (
         timeseries.Panel()
         .title(text.title)
@@ -88,7 +88,7 @@ def lines(text: Text, queries: Sequence[Query], unit: str, *, stacked: bool = Fa
 
 
 def number(text: Text, query: Query, unit: str) -> Panel:
-    """One number, of the whole time range."""
+    """Build a panel of one number for the whole time range."""
     return (
         stat.Panel()
         .title(text.title)
@@ -103,7 +103,7 @@ def number(text: Text, query: Query, unit: str) -> Panel:
 
 
 def bars(text: Text, query: Query, along: str, unit: str) -> Panel:
-    """One bar for each value of the label `along`, in its order."""
+    """Build a panel with a bar for each value of the label `along`, in its order."""
     return (
         barchart.Panel()
         .title(text.title)
@@ -121,7 +121,7 @@ def bars(text: Text, query: Query, along: str, unit: str) -> Panel:
 
 
 def heat_map(text: Text, query: Query, *, repeated_for: str) -> Panel:
-    """Counts by bucket over time, a panel for each value of a variable."""
+    """Build panels of counts by bucket over time, one for each value of a variable."""
     return (
         heatmap.Panel()
         .title(text.title)
@@ -147,12 +147,12 @@ def heat_map(text: Text, query: Query, *, repeated_for: str) -> Panel:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Column:
-    """One column of a table that holds numbers.
+    """One column of numbers in a table.
 
     Attributes:
-        title: Its heading.
-        expression: What it shows; all columns of a table have the same labels.
-        unit: Its unit.
+        title: The heading.
+        expression: The expression of the numbers; all columns of a table have the same labels.
+        unit: The unit.
     """
 
     title: str
@@ -163,13 +163,13 @@ class Column:
 def ranking(
     text: Text, columns: Sequence[Column], labels: Mapping[str, str], link: tuple[str, str]
 ) -> Panel:
-    """A table with a row for each combination of labels, the highest number of the last column first.
+    """Build a table with a row for each combination of labels, the highest number of the last column first.
 
     Args:
         text: Title and description.
-        columns: The numbers.
-        labels: The labels to show, and their headings.
-        link: Title and address of what a row links to.
+        columns: The columns of numbers.
+        labels: The labels to show, with their headings.
+        link: Title and address of the link of each row.
     """
     title, url = link
     panel = (
@@ -224,6 +224,6 @@ def _sorted_by(field: str, *, descending: bool = False) -> models.DataTransforme
 
 
 def _renamed(headings: Mapping[str, str]) -> models.DataTransformerConfig:
-    """Give fields their headings, and leave the time of the query out."""
+    """Rename fields to their headings, and leave out the time of the query."""
     options = {"excludeByName": {"Time": True}, "renameByName": dict(headings)}
     return models.DataTransformerConfig(id_val="organize", options=options)

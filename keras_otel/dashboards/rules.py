@@ -1,8 +1,8 @@
-"""Prometheus's recording and alerting rules.
+"""Build Prometheus's recording and alerting rules.
 
-Alerts compare recorded series, so that what they see can be looked at and drawn. They are made for the
-questions that keras_otel exists for: does a class or version fail more than the rest, did the
-confidence shift between versions, is a version slow, was a model retrained under the same label?
+Alerts compare recorded series, so that these can be looked up and plotted. They answer four questions: Does a
+class or version fail more often than the rest? Did the confidence shift between versions? Is a version slow?
+Was a model retrained under the same version label?
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _LATENCY_WINDOW: Final = "30m"
 _LATENCY_BASE: Final = "1d"
 
 Z_LIMIT: Final = 4
-"""Standard errors above the rest: one comparison in 30 000 by chance, for many are made."""
+"""Standard errors above the rest: chance exceeds it once in 30 000 comparisons, since many are made."""
 
 LEAST_EVALUATIONS: Final = 30
 LEAST_DIFFERENCE: Final = 0.05
@@ -47,13 +47,13 @@ class Recording:
     expression: str
 
     def as_dict(self) -> dict[str, Any]:
-        """As Prometheus's rule files have it."""
+        """Return the rule as in Prometheus's rule files."""
         return {"record": self.name, "expr": self.expression}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Alert:
-    """One alert: when it fires, for how long that must hold, and what it says."""
+    """One alert: its condition, for how long that must hold, and its message."""
 
     name: str
     expression: str
@@ -63,7 +63,7 @@ class Alert:
     labels: dict[str, str] = field(default_factory=lambda: {"severity": "warning"})
 
     def as_dict(self) -> dict[str, Any]:
-        """As Prometheus's rule files have it."""
+        """Return the rule as in Prometheus's rule files."""
         return {
             "alert": self.name,
             "expr": self.expression,
@@ -81,12 +81,12 @@ class Group:
     rules: tuple[Recording | Alert, ...]
 
     def as_dict(self) -> dict[str, Any]:
-        """As Prometheus's rule files have it."""
+        """Return the group as in Prometheus's rule files."""
         return {"name": self.name, "rules": [rule.as_dict() for rule in self.rules]}
 
 
 def groups() -> tuple[Group, ...]:
-    """All rules."""
+    """Return all groups of rules."""
     return (
         _failures("class", (MODEL, VERSION, CLASS), f"class {{{{ $labels.{CLASS} }}}} of "),
         _failures("version", (MODEL, VERSION), ""),
@@ -97,14 +97,14 @@ def groups() -> tuple[Group, ...]:
 
 
 def rule_file() -> dict[str, Any]:
-    """What Prometheus's `rule_files` hold."""
+    """Return the content of a file for Prometheus's `rule_files`."""
     return {"groups": [group.as_dict() for group in groups()]}
 
 
-def _failures(what: str, by: tuple[str, ...], of: str) -> Group:
-    """Does the answer fail more often after one class or version than after the rest?
+def _failures(subject: str, by: tuple[str, ...], prefix: str) -> Group:
+    """Alert if answers fail more often after one class or version than after the rest.
 
-    The test is that of two proportions with a pooled rate p, each with its number of evaluations:
+    The test is that of two proportions p1 of n1 and p2 of n2 evaluations, with the pooled rate p:
     z = (p1 - p2) / sqrt(p * (1 - p) * (1 / n1 + 1 / n2)).
     """
     level = f"evaluation_model_version{'_class' if CLASS in by else ''}"
@@ -115,16 +115,16 @@ def _failures(what: str, by: tuple[str, ...], of: str) -> Group:
         f"{level}:{_FAILURES}:{operation}{over}" for operation in ("ratio", "ratio_rest", "z")
     )
     total = f"sum by ({EVALUATION}, {MODEL})"
-    each = f"* on ({EVALUATION}, {MODEL}) group_left () {total}"
+    times_total = f"* on ({EVALUATION}, {MODEL}) group_left () {total}"
     pooled = f"({all_failures} / {all_})"
     return Group(
-        name=f"keras_failures_by_{what}",
+        name=f"keras_failures_by_{subject}",
         rules=(
             Recording(name=count, expression=promql.evaluated((EVALUATION, *by), "", over)),
             Recording(name=failures, expression=promql.failed((EVALUATION, *by), "", over)),
-            # A total beside each series, so that the rest is a difference of two of the same labels.
-            Recording(name=all_, expression=f"{count} ^ 0 {each} ({count})"),
-            Recording(name=all_failures, expression=f"{count} ^ 0 {each} ({failures})"),
+            # The total gets the labels of each series, so that the rest is a difference of matching series.
+            Recording(name=all_, expression=f"{count} ^ 0 {times_total} ({count})"),
+            Recording(name=all_failures, expression=f"{count} ^ 0 {times_total} ({failures})"),
             Recording(name=rate, expression=f"{failures} / ({count} > 0)"),
             Recording(
                 name=rest, expression=f"({all_failures} - {failures}) / (({all_} - {count}) > 0)"
@@ -135,11 +135,11 @@ def _failures(what: str, by: tuple[str, ...], of: str) -> Group:
                 f" * (1 / {count} + 1 / ({all_} - {count})))",
             ),
             Alert(
-                name=f"KerasUpstream{what.title()}FailsMore",
+                name=f"KerasUpstream{subject.title()}FailsMore",
                 expression=f"{z} > {Z_LIMIT} and {count} >= {LEAST_EVALUATIONS}"
                 f" and {rate} > {rest} + {LEAST_DIFFERENCE}",
                 holds_for="5m",
-                summary=f"{{{{ $labels.{EVALUATION} }}}} fails more often after {of}"
+                summary=f"{{{{ $labels.{EVALUATION} }}}} fails more often after {prefix}"
                 f"{{{{ $labels.{MODEL} }}}} {{{{ $labels.{VERSION} }}}} than after the rest",
                 description="It is {{ $value | humanize }} standard errors above the rest in the last "
                 f"{over}. keras-otel slice tells whether it holds, and for what else.",
@@ -149,6 +149,7 @@ def _failures(what: str, by: tuple[str, ...], of: str) -> Group:
 
 
 def _confidence() -> Group:
+    """Alert if the confidences of a version differ from those of the others."""
     level = "model_version:keras_prediction_confidence"
     window = _CONFIDENCE_WINDOW
     shift, limit = f"{level}:shift{window}", f"{level}:shift_limit{window}"
@@ -175,6 +176,7 @@ def _confidence() -> Group:
 
 
 def _latency() -> Group:
+    """Alert if a version is slower than usual."""
     by = (MODEL, VERSION, OPERATION)
     calls = f"model_version_operation:{DURATION}_count:increase{_LATENCY_WINDOW}"
     now = f"model_version_operation:{DURATION}:p99_{_LATENCY_WINDOW}"
@@ -187,8 +189,8 @@ def _latency() -> Group:
                 name=now,
                 expression=f"{promql.latency(0.99, by, '', _LATENCY_WINDOW)} and {calls} > 0",
             ),
-            # The median over a day, of the version where it is least: a slow hour does not become
-            # what is usual, and neither does a new version that has always been slow.
+            # The median over a day, of the fastest version: neither a slow hour nor a new version that
+            # has always been slow becomes the usual latency.
             Recording(
                 name=usual,
                 expression=f"min by ({MODEL}, {OPERATION}) "
@@ -209,6 +211,7 @@ def _latency() -> Group:
 
 
 def _retrains() -> Group:
+    """Alert if one version label has several fingerprints."""
     count = "model_version:keras_model_fingerprints:count1d"
     conflicts = "model_version:keras_model_version_conflicts:increase1d"
     return Group(

@@ -1,7 +1,7 @@
-"""What OpenTelemetry's names become in Prometheus.
+"""Translate OpenTelemetry's names to Prometheus.
 
-As its OTLP receiver (`translation_strategy: UnderscoreEscapingWithSuffixes`, the default) and the
-Collector's Prometheus exporters have them:
+The names are those of its OTLP receiver (`translation_strategy: UnderscoreEscapingWithSuffixes`, the default) and of the
+Collector's Prometheus exporters:
 https://opentelemetry.io/docs/specs/otel/compatibility/prometheus_and_openmetrics/
 """
 
@@ -12,17 +12,17 @@ from typing import Final
 
 from keras_otel import semconv
 
-# An annotation such as `{prediction}` adds nothing, and neither does `1` to what is no gauge.
+# An annotation such as `{prediction}` adds no suffix, and `1` adds one to gauges only.
 _UNITS: Final = {"s": "_seconds", "1": ""}
 
 
 def label(key: str) -> str:
-    """The label of an attribute: `keras.model.name` is `keras_model_name`."""
+    """Return the label of an attribute: `keras.model.name` is `keras_model_name`."""
     return re.sub(r"\W", "_", key)
 
 
 def series(metric: semconv.Metric) -> str:
-    """The name of a counter's series, or of a histogram's without `_bucket`, `_sum` or `_count`.
+    """Return the name of a counter's series, or of a histogram's without `_bucket`, `_sum` or `_count`.
 
     Raises:
         KeyError: The metric has a unit that none of the package's own has.
@@ -59,4 +59,4 @@ SPAN_DIMENSIONS: Final = (
     semconv.MODEL_FINGERPRINT,
     semconv.MODEL_VERSION_CONFLICT,
 )
-"""What the span metrics connector has to count by, for the alert on silent retrains."""
+"""Dimensions that the span metrics connector needs, for the alert on silent retrains."""

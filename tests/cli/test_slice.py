@@ -260,7 +260,7 @@ def test_nothing_to_find(sliced, tmp_path, failing):
         (["--rows", "/nowhere.csv", "--failed", "x"], "/nowhere.csv is not there"),
         (["--rows", "TRACES", "--failed", "x"], "is neither .parquet nor .csv"),
         (["--rows", "x.csv"], "--rows needs --failed COLUMN"),
-        (["TRACES", "--rows", "x.csv", "--failed", "x"], "give one or the other"),
+        (["TRACES", "--rows", "x.csv", "--failed", "x"], "use one or the other"),
         (["--rows", "x.csv", "--failed", "x", "--since", "1h"], "--since is about traces"),
         (["http://127.0.0.1:9"], "http://127.0.0.1:9 cannot be reached"),
     ],

@@ -37,7 +37,7 @@ def test_planted_causes(name):
     for seed in SEEDS:
         rng = generator(name, seed)
         planted = KINDS[name](rng)
-        found = planted.told(sliced(planted, rng).evals[0].slices)
+        found = planted.count_found(sliced(planted, rng).evals[0].slices)
         told, others, causes = told + found[0], others + found[1], causes + len(planted.causes)
 
     assert told == causes
@@ -134,7 +134,7 @@ def test_robust_tests(options):
         rng,
         **options,
     )
-    told, others = planted.told(found.evals[0].slices)
+    told, others = planted.count_found(found.evals[0].slices)
 
     assert told == 5
     assert others == 0
