@@ -98,9 +98,9 @@ def write_lines(folder: Path, spans: int) -> list[Path]:
             for i in range(first, min(first + SPANS_A_LINE // 2, traces)):
                 prediction = (CLASSES[chosen[i]], f"v{versions[i]}", float(confidences[i]))
                 spans_of_line += _spans_of(i, prediction, bool(passed[i]))
-            told = {"attributes": [_attribute("service.name", "router")]}
+            resource_ = {"attributes": [_attribute("service.name", "router")]}
             scope = {"scope": {"name": "app"}, "spans": spans_of_line}
-            document = {"resourceSpans": [{"resource": told, "scopeSpans": [scope]}]}
+            document = {"resourceSpans": [{"resource": resource_, "scopeSpans": [scope]}]}
             file.write(json.dumps(document) + "\n")
     return [path]
 
