@@ -53,10 +53,10 @@ def without_examples(result):
 def test_a_table_of_counts():
     """It gives what its rows give when they are written out, to the last digit."""
     counted = berkeley()
-    asked = {"failed": "rejected", "by": ["gender", "dept"], "list_all": True}
+    arguments = {"failed": "rejected", "by": ["gender", "dept"], "list_all": True}
 
-    by_count = slice_failures(counted, count="applicants", **asked)
-    by_row = slice_failures(written_out(counted, "applicants"), **asked)
+    by_count = slice_failures(counted, count="applicants", **arguments)
+    by_row = slice_failures(written_out(counted, "applicants"), **arguments)
 
     assert by_count.totals.rows == 4526
     assert by_count.evals[0].slices_tested > 10
@@ -68,10 +68,10 @@ def test_a_table_of_counts():
 def test_counts_with_weights_and_clusters(options):
     """Counts multiply what weights and clusters say of each row; a count of 0 is no row."""
     counted = frame(400, seed=4).assign(times=np.random.default_rng(4).integers(0, 6, 400))
-    asked = {"failed": "failed", "by": ["f0", "f1"], "list_all": True, **options}
+    arguments = {"failed": "failed", "by": ["f0", "f1"], "list_all": True, **options}
 
-    by_count = slice_failures(counted, count="times", **asked)
-    by_row = slice_failures(written_out(counted, "times"), **asked)
+    by_count = slice_failures(counted, count="times", **arguments)
+    by_row = slice_failures(written_out(counted, "times"), **arguments)
 
     for one, other in zip(by_count.evals[0].slices, by_row.evals[0].slices, strict=True):
         assert one.predicates == other.predicates
@@ -92,7 +92,7 @@ def test_counts_that_are_none(bad):
 
 
 @pytest.mark.parametrize(
-    ("options", "told"),
+    ("options", "beginning"),
     [
         ({"weight": "count"}, "column count is read as sampling weights"),
         ({}, "column count is read like any other column"),
@@ -100,7 +100,7 @@ def test_counts_that_are_none(bad):
         ({"by": ["gender"]}, None),
     ],
 )
-def test_a_column_that_looks_like_counts(options, told):
+def test_a_column_that_looks_like_counts(options, beginning):
     """It is named where it is read as something else."""
     data = berkeley().rename(columns={"applicants": "count"})
 
@@ -108,8 +108,8 @@ def test_a_column_that_looks_like_counts(options, told):
         w for w in slice_failures(data, failed="rejected", **options).warnings if "--count" in w
     ]
 
-    assert bool(found) is (told is not None)
-    assert all(warning.startswith(told) for warning in found)
+    assert bool(found) is (beginning is not None)
+    assert all(warning.startswith(beginning) for warning in found)
 
 
 def test_reasons(monkeypatch):
@@ -132,16 +132,16 @@ def test_reasons(monkeypatch):
     assert "explanation" not in attributes
 
 
-def sessions(count: int, each: int, spread: float, name: str = "session") -> pd.DataFrame:
+def sessions(count: int, rows_of_each: int, spread: float, name: str = "session") -> pd.DataFrame:
     """Rows of sessions of one size, whose rates differ by so much; no cause."""
     rng = np.random.default_rng(5)
     rates = 0.3 + spread * rng.choice([-1.0, 1.0], count)
-    which = np.repeat(np.arange(count), each)
+    which = np.repeat(np.arange(count), rows_of_each)
     return pd.DataFrame(
         {
-            "class": rng.choice(["a", "b", "c"], count * each),
+            "class": rng.choice(["a", "b", "c"], count * rows_of_each),
             name: np.char.add("s", which.astype(str)),
-            "failed": rng.random(count * each) < rates[which],
+            "failed": rng.random(count * rows_of_each) < rates[which],
         }
     )
 
@@ -179,11 +179,11 @@ def test_the_first_cluster_that_repeats():
     """`auto` takes it as if it were named."""
     data = sessions(40, 15, 0.25).assign(id=range(600))
 
-    asked = {"failed": "failed", "by": ["class"], "list_all": True}
+    arguments = {"failed": "failed", "by": ["class"], "list_all": True}
 
-    by_itself = slice_failures(data, cluster="auto", **asked)
-    by_name = slice_failures(data, cluster="session", **asked)
-    none = slice_failures(data.drop(columns="session"), cluster="auto", **asked)
+    by_itself = slice_failures(data, cluster="auto", **arguments)
+    by_name = slice_failures(data, cluster="session", **arguments)
+    none = slice_failures(data.drop(columns="session"), cluster="auto", **arguments)
 
     assert by_itself.warnings == ("rows are clustered by session",)
     assert [s.p for s in by_itself.evals[0].slices] == [s.p for s in by_name.evals[0].slices]
@@ -211,10 +211,10 @@ def test_counts_of_numbers_and_of_many_values():
         }
     )
     data["failed"] = rng.random(3000) < np.where(data["age"] > 60, 0.4, 0.1)
-    asked = {"failed": "failed", "by": ["age", "town"], "list_all": True, "max_predicates": 1}
+    arguments = {"failed": "failed", "by": ["age", "town"], "list_all": True, "max_predicates": 1}
 
-    by_count = slice_failures(data, count="times", **asked)
-    by_row = slice_failures(written_out(data, "times"), **asked)
+    by_count = slice_failures(data, count="times", **arguments)
+    by_row = slice_failures(written_out(data, "times"), **arguments)
 
     assert by_count.evals[0].slices[0].predicates[0].lower is not None
     assert without_examples(by_count) == without_examples(by_row)

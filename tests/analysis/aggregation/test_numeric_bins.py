@@ -85,17 +85,17 @@ VALUES_BY_THEMSELVES = {
 
 
 @pytest.mark.parametrize(
-    ("values", "told"), VALUES_BY_THEMSELVES.values(), ids=VALUES_BY_THEMSELVES
+    ("values", "expected"), VALUES_BY_THEMSELVES.values(), ids=VALUES_BY_THEMSELVES
 )
-def test_values_by_themselves(values, told):
+def test_values_by_themselves(values, expected):
     """A few numbers are in their order, other values in that of their texts."""
     table = table_of(values)
     feature, _ = feature_of(table)
 
-    assert feature.values == told
+    assert feature.values == expected
     assert not feature.is_binned
-    assert len(feature.bounds) in (0, len([value for value in told if value != MISSING]))
-    assert {value for _, value in in_bins(table, feature)} == set(told)
+    assert len(feature.bounds) in (0, len([value for value in expected if value != MISSING]))
+    assert {value for _, value in in_bins(table, feature)} == set(expected)
     for value, bounds in zip(feature.values, feature.bounds, strict=False):
         assert holds(bounds, float(value)) or bounds == (float(value), float(value))
 
@@ -378,15 +378,15 @@ TEXTS = {
 }
 
 
-@pytest.mark.parametrize(("texts", "told"), TEXTS.values(), ids=TEXTS)
-def test_texts_that_write_ranges(texts, told):
+@pytest.mark.parametrize(("texts", "expected"), TEXTS.values(), ids=TEXTS)
+def test_texts_that_write_ranges(texts, expected):
     """They are in the order of the numbers, or texts like any other."""
     found = intervals_of(texts)
 
-    assert (None if found is None else list(found.values)) == told
+    assert (None if found is None else list(found.values)) == expected
     feature, _ = feature_of(table_of(texts))
-    assert list(feature.values) == (told or sorted(texts))
-    assert bool(feature.bounds) == (told is not None)
+    assert list(feature.values) == (expected or sorted(texts))
+    assert bool(feature.bounds) == (expected is not None)
 
 
 def test_rows_that_rows_stand_for():

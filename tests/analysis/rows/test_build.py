@@ -313,11 +313,11 @@ def test_without_a_threshold(rows):
     request = Request(verdicts=[Verdict(passed=True)])
 
     (row,), built = rows(request)
-    (given,), told = rows(request, question=Question(sample_rate=0.25))
+    (given,), scaled = rows(request, question=Question(sample_rate=0.25))
 
     assert (row["weight"], built.is_weighted) == (1.0, False)
-    assert (given["weight"], told.is_weighted) == (4.0, True)
-    assert told.warnings == ()
+    assert (given["weight"], scaled.is_weighted) == (4.0, True)
+    assert scaled.warnings == ()
 
 
 def test_attributes_asked_for(rows):

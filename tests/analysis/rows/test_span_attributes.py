@@ -167,7 +167,7 @@ def test_attributes_called_like_columns(built, name):
     assert {row["failed"] for row in found} == {False}
 
 
-def of_sessions(sessions, each, spread, *, key="session.id", seed=7):
+def of_sessions(sessions, rows_of_each, spread, *, key="session.id", seed=7):
     """Requests of sessions of equal size, whose rates differ by so much."""
     rng = random.Random(seed)
     requests = []
@@ -179,7 +179,7 @@ def of_sessions(sessions, each, spread, *, key="session.id", seed=7):
                 llm_more={"session.id": f"own {len(requests)} {n}"} if key != "session.id" else {},
                 root_more={key: f"s{session}"},
             )
-            for n in range(each)
+            for n in range(rows_of_each)
         ]
     return requests
 

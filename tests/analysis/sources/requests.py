@@ -53,7 +53,7 @@ class Inference:
     more: dict[str, Any] = field(default_factory=dict)
 
     def attributes(self) -> dict[str, Any]:
-        told = {
+        attributes = {
             semconv.OPERATION_NAME: "predict",
             semconv.MODEL_NAME: self.model,
             semconv.MODEL_VERSION: self.version,
@@ -67,7 +67,9 @@ class Inference:
             semconv.PREDICTION_CLASS: self.class_name,
             semconv.PREDICTION_CONFIDENCE: self.confidence,
         }
-        return {key: value for key, value in {**told, **self.more}.items() if value is not None}
+        return {
+            key: value for key, value in {**attributes, **self.more}.items() if value is not None
+        }
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,7 +86,7 @@ class Verdict:
     at: int = 20
 
     def attributes(self) -> dict[str, Any]:
-        told = {
+        attributes = {
             semconv.EVALUATION_NAME: self.name,
             semconv.EVALUATION_PASSED: self.passed,
             semconv.EVALUATION_SCORE: self.score,
@@ -92,7 +94,7 @@ class Verdict:
             semconv.EVALUATION_EXPLANATION: self.explanation,
             semconv.ERROR_TYPE: self.error,
         }
-        return {key: value for key, value in told.items() if value is not None}
+        return {key: value for key, value in attributes.items() if value is not None}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -173,13 +175,13 @@ class _Writer:
             self._evaluate(verdict, llm, start + verdict.at * MS)
         llm.end(llm_start + 5 * MS)
         if request.outcome:
-            told = self._keras.start_span(
+            outcome = self._keras.start_span(
                 "outcome intent",
                 context=trace.set_span_in_context(llm),
                 start_time=start + 25 * MS,
                 attributes=request.outcome,
             )
-            told.end(start + 25 * MS)
+            outcome.end(start + 25 * MS)
         root.end(start + 30 * MS)
         return f"{root.get_span_context().trace_id:032x}"
 

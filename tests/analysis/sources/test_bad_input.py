@@ -115,10 +115,10 @@ def test_spans_that_cannot_be_used(tmp_path, changes, problem):
     path = tmp_path / "spans.jsonl"
     path.write_text(f"{_span(**changes)}\n{_span()}\n")
 
-    spans, _, (said,) = read(path)
+    spans, _, (message,) = read(path)
 
     assert spans == 1
-    assert problem in said
+    assert problem in message
 
 
 def test_what_otlp_allows(tmp_path):
@@ -231,11 +231,11 @@ def test_the_reason_why_nothing_is_read(tmp_path, case):
     path = tmp_path / "t.jsonl"
     path.write_text(content)
 
-    said = refusal(path)
+    message = refusal(path)
 
-    assert said.startswith(f"{path}: ")
-    assert reason in said
-    assert "so nothing was read: OTLP JSON lines" in said
+    assert message.startswith(f"{path}: ")
+    assert reason in message
+    assert "so nothing was read: OTLP JSON lines" in message
 
 
 def test_a_folder_of_other_things(tmp_path):
@@ -244,10 +244,10 @@ def test_a_folder_of_other_things(tmp_path):
         (tmp_path / f"{number}.txt").write_text("nothing of ours\n")
     (tmp_path / "z.jsonl").write_text("{\n" * 3)
 
-    said = refusal(tmp_path)
+    message = refusal(tmp_path)
 
-    assert said.startswith(f"{tmp_path / '0.txt'} and 8 more: is of no known format (9 times); ")
-    assert "z.jsonl" in said
+    assert message.startswith(f"{tmp_path / '0.txt'} and 8 more: is of no known format (9 times); ")
+    assert "z.jsonl" in message
 
 
 def test_the_reason_why_no_evaluation_is_found(traces):
@@ -282,10 +282,10 @@ def test_columns_of_other_types(tmp_path, column):
     columns = {"trace_id": ["1" * 32], "span_id": ["1" * 16], "start_ns": [1], "duration_ns": [1]}
     pq.write_table(pa.table({**columns, column: OTHER_TYPES[column]}), path)
 
-    said = refusal(path)
+    message = refusal(path)
 
-    assert f"has the column {column} of type " in said
-    assert ": it must be " in said
+    assert f"has the column {column} of type " in message
+    assert ": it must be " in message
 
 
 def test_text_where_numbers_are_meant(tmp_path):
@@ -350,10 +350,10 @@ def test_an_unreachable_server(url):
     if url.startswith("clickhouse"):
         pytest.importorskip("clickhouse_connect")
 
-    said = refusal(url)
+    message = refusal(url)
 
-    assert "127.0.0.1:9" in said
-    assert "secret" not in said
+    assert "127.0.0.1:9" in message
+    assert "secret" not in message
 
 
 @settings(max_examples=60, deadline=None)

@@ -149,13 +149,13 @@ def test_by_several_processes(traces, expected, tmp_path):
         for start, end in itertools.pairwise(edges)
     ]
 
-    said = []
+    byte_counts = []
     problems = json_files.read_by_processes(
-        [parts[::2], parts[1::2]], tmp_path, Window(), said.append
+        [parts[::2], parts[1::2]], tmp_path, Window(), byte_counts.append
     )
 
     assert problems == []
-    assert sum(said) == size
+    assert sum(byte_counts) == size
     same(expected, tmp_path)
 
 

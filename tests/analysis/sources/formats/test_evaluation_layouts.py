@@ -252,8 +252,8 @@ def read(traces, tmp_path, content):
     path.write_bytes(content)
     with open_sources([traces, path]) as telemetry:
         found = telemetry.evaluations.to_pyarrow().to_pylist()
-    told = [{key: value for key, value in row.items() if value is not None} for row in found]
-    return told, [
+    evaluations = [{key: value for key, value in row.items() if value is not None} for row in found]
+    return evaluations, [
         (problem.message, problem.count)
         for problem in telemetry.problems
         if problem.source != str(traces)
@@ -317,7 +317,7 @@ def test_rows_that_are_counted(traces, tmp_path, row, reason):
 
 
 @pytest.mark.parametrize(
-    ("more", "told"),
+    ("more", "fields"),
     [
         ({"score": "NaN"}, {"error": "score is NaN"}),
         ({"score": 1e308}, {"score": 1e308}),
@@ -338,11 +338,11 @@ def test_rows_that_are_counted(traces, tmp_path, row, reason):
         ({"input": {"deep": {"er": [1] * 9}}}, {"score": 0.5}),
     ],
 )  # fmt: skip
-def test_odd_values(traces, tmp_path, more, told):
+def test_odd_values(traces, tmp_path, more, fields):
     """What is odd about a value costs neither the row, where the verdict is clear, nor the others."""
     found, problems = read(traces[0], tmp_path, lines([GOOD, {**GOOD, **more}, GOOD]))
 
-    expected = {"trace_id": TRACE, "name": "ok"} | told
+    expected = {"trace_id": TRACE, "name": "ok"} | fields
     assert sorted(found, key=str) == sorted([GOOD, expected, GOOD], key=str)
     assert problems == []
 

@@ -96,7 +96,7 @@ def changed(change):
     return lambda traces: in_lines(walked(document, change) for document in traces.documents)
 
 
-def each(rewrite):
+def rewritten(rewrite):
     """The documents of the lines, each rewritten."""
     return lambda traces: in_lines(map(rewrite, traces.documents))
 
@@ -198,9 +198,9 @@ OTLP = {
     "base64 ids in the alphabet of URLs": changed(
         lambda k, v: (k, in_base64(v, base64.urlsafe_b64encode) if k in IDS and v else v)
     ),
-    "Tempo's /api/traces (batches)": each(spans_as_batches),
-    "Tempo's /api/v2/traces (tempo#5437)": each(under_trace),
-    "Jaeger's /api/v3/traces (result)": each(lambda document: {"result": document}),
+    "Tempo's /api/traces (batches)": rewritten(spans_as_batches),
+    "Tempo's /api/v2/traces (tempo#5437)": rewritten(under_trace),
+    "Jaeger's /api/v3/traces (result)": rewritten(lambda document: {"result": document}),
     "instrumentationLibrarySpans (opentelemetry-proto 0.14)": renamed(
         {
             "scopeSpans": "instrumentationLibrarySpans",
@@ -212,7 +212,7 @@ OTLP = {
     "one array, indented": lambda t: json.dumps(t.documents, indent=2).encode(),
     "one array, an element a line": lambda t: b"[\n" + b",\n".join(t.lines) + b"\n]\n",
     "arrays, one a line": lambda t: in_lines(t.documents[i : i + 7] for i in range(0, 200, 7)),
-    "resources one by one (jq '.resourceSpans[]')": each(
+    "resources one by one (jq '.resourceSpans[]')": rewritten(
         lambda d: next(iter(d.values()))[0] if len(d) == 1 else d
     ),
     "objects without a line end between them": lambda t: b"".join(t.lines),

@@ -115,8 +115,8 @@ def _trace_ids(node):
         yield from (value for key, value in node.items() if key == "traceId")
         node = [value for key, value in node.items() if key != "links"]
     if isinstance(node, list):
-        for each in node:
-            yield from _trace_ids(each)
+        for inner in node:
+            yield from _trace_ids(inner)
 
 
 def tables(*paths):
@@ -175,9 +175,9 @@ def _one_of_each(others):
     ]
 
 
-@pytest.mark.parametrize(("line", "said"), LINES.items(), ids=range(len(LINES)))
+@pytest.mark.parametrize(("line", "message"), LINES.items(), ids=range(len(LINES)))
 @pytest.mark.parametrize("where", ["first", "last"])
-def test_an_odd_line(lines, tmp_path, line, said, where):
+def test_an_odd_line(lines, tmp_path, line, message, where):
     """First or last, it costs nothing else."""
     good = "\n".join(lines.good).encode()
     content = line + b"\n" + good if where == "first" else good + b"\n" + line + b"\n"
@@ -185,14 +185,14 @@ def test_an_odd_line(lines, tmp_path, line, said, where):
     problems = expect_all(lines, tmp_path / "t.jsonl", content)
 
     assert [(problem.message, problem.count) for problem in problems] == (
-        [(said, 1)] if said else []
+        [(message, 1)] if message else []
     )
 
 
 def test_odd_values_of_otlp(lines, tmp_path):
     """Every value of a span and a log record may be anything."""
     good, others = lines[:2]
-    odd = [json.dumps(each) for each in odd_documents(_one_of_each(others))]
+    odd = [json.dumps(document) for document in odd_documents(_one_of_each(others))]
     assert len(odd) > 3000
     mixed = [*odd[::2], *good, *odd[1::2]]
 
@@ -213,13 +213,15 @@ def test_odd_values_of_otlp(lines, tmp_path):
 def test_odd_values_beside_good_spans(lines, tmp_path):
     """An odd span, event, attribute or resource does not cost the others of its line."""
     good, others = lines[:2]
-    (span,) = [each for each in _one_of_each(others) if "predict" in json.dumps(each)][:1]
+    (span,) = [document for document in _one_of_each(others) if "predict" in json.dumps(document)][
+        :1
+    ]
     resources = [json.loads(line)["resourceSpans"][0] for line in good if "resourceSpans" in line]
     logs = [line for line in good if "resourceLogs" in line]
     odd = [
-        each["resourceSpans"][0]
-        for each in odd_documents([span])
-        if isinstance(each["resourceSpans"], list) and each["resourceSpans"]
+        document["resourceSpans"][0]
+        for document in odd_documents([span])
+        if isinstance(document["resourceSpans"], list) and document["resourceSpans"]
     ]
     middle = len(odd) // 2
     line = json.dumps({"resourceSpans": [*odd[:middle], *resources, *odd[middle:]]})
@@ -258,7 +260,7 @@ def test_odd_values_of_jaeger(lines, tmp_path):
     path.write_text("\n".join(others))
     traces = download(path)["data"]
     chosen = [next(t for t in traces if "gen_ai.evaluation.result" in json.dumps(t))]
-    odd = [json.dumps(each) for each in odd_documents(chosen)]
+    odd = [json.dumps(document) for document in odd_documents(chosen)]
     mixed = [*odd[::2], *good, *odd[1::2]]
 
     problems = expect_all(lines, tmp_path / "t.jsonl", "\n".join(mixed).encode())

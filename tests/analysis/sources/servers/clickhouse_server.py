@@ -35,7 +35,7 @@ class _Server(ThreadingHTTPServer):
 
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), _Handler)
-        self.asked: queue.Queue[tuple[str, dict[str, str], Future[bytes]] | None] = queue.Queue()
+        self.queries: queue.Queue[tuple[str, dict[str, str], Future[bytes]] | None] = queue.Queue()
         self.answered: list[int] = []
 
 
@@ -57,7 +57,7 @@ class _Handler(BaseHTTPRequestHandler):
         parameters = dict(parse_qsl(urlsplit(self.path).query, keep_blank_values=True))
         query = "\n".join(part for part in (parameters.get("query", ""), body) if part.strip())
         answer: Future[bytes] = Future()
-        self.server.asked.put((query, parameters, answer))
+        self.server.queries.put((query, parameters, answer))
         try:
             self._send(200, answer.result())
         except Exception as error:  # noqa: BLE001 - the engine's error is the server's answer
@@ -89,7 +89,7 @@ def _answer(session: Session, server: _Server, query: str, parameters: dict[str,
 
 def _stop_at_end_of_input(server: _Server) -> None:
     sys.stdin.read()
-    server.asked.put(None)
+    server.queries.put(None)
 
 
 def main() -> None:
@@ -99,8 +99,8 @@ def main() -> None:
     threading.Thread(target=server.serve_forever, daemon=True).start()
     threading.Thread(target=_stop_at_end_of_input, args=(server,), daemon=True).start()
     print(server.server_port, flush=True)
-    while (asked := server.asked.get()) is not None:
-        query, parameters, answer = asked
+    while (item := server.queries.get()) is not None:
+        query, parameters, answer = item
         try:
             answer.set_result(_answer(session, server, query, parameters))
         except Exception as error:  # noqa: BLE001 - as above

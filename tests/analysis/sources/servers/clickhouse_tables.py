@@ -68,7 +68,7 @@ def attributes(pairs: list[dict[str, Any]] | None) -> dict[str, str]:
 
 
 def _span(span: dict[str, Any], resource: dict[str, Any], scope: dict[str, Any]) -> dict[str, Any]:
-    told = attributes(resource["resource"]["attributes"])
+    resource_attributes = attributes(resource["resource"]["attributes"])
     start, end = span["startTimeUnixNano"], span["endTimeUnixNano"]
     events, links = span.get("events", []), span.get("links", [])
     return {
@@ -78,8 +78,8 @@ def _span(span: dict[str, Any], resource: dict[str, Any], scope: dict[str, Any])
         "ParentSpanId": span.get("parentSpanId", ""),
         "TraceState": span.get("traceState", ""),
         "SpanName": span["name"],
-        "ServiceName": told["service.name"],
-        "ResourceAttributes": told,
+        "ServiceName": resource_attributes["service.name"],
+        "ResourceAttributes": resource_attributes,
         "ScopeName": scope["scope"]["name"],
         "SpanAttributes": attributes(span.get("attributes")),
         "Duration": int(end) - int(start),

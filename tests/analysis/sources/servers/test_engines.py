@@ -35,7 +35,7 @@ def failure(ask):
 
 
 @pytest.mark.parametrize(
-    ("query", "said"),
+    ("query", "message"),
     [
         ("SELECT error('first' || chr(10) || chr(10) || 'second') AS x", "first second"),
         ("SELECT * FROM nowhere", "nowhere"),
@@ -43,18 +43,18 @@ def failure(ask):
         (f"SELECT error('{'long ' * 200}') AS x", "long long..."),
     ],
 )
-def test_duckdb(query, said):
+def test_duckdb(query, message):
     """What DuckDB says, over however many lines."""
-    assert said in failure(lambda: ibis.duckdb.connect().raw_sql(query).fetchall())
+    assert message in failure(lambda: ibis.duckdb.connect().raw_sql(query).fetchall())
 
 
 def test_clickhouse(clickhouse):
     """What ClickHouse's server says."""
     backend = clickhouse.get_backend()
 
-    said = failure(lambda: backend.raw_sql("SELECT throwIf(1)"))
+    message = failure(lambda: backend.raw_sql("SELECT throwIf(1)"))
 
-    assert "FUNCTION_THROW_IF" in said.upper()
+    assert "FUNCTION_THROW_IF" in message.upper()
 
 
 def test_on_the_command_line(tmp_path, capsys):

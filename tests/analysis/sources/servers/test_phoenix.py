@@ -54,8 +54,8 @@ def rows_of(*sources: object, question: Question) -> list[dict]:
     """The rows of sources, without what Phoenix does not keep: the tracestate."""
     with open_sources(sources) as telemetry:
         rows = build_rows(telemetry, question).table.to_pyarrow().to_pylist()
-    told = [{key: value for key, value in row.items() if key != "weight"} for row in rows]
-    return sorted(told, key=lambda row: (row["trace_id"], row["model"], row["eval"]))
+    unweighted = [{key: value for key, value in row.items() if key != "weight"} for row in rows]
+    return sorted(unweighted, key=lambda row: (row["trace_id"], row["model"], row["eval"]))
 
 
 @pytest.fixture
@@ -109,16 +109,16 @@ def test_since(phoenix, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("address", "said"),
+    ("address", "message"),
     [
         ("phoenix+http://127.0.0.1:9", "cannot be reached"),
         ("{phoenix}/nowhere", "is it Phoenix with that project"),
     ],
 )
-def test_bad_addresses(phoenix, address, said):
+def test_bad_addresses(phoenix, address, message):
     """One line says what is wrong with the address."""
     with (
-        pytest.raises(SourceError, match=said) as caught,
+        pytest.raises(SourceError, match=message) as caught,
         open_sources([address.format(phoenix=phoenix)]),
     ):
         pass

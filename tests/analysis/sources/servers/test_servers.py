@@ -29,7 +29,7 @@ class Server(ThreadingHTTPServer):
     def __init__(self, answer):
         super().__init__(("127.0.0.1", 0), Handler)
         self.answer = answer
-        self.asked = []
+        self.requests = []
         self.is_over = threading.Event()
         threading.Thread(target=self.serve_forever, daemon=True).start()
 
@@ -43,7 +43,7 @@ class Server(ThreadingHTTPServer):
 
 class Handler(BaseHTTPRequestHandler):
     def do_GET(self):
-        self.server.asked.append((self.path, dict(self.headers)))
+        self.server.requests.append((self.path, dict(self.headers)))
         self.server.answer(self)
 
     def log_message(self, *_):
@@ -150,20 +150,20 @@ ANSWERS = {
 def test_one_line(serve, monkeypatch, scheme, answer):
     """Whatever a server does, soon there is one line that says what."""
     monkeypatch.setattr(http_json, "LARGEST_ANSWER", 2**20)
-    reply, said = ANSWERS[answer]
+    reply, message = ANSWERS[answer]
     server = serve(reply)
     start = time.monotonic()
-    access = Access(timeout_s=1 if "within 1 s" in said else SLOWEST)
+    access = Access(timeout_s=1 if "within 1 s" in message else SLOWEST)
 
     with pytest.raises(SourceError) as caught:
         read(f"{scheme}://user:hunter2@{server.address}", access)
 
     text = str(caught.value)
-    assert said in text
+    assert message in text
     assert "\n" not in text
     assert "hunter2" not in text
     assert time.monotonic() - start < SLOWEST
-    assert len(server.asked) < 10
+    assert len(server.requests) < 10
 
 
 def test_a_server_that_was_busy(serve):
@@ -187,7 +187,7 @@ def test_credentials(serve, monkeypatch, tmp_path):
     read(f"phoenix+http://{server.address}", access)
     read(f"phoenix+http://us%40er:p%2Fw@{server.address}", Access(headers={"X-Key": "k"}))
 
-    (_, first), (_, second) = server.asked
+    (_, first), (_, second) = server.requests
     assert first["Authorization"] == "Bearer hunter2"
     assert second["Authorization"] == f"Basic {base64.b64encode(b'us@er:p/w').decode()}"
     assert second["X-Key"] == "k"
@@ -208,11 +208,11 @@ def test_redirects(serve):
     access = Access(headers={"X-Key": "hunter2"})
 
     assert read(f"phoenix+http://{server.address}", access) == (0, [])
-    assert server.asked[-1][1]["X-Key"] == "hunter2"
+    assert server.requests[-1][1]["X-Key"] == "hunter2"
     place[0] = f"http://user:hunter2@{other.address}/moved"
     with pytest.raises(SourceError, match=rf"to another server, http://{other.address}: name"):
         read(f"phoenix+http://{server.address}", access)
-    assert other.asked == []
+    assert other.requests == []
 
 
 def span(number):
@@ -245,7 +245,7 @@ def ever_more(query):
 
 
 @pytest.mark.parametrize(
-    ("pages", "spans", "said"),
+    ("pages", "spans", "message"),
     [
         (same_cursor, 2, "it has no end of pages"),
         (cursor_forgotten, 1, "its pages repeat"),
@@ -254,7 +254,7 @@ def ever_more(query):
         (ever_more, 21, "it has no end of pages"),
     ],
 )
-def test_pages_without_end(serve, monkeypatch, pages, spans, said):
+def test_pages_without_end(serve, monkeypatch, pages, spans, message):
     """What is new is read once, the rest is not asked for, and that is said."""
     monkeypatch.setattr(phoenix, "_MOST_PAGES", 20)
 
@@ -268,8 +268,8 @@ def test_pages_without_end(serve, monkeypatch, pages, spans, said):
     count, problems = read(f"phoenix+http://{server.address}/default", Access())
 
     assert count == spans
-    assert [problem.partition(";")[0] for problem in problems] == [said]
-    assert len(server.asked) < 30
+    assert [problem.partition(";")[0] for problem in problems] == [message]
+    assert len(server.requests) < 30
 
 
 def test_odd_elements(serve):
@@ -308,7 +308,7 @@ def test_jaeger_that_ignores_the_time(serve):
 
     assert count == 500
     assert any("traces of another time" in problem for problem in problems)
-    assert len(server.asked) == 2
+    assert len(server.requests) == 2
 
 
 def test_jaeger_without_end(serve, monkeypatch):
@@ -326,4 +326,4 @@ def test_jaeger_without_end(serve, monkeypatch):
 
     assert count == 500
     assert any("more than 20 answers" in problem for problem in problems)
-    assert len(server.asked) == 21
+    assert len(server.requests) == 21

@@ -39,8 +39,8 @@ def on_span(tmp_path, **attributes):
 def test_an_evaluation_s_own_span_without_its_link(tmp_path):
     """Phoenix drops links and scopes: a span `evaluate {name}` is about its parent."""
     path = tmp_path / "traces.jsonl"
-    told = {"gen_ai.evaluation.name": "tone", "gen_ai.evaluation.score.label": "fail"}
-    attributes = [{"key": key, "value": {"stringValue": text}} for key, text in told.items()]
+    verdict = {"gen_ai.evaluation.name": "tone", "gen_ai.evaluation.score.label": "fail"}
+    attributes = [{"key": key, "value": {"stringValue": text}} for key, text in verdict.items()]
     times = {"startTimeUnixNano": "1000", "endTimeUnixNano": "1001"}
     below = [
         {"traceId": TRACE, "spanId": f"{number:016x}", "parentSpanId": SPAN, "name": name, **times}
@@ -157,7 +157,7 @@ def test_langfuse_api(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("feedback", "told"),
+    ("feedback", "expected"),
     [
         ({"value": True}, {"passed": True}),
         ({"value": 0.5}, {"score": 0.5}),
@@ -165,7 +165,7 @@ def test_langfuse_api(tmp_path):
         ({"value": None, "error": {"error_code": "RateLimited"}}, {"error": "RateLimited"}),
     ],
 )
-def test_mlflow_assessments(tmp_path, feedback, told):
+def test_mlflow_assessments(tmp_path, feedback, expected):
     """Assessments by themselves or within their trace."""
     assessment = {
         "assessment_name": "correct",
@@ -173,7 +173,7 @@ def test_mlflow_assessments(tmp_path, feedback, told):
         "feedback": feedback,
         "rationale": "too long",
     }
-    told = {**told, "explanation": "too long"}
+    expected = {**expected, "explanation": "too long"}
     alone = tmp_path / "alone.jsonl"
     alone.write_text(json.dumps({"trace_id": f"tr-{TRACE}", **assessment}) + "\n")
     within = tmp_path / "within.jsonl"
@@ -182,7 +182,7 @@ def test_mlflow_assessments(tmp_path, feedback, told):
 
     found, _ = read(alone, within)
 
-    assert found == [{"trace_id": TRACE, "span_id": SPAN, "name": "correct", **told}] * 2
+    assert found == [{"trace_id": TRACE, "span_id": SPAN, "name": "correct", **expected}] * 2
 
 
 def test_rows_of_our_own(tmp_path):
