@@ -10,7 +10,9 @@ from opentelemetry.trace import INVALID_SPAN, Span
 
 from keras_otel._guard import guarded
 from keras_otel.propagation.publishing import (
+    DeferredPrediction,
     PendingPrediction,
+    defer,
     is_in_request,
     publish,
     publish_pending,
@@ -79,10 +81,16 @@ class Request:
         self._context = context
         self._identity = identity
         self._names = names
-        self._pending: PendingPrediction | None = None
+        self._pending: DeferredPrediction | PendingPrediction | None = None
 
     def await_later(self, resolve_now: Callable[[], object] | None) -> bool:
-        """Publish a prediction that is pending, unless it has to be known now."""
+        """Publish a prediction later, or a pending one now, unless it has to be known now."""
+        if resolve_now is not None:
+            self._pending = guarded(
+                "publish", defer, self._context, self._identity, self._names, resolve_now
+            )
+            if self._pending is not None:
+                return True
         self._pending = guarded(
             "publish",
             publish_pending,

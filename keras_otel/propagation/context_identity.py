@@ -31,21 +31,27 @@ class FlowContexts:
     def make_home(self, request: int, flow: int) -> None:
         """Make the running context the home of a flow."""
         with self._lock:
-            tokens = self._requests.setdefault(request, {})
-            tokens[flow] = _probe.set(None)
-            if len(tokens) > MAX_FLOWS:
-                del tokens[next(iter(tokens))]
-            if len(self._requests) > MAX_REQUESTS:
-                self._requests.popitem(last=False)
+            self._keep(request, flow, _probe.set(None))
+
+    def _keep(self, request: int, flow: int, home: Token[None]) -> None:
+        tokens = self._requests.setdefault(request, {})
+        tokens[flow] = home
+        if len(tokens) > MAX_FLOWS:
+            del tokens[next(iter(tokens))]
+        if len(self._requests) > MAX_REQUESTS:
+            self._requests.popitem(last=False)
+
+    def keep_home(self, request: int, flow: int, home: Token[None]) -> None:
+        """Make the context that this was made in the home of a flow."""
+        with self._lock:
+            self._keep(request, flow, home)
 
     def is_home(self, request: int, flow: int) -> bool:
         """Return True in the very context that is the home of a flow, and not in a copy."""
         token = self._requests.get(request, {}).get(flow)
         if token is None:
             return False
-        try:
-            _probe.reset(token)
-        except (RuntimeError, ValueError):  # what Python says in any other context
+        if not is_same_home(token):
             return False
         self.make_home(request, flow)
         return True
@@ -63,3 +69,17 @@ class FlowContexts:
 
 
 flow_contexts: Final = FlowContexts()
+
+
+def new_home() -> Token[None]:
+    """Return what tells the running context apart from its copies."""
+    return _probe.set(None)
+
+
+def is_same_home(home: Token[None]) -> bool:
+    """Return True in the very context that this was made in; it can be asked once."""
+    try:
+        _probe.reset(home)
+    except (RuntimeError, ValueError):  # what Python says in any other context
+        return False
+    return True

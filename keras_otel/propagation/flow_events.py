@@ -53,14 +53,27 @@ def let_caller_wait(node: Node | None) -> None:
 def note_seen(request: Request, publications: Iterable[Publication]) -> Flow:
     """Note which earlier publications the code that makes these has seen, and return its flow."""
     flow = own_flow(request)
+    note_maker(flow, publications)
+    return flow
+
+
+def note_maker(flow: Flow, publications: Iterable[Publication]) -> None:
+    """Note whose publications these are, and which earlier ones that code has seen."""
     for publication in publications:
         publication.last_seen_number = flow.newest_seen(publication.model)
         publication.maker_serial = flow.serial
-    return flow
 
 
 def note_published(flow: Flow, publications: Iterable[Publication]) -> None:
     """Note that the code of this flow, which runs now, predicted something."""
+    record_own(flow, slots_of_own(flow, publications))
+    for recipient in recipients_of(flow):
+        for publication in publications:
+            receive_update(recipient.flow, publication, recipient.origin)
+
+
+def slots_of_own(flow: Flow, publications: Iterable[Publication]) -> list[Slot]:
+    """Return the slots of what the code of a flow predicted."""
     slots = []
     for publication in publications:
         update = flow.updates.get(publication.model)
@@ -72,10 +85,7 @@ def note_published(flow: Flow, publications: Iterable[Publication]) -> None:
         # Whatever others predict: this code has just predicted itself.
         slot.is_ambiguous = slot.has_name_conflict
         slots.append(slot)
-    record_own(flow, slots)
-    for recipient in recipients_of(flow):
-        for publication in publications:
-            receive_update(recipient.flow, publication, recipient.origin)
+    return slots
 
 
 def note_used(flow: Flow, publications: Iterable[Publication]) -> None:

@@ -122,7 +122,7 @@ class KerasSpanProcessor(SpanProcessor):
         if node is None:
             return
         request, parent = node.request, node.parent
-        position = parent or tree.node_of(get_current_span(parent_context))
+        position = _resolved(parent or tree.node_of(get_current_span(parent_context)))
         is_explicit = has_explicit_predictions(parent_context)
         is_any = is_explicit or (position is not None and bool(position.request.slots))
         if not is_any and request.flows is None:
@@ -171,6 +171,13 @@ class KerasSpanProcessor(SpanProcessor):
         attributes = attributes_to_set(*predictions)
         if predictions and stamp(span, plain(span.attributes), attributes, limit_of_span(span)):
             recent_spans.stamped_spans.add(span.get_span_context(), predictions)
+
+
+def _resolved(position: Node | None) -> Node | None:
+    """Have published what was deferred in the request of a span that starts."""
+    if position is not None and position.request.deferred_models:
+        tree.resolve_now(position.request)
+    return position
 
 
 def _watch(

@@ -24,6 +24,11 @@ MAX_MODELS: Final = 64
 _numbers = itertools.count()
 
 
+def next_number() -> int:
+    """Return a number that is higher than that of every publication so far."""
+    return next(_numbers)
+
+
 class Publication:
     """One prediction on its way to later spans.
 

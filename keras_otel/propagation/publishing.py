@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from typing import Final
 
 from opentelemetry.context import Context
 from opentelemetry.trace import Span, get_current_span
@@ -11,12 +12,16 @@ from keras_otel._guard import guarded
 from keras_otel._span_limits import limit_of_span
 from keras_otel._unicode import name_of
 from keras_otel.propagation import recent_spans
+from keras_otel.propagation.context_state import DeferredState
 from keras_otel.propagation.flow_events import let_caller_wait
 from keras_otel.propagation.publication import Publication
-from keras_otel.propagation.request_node import Request
+from keras_otel.propagation.request_node import Node, Request
 from keras_otel.propagation.request_tree import tree
 from keras_otel.propagation.upstream_attributes import attributes_to_set, plain, stamp
 from keras_otel.records import Decoded, ModelIdentity, UpstreamPrediction
+
+_MAX_ATTEMPTS: Final = 20
+"""How often to publish what others defer at the same time, before one's own is published."""
 
 
 def is_in_request(context: Context) -> bool:
@@ -45,6 +50,14 @@ def publish(
         span: The span of the inference.
         is_callers: Whether the running task or thread is the one that the predictions are for.
     """
+    publications = _publications(identity, outputs, span, is_callers=is_callers)
+    _remember(span, publications)
+    _publish(context, publications, is_callers=is_callers)
+
+
+def _publications(
+    identity: ModelIdentity, outputs: Iterable[Decoded], span: Span, *, is_callers: bool = True
+) -> list[Publication]:
     publications = []
     for decoded in outputs:
         model = _name(identity, decoded.output)
@@ -52,8 +65,7 @@ def publish(
         publications.append(
             Publication(model, prediction, identity=identity, is_for_other_task=not is_callers)
         )
-    _remember(span, publications)
-    _publish(context, publications, is_callers=is_callers)
+    return publications
 
 
 def publish_pending(
@@ -122,6 +134,51 @@ class PendingPrediction:
         _remember(span, self._publications.values())
 
 
+def defer(
+    context: Context,
+    identity: ModelIdentity,
+    outputs: Sequence[str | None],
+    resolve_now: Callable[[], object],
+) -> DeferredPrediction | None:
+    """Publish predictions of the running code later, where that makes no difference.
+
+    Args:
+        context: As in `publish`.
+        identity: The model.
+        outputs: Names of its outputs, None for the only one.
+        resolve_now: Resolves them at once, for whoever looks before.
+
+    Returns:
+        None if they have to be published now.
+    """
+    node = tree.node_of(get_current_span(context))
+    if node is None:
+        return None
+    models = tuple([_name(identity, output) for output in outputs])
+    state = tree.defer(node, models, resolve_now)
+    return None if state is None else DeferredPrediction(node, identity, models, state)
+
+
+class DeferredPrediction:
+    """Predictions that will be known and published later."""
+
+    __slots__ = ("_identity", "_models", "_node", "_state")
+
+    def __init__(
+        self, node: Node, identity: ModelIdentity, models: tuple[str, ...], state: DeferredState
+    ) -> None:
+        self._node = node
+        self._identity = identity
+        self._models = models
+        self._state = state
+
+    def resolve(self, outputs: Iterable[Decoded], span: Span) -> None:
+        """Publish what is known now; nothing where that is nothing."""
+        publications = _publications(self._identity, outputs, span)
+        _remember(span, publications)
+        tree.publish_deferred(self._node, self._models, publications, self._state)
+
+
 def clear() -> None:
     """Forget what was predicted so far in the request of the current span.
 
@@ -129,6 +186,7 @@ def clear() -> None:
     """
     node = tree.node_of(get_current_span())
     if node is not None:
+        tree.resolve_now(node.request)
         tree.clear(node.request)
 
 
@@ -168,8 +226,17 @@ def _publish(
         return None
     if is_callers:
         guarded("follow who waits", let_caller_wait, node)
-    tree.resolve_now(request)  # the earlier ones are compared with these, and must be known
-    is_published = tree.publish(node, publications, is_callers=is_callers, resolve_now=resolve_now)
+    for attempt in range(_MAX_ATTEMPTS):
+        tree.resolve_now(request)  # the earlier ones are compared with these, and must be known
+        is_published = tree.publish(
+            node,
+            publications,
+            is_callers=is_callers,
+            resolve_now=resolve_now,
+            is_forced=attempt == _MAX_ATTEMPTS - 1,
+        )
+        if is_published is not None:
+            break
     return request if is_published else None
 
 

@@ -35,11 +35,12 @@ class Request:
         flows: The flows of the other tasks and jobs, by the object that stands for each.
         open_spans: The open spans that may turn out to be about GenAI, by the key of their node;
             see `unclassified_spans`.
-        unresolved: What finds out predictions that are published and not known yet, where that
-            takes no waiting.
+        unresolved: What finds out predictions that are not known yet, where that takes no waiting.
+        deferred_models: The models of those that are not even published yet.
     """
 
     __slots__ = (
+        "deferred_models",
         "epoch",
         "flows",
         "is_main_confirmed",
@@ -63,11 +64,16 @@ class Request:
         self.flows: WeakKeyDictionary[Any, Any] | None = None
         self.open_spans: dict[int, Any] | None = None
         self.unresolved: tuple[Callable[[], object], ...] = ()
+        self.deferred_models: tuple[str, ...] = ()
 
     def is_open(self) -> bool:
         """Return True while the root span has not ended, as far as can be seen."""
         span = None if self.root is None else self.root()
         return span is not None and getattr(span, "end_time", None) is None
+
+    def has_predictions(self) -> bool:
+        """Return True if something was predicted, published by now or not."""
+        return bool(self.slots or self.deferred_models)
 
     def has_models_of(self, publications: Iterable[Publication]) -> bool:
         """Return True if there are earlier predictions of these models."""

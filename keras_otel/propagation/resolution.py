@@ -94,7 +94,7 @@ def followed_from(
     given = given_predictions()
     published: tuple[Publication, ...] = ()
     newly_used: tuple[Publication, ...] = ()
-    if position is not None and position.request.slots:
+    if position is not None and position.request.has_predictions():
         tree.resolve_now(position.request)
         published, newly_used = tree.follow(
             position,
