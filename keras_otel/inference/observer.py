@@ -139,7 +139,7 @@ class Observer:
             if not worker.submit(pending, ACCELERATOR_CAPACITY):
                 count_dropped("accelerator queue")
                 recipients.give_up()
-        elif not recipients.await_later(pending) or not worker.submit(pending):
+        elif not pending.promise_to(recipients) or not worker.submit(pending):
             # Needed now, or nobody is free to do it later.
             pending()
 

@@ -8,9 +8,10 @@ from typing import Final
 
 from keras_otel._forks import run_in_child
 from keras_otel._guard import guarded
+from keras_otel.inference.recipients import Recipients
 from keras_otel.introspection.scope import Scope, current
 
-_LONGEST_WAIT_S: Final = 0.1
+_LONGEST_WAIT_S: Final = 1.0
 """For a thread that records the inference just now. Two may wait for each other: the program's hook
 runs while one is recorded, and may need another."""
 
@@ -42,6 +43,15 @@ class PendingInference:
         self._is_done = False
         self._lock = threading.RLock()
         self._generation = _Process.generation
+
+    def promise_to(self, recipients: Recipients) -> bool:
+        """Let the recipients know of it; False if it has to be recorded now.
+
+        Another thread that finds it right away waits until they have taken note: what it settles
+        would not be what was promised.
+        """
+        with self._lock:
+            return recipients.await_later(self)
 
     def __call__(self) -> None:
         """Record it, or wait a moment for the thread that does so now."""

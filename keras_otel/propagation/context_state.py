@@ -90,7 +90,8 @@ def state_below(request: Request) -> ContextState | None:
 
 def entry_below(request: Request) -> ContextState | DeferredState | None:
     """Return the same, or what stands for it as long as it is not known."""
-    for entry in reversed(_current.get()):
+    entries: tuple[ContextState | DeferredState, ...] = _current.get()
+    for entry in reversed(entries):
         if _request_of(entry) is request:
             return entry
     return None
