@@ -385,7 +385,7 @@ def test_a_fault_of_the_worker_reaches_nobody(faulty, monkeypatch):
 
     with monkeypatch.context() as patched:
         patched.setattr("keras_otel.inference.pending._recorded", broken)
-        patched.setattr("keras_otel.inference.observer._draw_ids_apart", broken)
+        patched.setattr("keras_otel.inference.tracer._draw_ids_apart", broken)
         with tracer.start_as_current_span("request"):
             process.answer()
             span = tracer.start_span("chat", attributes={"gen_ai.operation.name": "chat"})

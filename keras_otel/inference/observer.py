@@ -11,7 +11,7 @@ import logging
 import time
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 from opentelemetry import context as otel_context
 from opentelemetry import trace
@@ -19,11 +19,9 @@ from opentelemetry.context import (  # what OpenTelemetry's own instrumentations
     _SUPPRESS_INSTRUMENTATION_KEY as _SUPPRESSED,
 )
 
-from keras_otel import semconv
-from keras_otel._guard import guarded
 from keras_otel._worker import worker
-from keras_otel.identity.identity import ledger, without_fingerprint
 from keras_otel.inference.call import Call, RowOfCall
+from keras_otel.inference.observed_call import ObservedCall, observe
 from keras_otel.inference.outputs import NotedOutput, OutputReader, undecoded
 from keras_otel.inference.own_outputs import leaves_of
 from keras_otel.inference.pending import PendingInference
@@ -31,19 +29,18 @@ from keras_otel.inference.recipients import Outputs, Recipients, recipients_of
 from keras_otel.inference.seen import inferences, traced_calls
 from keras_otel.inference.shared_rows import Column, SharedRows
 from keras_otel.inference.span import emit
+from keras_otel.inference.tracer import tracer_of
 from keras_otel.introspection import structures
 from keras_otel.introspection.adapter import Adapter
 from keras_otel.introspection.arrays import Place
-from keras_otel.introspection.call_facts import CallFacts, call_facts
-from keras_otel.introspection.registry import KnownModel, models
+from keras_otel.introspection.call_facts import CallFacts
 from keras_otel.introspection.structures import Leaf
 from keras_otel.metrics import count_dropped, instruments_of
 from keras_otel.options import Options
 from keras_otel.propagation.attachment import Attachment, detach
 from keras_otel.propagation.batch import current_batch
 from keras_otel.propagation.publishing import is_in_request
-from keras_otel.records import Inference, ModelIdentity
-from keras_otel.version import __version__
+from keras_otel.records import Inference
 
 _log = logging.getLogger("keras_otel")
 
@@ -51,26 +48,12 @@ ACCELERATOR_CAPACITY: Final = 256
 """Inferences whose accelerator output may be waited for at one time: each holds device memory."""
 
 
-class ObservedCall(NamedTuple):
-    """A call that turned out to be an inference.
-
-    Attributes:
-        call: The call.
-        known: Its model.
-        facts: What the model's calls by this operation share, as they were at this one.
-    """
-
-    call: Call
-    known: KnownModel
-    facts: CallFacts
-
-
 class Observer:
     """Turns finished calls into spans and metrics, with one set of options."""
 
     def __init__(self, options: Options) -> None:
         self.options = options
-        self._tracer = _tracer_of(options)
+        self._tracer = tracer_of(options)
         self._instruments = instruments_of(options.meter_provider) if options.metrics else None
         self._outputs = OutputReader(options)
         self._attachment = Attachment(options)
@@ -110,7 +93,7 @@ class Observer:
             is_on_device = is_on_device or place is Place.DEVICE
         if not self._is_wanted(call):
             return
-        observed = self._observe(call)
+        observed = observe(call, self.options)
         shared = current_batch()
         # Of a shared call the rows are read one by one, and copying them all takes longer.
         is_later = not self._is_inline and shared is None
@@ -149,7 +132,7 @@ class Observer:
             return
         if not self._is_wanted(call):
             return
-        observed = self._observe(call)
+        observed = observe(call, self.options)
         outputs = undecoded(call, observed.known)
         span = self._emit(observed, lambda: outputs, error)
         names = [decoded.output for decoded in outputs]
@@ -182,32 +165,6 @@ class Observer:
             return True
         inferences.add("not sampled")
         return False
-
-    # -- the model -----------------------------------------------------------------------------
-
-    def _observe(self, call: Call) -> ObservedCall:
-        """Find out who the model is now: it may be another one by the time the call is recorded."""
-        known = models.of(call.subject)
-        guarded("watch the weights", known.look, call.subject, call.adapter, call.written)
-        facts = known.call_facts.get(call.operation)
-        if facts is None or known.identity_generation != ledger.generation:
-            facts = self._new_facts(call, known)
-        if known.fingerprint.changed_since(call.noted):
-            # Which weights the call had is not known: no fingerprint rather than a wrong one.
-            facts = _facts_of(call, without_fingerprint(facts.identity))
-        guarded("look for namesakes", known.take_turn, facts.identity, call.start_ns)
-        is_first = call.operation not in known.seen_operations
-        if is_first:
-            known.seen_operations.add(call.operation)
-        if call.is_cold is None:
-            call.is_cold = is_first
-        return ObservedCall(call, known, facts)
-
-    def _new_facts(self, call: Call, known: KnownModel) -> CallFacts:
-        facts = _facts_of(call, known.identify(call.subject, call.adapter, self.options))
-        if known.identity is not None:
-            known.call_facts[call.operation] = facts
-        return facts
 
     # -- recording -----------------------------------------------------------------------------
 
@@ -270,7 +227,7 @@ class Observer:
     def _attach(self) -> None:
         """Providers may be set or replaced at any time; an inference uses what it finds."""
         self._has_provider = self._attachment.refresh()
-        self._tracer = _tracer_of(self.options)
+        self._tracer = tracer_of(self.options)
         record = self.options.record
         self._is_inline = record == "inline" or (
             record == "auto" and self._attachment.exports_at_once()
@@ -284,42 +241,10 @@ class Observer:
         self._has_seen_inference = True
 
 
-def _tracer_of(options: Options) -> trace.Tracer:
-    tracer = trace.get_tracer(
-        semconv.SCOPE_NAME, __version__, tracer_provider=options.tracer_provider
-    )
-    guarded("tracer", _draw_ids_apart, tracer)
-    return tracer
-
-
-def _draw_ids_apart(tracer: Any) -> None:
-    """Leave Python's global random generator alone, from which the SDK draws ids by default.
-
-    Spans are made at moments of their own, in which a seeded program may be drawing from it. The
-    tracer is keras_otel's alone; a generator that the program chose is used as it is.
-    """
-    if type(getattr(tracer, "id_generator", None)).__name__ == "RandomIdGenerator":
-        # The SDK is imported only where it is used.
-        from keras_otel.ids import IndependentIdGenerator
-
-        tracer.id_generator = IndependentIdGenerator()
-
-
 def _note_traced(call: Call, leaves: list[Leaf]) -> None:
     # Building a model from Keras's own placeholders compiles nothing.
     if not any(type(leaf).__name__ == "KerasTensor" for _, leaf, _ in leaves):
         traced_calls.note(call.subject, call.kwargs)
-
-
-def _facts_of(call: Call, identity: ModelIdentity) -> CallFacts:
-    adapter = call.adapter
-    return call_facts(
-        operation=call.operation,
-        identity=identity,
-        model_class=type(call.subject).__name__,
-        precision=guarded("precision", adapter.precision, call.subject),
-        runtime=(adapter.name, adapter.backend, adapter.version),
-    )
 
 
 def _wait(call: Call, outputs: Sequence[NotedOutput]) -> None:

@@ -90,8 +90,7 @@ def state_below(request: Request) -> ContextState | None:
 
 def entry_below(request: Request) -> ContextState | DeferredState | None:
     """Return the same, or what stands for it as long as it is not known."""
-    entries: tuple[ContextState | DeferredState, ...] = _current.get()
-    for entry in reversed(entries):
+    for entry in _current.get()[::-1]:
         if _request_of(entry) is request:
             return entry
     return None

@@ -5,32 +5,19 @@ from __future__ import annotations
 import threading
 import weakref
 from collections.abc import Callable, Container, Iterable
-from contextvars import Token
 from typing import Final
-from weakref import WeakKeyDictionary
 
 from opentelemetry.trace import Span, SpanContext
 
 from keras_otel import semconv
 from keras_otel._forks import run_in_child
 from keras_otel._guard import guarded
-from keras_otel.propagation.context_identity import flow_contexts, is_same_home, new_home
-from keras_otel.propagation.context_state import (
-    DeferredState,
-    entry_below,
-    set_deferred_state,
-    state_of,
-)
+from keras_otel.propagation.context_state import DeferredState
 from keras_otel.propagation.decision import followed_publications
-from keras_otel.propagation.flow_events import (
-    note_maker,
-    note_published,
-    note_seen,
-    note_used,
-    slots_of_own,
-)
-from keras_otel.propagation.flow_lookup import flow_below, keep, main_flow, own_flow
-from keras_otel.propagation.publication import Publication, next_number
+from keras_otel.propagation.deferral import defer, publish_deferred
+from keras_otel.propagation.flow_events import note_published, note_seen, note_used
+from keras_otel.propagation.flow_lookup import flow_below, keep, own_flow
+from keras_otel.propagation.publication import Publication
 from keras_otel.propagation.request_node import Node, Request, key_of
 from keras_otel.propagation.task_flow import Flow
 from keras_otel.propagation.unclassified_spans import (
@@ -158,59 +145,12 @@ class Tree:
     def defer(
         self, node: Node, models: tuple[str, ...], resolve_now: Callable[[], object]
     ) -> DeferredState | None:
-        """Note that code which runs now will have predicted something, to be published later.
-
-        What is published here must not depend on when it is: only what the code predicts that
-        started the request, in the context that it runs in, before anything else follows. It is
-        published before anybody looks at what the request's models predicted.
-
-        Args:
-            node: The span of the prediction.
-            models: The models.
-            resolve_now: Predicts, and calls `publish_deferred`.
-
-        Returns:
-            What stands for the prediction in the running context; None if it cannot be deferred.
-        """
-        request = node.request
-        start = request.start
-        if start is None or not start.is_here() or not request.is_open():
+        """Note that the running code will have predicted something; see `deferral.defer`."""
+        start = node.request.start
+        if start is None or not start.is_here() or not node.request.is_open():
             return None
         with self._lock:
-            slots, deferred_models = request.slots or (), request.deferred_models
-            if request.open_spans or any(m in slots or m in deferred_models for m in models):
-                return None
-            is_possible, home = self._home_of_deferred(request)
-            if not is_possible:
-                return None
-            state = DeferredState(request, home, [next_number() for _ in models])
-            request.deferred_models += models
-            request.unresolved = (*request.unresolved, resolve_now)
-        set_deferred_state(state)
-        return state
-
-    @staticmethod
-    def _home_of_deferred(request: Request) -> tuple[bool, Token[None] | None]:
-        """Return whether the running context has all that happened in the request, and its home.
-
-        The home is None where it is kept for the main flow already.
-        """
-        entry = entry_below(request)
-        if entry is None:
-            # Nothing may have happened in the request before.
-            is_possible = request.flows is None and not request.deferred_models
-            return is_possible, new_home() if is_possible else None
-        if not isinstance(entry, DeferredState):
-            return False, None
-        state, main = entry.state, request.main
-        if state is not None and (
-            state.flow is not main or state.number != main.number or main.updates
-        ):
-            return False, None
-        if entry.home is None:
-            return main is not None and flow_contexts.is_home(request.number, main.serial), None
-        home, entry.home = entry.home, None
-        return (True, new_home()) if is_same_home(home) else (False, None)
+            return defer(node.request, models, resolve_now)
 
     def publish_deferred(
         self,
@@ -220,27 +160,8 @@ class Tree:
         deferred: DeferredState,
     ) -> None:
         """Publish what was deferred, as if it had been published then."""
-        request = node.request
         with self._lock:
-            request.deferred_models = tuple(
-                [model for model in request.deferred_models if model not in models]
-            )
-            if request.flows is None:
-                request.flows = WeakKeyDictionary()
-            flow = main_flow(request)
-            if request.root is None or flow is None or not publications:
-                deferred.home = None
-                return  # the request is over, or nothing is known of what was predicted
-            for publication, number in zip(publications, deferred.numbers, strict=False):
-                publication.number = number
-            note_maker(flow, publications)
-            node.publish(publications)
-            flow.add_own(slots_of_own(flow, publications))
-            home, deferred.home = deferred.home, None  # which keeps all of its context alive
-            if home is not None and request.is_open():
-                flow_contexts.keep_home(request.number, flow.serial, home)
-            flow.home_number = flow.number
-            deferred.state = state_of(flow)
+            publish_deferred(node, models, publications, deferred)
 
     def resolve_now(self, request: Request) -> None:
         """Find out what was published and is not known yet, as far as that takes no waiting.

@@ -13,7 +13,7 @@ import pytest
 
 import keras_otel
 from keras_otel import _guard, description
-from keras_otel.inference import observer, outputs, own_outputs, span
+from keras_otel.inference import observed_call, observer, outputs, own_outputs, span
 from keras_otel.introspection import arrays, hashing, output_heads, registry, structures
 from keras_otel.introspection.assignments import Assignments
 from keras_otel.introspection.weights import Weights
@@ -38,7 +38,7 @@ FAULTS = [
     (own_outputs, "agreement", "compare outputs"),
     (outputs, "head_of", "observe"),
     (output_heads, "inspect_head", "inspect the model"),
-    (observer, "call_facts", "observe"),
+    (observed_call, "call_facts", "observe"),
     (observer, "emit", "observe"),
     (span, "_attributes", "observe"),
     (Instruments, "record", "observe"),
