@@ -8,6 +8,9 @@ export TF_CPP_MIN_LOG_LEVEL := 3
 
 # Tests of programs, files and commands: each starts what it needs itself, or none of Keras.
 PROGRAM_TESTS := tests/analysis tests/cli tests/dashboards tests/diagnostics tests/integration
+# Labels are the same whichever way inferences are recorded; elsewhere in the tests it is inline.
+LABEL_TESTS := $(addprefix tests/propagation/test_,baggage.py joins.py one_name.py processors.py \
+	publishing.py random_requests.py situations.py unclassified_spans.py)
 IGNORED := $(addprefix --ignore=,$(PROGRAM_TESTS) tests/frameworks)
 
 .PHONY: demo test test-models test-programs test-backends test-frameworks test-torch test-stack
@@ -30,6 +33,7 @@ test-backends: .venv/.package
 	KERAS_BACKEND=jax .venv/bin/pytest tests/backends $(ARGS)
 	KERAS_BACKEND=numpy .venv/bin/pytest tests/backends $(ARGS)
 	KERAS_BACKEND=openvino .venv/bin/pytest tests/backends $(ARGS)
+	KERAS_BACKEND=numpy OTEL_PYTHON_KERAS_RECORD=background .venv/bin/pytest $(LABEL_TESTS) $(ARGS)
 
 # Programs of LangGraph, LangChain, Logfire, Langfuse, MLflow and others.
 test-frameworks: .venv/.package .venv-traceai/.package .venv-frameworks/.package

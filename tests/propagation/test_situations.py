@@ -18,6 +18,7 @@ from opentelemetry.instrumentation.threading import ThreadingInstrumentor
 from opentelemetry.trace import NonRecordingSpan, SpanContext, TraceFlags, set_span_in_context
 
 import keras_otel
+from keras_otel._worker import flush_workers
 from keras_otel.propagation.context_identity import flow_contexts
 from keras_otel.propagation.publication import MAX_MODELS
 from keras_otel.propagation.remote_predictions import with_remote_predictions
@@ -517,6 +518,7 @@ def test_models_without_end(telemetry):
     with tracer.start_as_current_span("server"):
         for number in range(MAX_MODELS + 6):
             Service(tracer, f"m{number}").predict(0)
+        flush_workers(60.0)
         root = tree.node_of(trace.get_current_span())
         assert len(root.slots) == MAX_MODELS
         with tracer.start_as_current_span(

@@ -26,6 +26,7 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from opentelemetry.trace import SpanKind
 
 import keras_otel
+from keras_otel._worker import flush_workers
 from keras_otel.propagation.processors import KerasSpanProcessor
 from keras_otel.propagation.publication import Publication
 from keras_otel.propagation.remote_predictions import with_remote_predictions
@@ -508,6 +509,7 @@ def test_nothing_is_kept(service):
         assert not node.request.open_spans
         assert watching.count == before
     del root, node
+    flush_workers(60.0)  # what is pending holds the request
     gc.collect()
 
     assert len(tree) == 0
