@@ -14,6 +14,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import Final
 
+from keras_otel import semconv
 from keras_otel._forks import run_around_fork
 from keras_otel._guard import guarded
 
@@ -134,7 +135,7 @@ class Worker:
         started_s = time.monotonic()
         for _ in range(len(self._jobs)):
             with self._running:
-                guarded("background worker", self._jobs.popleft())
+                guarded(semconv.SITE_BACKGROUND_WORKER, self._jobs.popleft())
             if time.monotonic() - started_s > _WORK_S and not self._is_awaited.is_set():
                 time.sleep(_YIELD_S)
                 started_s = time.monotonic()
@@ -167,7 +168,7 @@ class _AroundFork:
 
     def before(self) -> None:
         """Finish what is queued, and keep jobs from running until the fork is over."""
-        guarded("before a fork", self._hold_all)
+        guarded(semconv.SITE_BEFORE_A_FORK, self._hold_all)
 
     def in_parent(self) -> None:
         """Go on."""

@@ -13,6 +13,7 @@ from opentelemetry.instrumentation.instrumentor import (  # type: ignore[attr-de
     BaseInstrumentor,  # the module opts out of type checking
 )
 
+from keras_otel import semconv
 from keras_otel._guard import guarded
 from keras_otel._patching import PatchSet
 from keras_otel.inference import active
@@ -137,7 +138,7 @@ def _watch_imports() -> None:
 
 
 def _imported(module: Any) -> None:
-    guarded("patch Keras", _patch, module)
+    guarded(semconv.SITE_PATCH_KERAS, _patch, module)
 
 
 def _patch(module: Any) -> None:

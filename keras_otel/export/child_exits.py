@@ -7,6 +7,7 @@ from typing import Any, Final
 
 import wrapt
 
+from keras_otel import semconv
 from keras_otel._guard import guarded
 
 _LAST: Final = -100
@@ -40,13 +41,18 @@ class ChildExits:
             # A child begins with no finalizer: this is the time to add one.
             util.Finalize(None, self._end, exitpriority=_LAST)
             if util.__name__ == "multiprocessing.util":
-                guarded("start of a child", self._at_start)
+                guarded(semconv.SITE_START_OF_A_CHILD, self._at_start)
 
-        guarded("exit of children", util.register_after_fork, self, in_child)
+        guarded(semconv.SITE_EXIT_OF_CHILDREN, util.register_after_fork, self, in_child)
 
     def _connect(self, signals: Any) -> None:
         # Celery's pool calls `os._exit` itself, after this signal.
-        guarded("exit of children", signals.worker_process_shutdown.connect, self._end, weak=False)
+        guarded(
+            semconv.SITE_EXIT_OF_CHILDREN,
+            signals.worker_process_shutdown.connect,
+            self._end,
+            weak=False,
+        )
 
     def _end(self, *_args: Any, **_kwargs: Any) -> None:
-        guarded("exit of a child", self._at_end)
+        guarded(semconv.SITE_EXIT_OF_A_CHILD, self._at_end)

@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable
 
+from keras_otel import semconv
 from keras_otel._guard import guarded
 
 
@@ -23,7 +24,7 @@ def side_by_side(works: Iterable[Callable[[], object]], timeout_s: float) -> boo
     outcomes: list[bool] = []
 
     def run(work: Callable[[], object]) -> None:
-        outcomes.append(bool(guarded("flush", work)))
+        outcomes.append(bool(guarded(semconv.SITE_FLUSH, work)))
 
     threads = []
     for work in works:

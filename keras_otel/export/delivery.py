@@ -13,6 +13,7 @@ from opentelemetry.sdk.metrics.export import PeriodicExportingMetricReader
 from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.trace.export import BatchSpanProcessor
 
+from keras_otel import semconv
 from keras_otel._forks import run_in_child
 from keras_otel._guard import guarded
 from keras_otel._secrets import safe_url
@@ -99,7 +100,9 @@ class Endpoint:
             is_delivered = False
             start_s = time.monotonic()
             try:
-                sent = batch if fit is None else guarded("fit a batch", fit, batch) or batch
+                sent = (
+                    batch if fit is None else guarded(semconv.SITE_FIT_A_BATCH, fit, batch) or batch
+                )
                 result = export(sent, *args, **kwargs)
                 is_delivered = result is results.SUCCESS
             finally:

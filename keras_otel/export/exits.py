@@ -6,6 +6,7 @@ import atexit
 import logging
 from typing import Final
 
+from keras_otel import semconv
 from keras_otel._forks import run_in_child
 from keras_otel._guard import guarded
 from keras_otel._worker import flush_workers
@@ -64,7 +65,7 @@ def _drain() -> None:
     flush_workers(_AT_SIGNAL_S)
     for each in pipelines:
         if not each.tally.is_shut_down:
-            guarded("flush a provider", each.provider.force_flush)
+            guarded(semconv.SITE_FLUSH_A_PROVIDER, each.provider.force_flush)
 
 
 def _flush_last() -> None:
@@ -89,7 +90,7 @@ def _shut_down() -> None:
     is_done = flush_workers(_AT_EXIT_S)
     for each in pipelines:
         if not each.tally.is_shut_down:
-            guarded("shut a provider down", each.provider.shutdown)
+            guarded(semconv.SITE_SHUT_A_PROVIDER_DOWN, each.provider.shutdown)
     log_losses(is_done=is_done)
 
 
@@ -120,7 +121,7 @@ def log_losses(*, is_done: bool) -> bool:
         _logged.append(losses)
         shown = next((each.endpoint.shown for each in pipelines), "the endpoint")
         guarded(
-            "log",
+            semconv.SITE_LOG,
             _log.warning,
             "keras_otel: not sent to %s before the end: %s (the queue was full, or the endpoint "
             "did not answer or refused; `keras-otel doctor` asks it)",

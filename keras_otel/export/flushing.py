@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from opentelemetry import _logs, metrics, trace
 
+from keras_otel import semconv
 from keras_otel._guard import guarded
 from keras_otel._worker import flush_workers
 from keras_otel.export.deadline import in_time
@@ -84,7 +85,7 @@ def _force_flush(provider: Any, deadline_s: float) -> bool:
         return True
     arguments = (int(_left_s(deadline_s) * 1000),) if _takes_timeout(force_flush) else ()
     answers: list[Any] = []
-    guarded("flush a provider", lambda: answers.append(force_flush(*arguments)))
+    guarded(semconv.SITE_FLUSH_A_PROVIDER, lambda: answers.append(force_flush(*arguments)))
     return bool(answers) and answers[0] is not False
 
 
@@ -104,7 +105,7 @@ def _shut_all_down(deadline_s: float) -> bool:
         if not any(provider is other for other in (*shut, *_shut_down)):
             _shut_down.append(provider)
             if callable(getattr(provider, "shutdown", None)):
-                guarded("shut a provider down", provider.shutdown)
+                guarded(semconv.SITE_SHUT_A_PROVIDER_DOWN, provider.shutdown)
     return log_losses(is_done=is_done)
 
 

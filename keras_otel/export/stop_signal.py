@@ -18,6 +18,7 @@ from queue import Empty, SimpleQueue
 from types import FrameType
 from typing import Any, Final
 
+from keras_otel import semconv
 from keras_otel._forks import run_in_child
 from keras_otel._guard import guarded
 from keras_otel._patching import PatchSet
@@ -76,7 +77,7 @@ class StopSignal:
         if threading.current_thread() is threading.main_thread():
             self._arm()
         else:
-            guarded("stop signal", _call_in_main_thread, self._arm)
+            guarded(semconv.SITE_STOP_SIGNAL, _call_in_main_thread, self._arm)
 
     def remove(self) -> None:
         """Leave the signal to the program alone."""
@@ -106,11 +107,11 @@ class StopSignal:
         """Do what the program wants at the signal, and see to it that telemetry leaves."""
         if callable(program):
             if self._is_on:
-                guarded("stop signal", self._drain)
+                guarded(semconv.SITE_STOP_SIGNAL, self._drain)
             program(number, frame)
             return
         if self._is_on and not self._is_ending:  # a second signal does not wait for the first
-            guarded("stop signal", self._flush_last)
+            guarded(semconv.SITE_STOP_SIGNAL, self._flush_last)
         self._set(number, signal.SIG_DFL)
         _send_to_self(number)
         self._is_ending = False  # the first process of a container outlives its default
@@ -175,7 +176,7 @@ class StopSignal:
         original = self._exit if self._exit is not None else os._exit
         self._restore_exit()
         if self._is_on and not self._is_ending:
-            guarded("stop signal", self._flush_last)
+            guarded(semconv.SITE_STOP_SIGNAL, self._flush_last)
         original(status)
 
     def _restore_exit(self) -> None:
@@ -198,10 +199,10 @@ class StopSignal:
             except Empty:
                 order = None
             if order is None:
-                guarded("flush of a process that ends", self._flush)
+                guarded(semconv.SITE_FLUSH_OF_A_PROCESS_THAT_ENDS, self._flush)
             else:
                 work, done = order
-                guarded("flush of a process that ends", work)
+                guarded(semconv.SITE_FLUSH_OF_A_PROCESS_THAT_ENDS, work)
                 done.release()
 
     # -- forked children -----------------------------------------------------------------------
@@ -225,7 +226,7 @@ def _call_in_main_thread(function: Callable[[], None]) -> None:
     import ctypes
 
     def call(_argument: object) -> int:
-        guarded("stop signal", function)
+        guarded(semconv.SITE_STOP_SIGNAL, function)
         return 0
 
     callback = ctypes.PYFUNCTYPE(ctypes.c_int, ctypes.c_void_p)(call)

@@ -98,9 +98,18 @@ def record_evaluation(  # noqa: PLR0913 - an evaluation has these fields; all bu
         )
 
     # The evaluator's objects may raise when they are converted, the error even when it is printed.
-    evaluation = guarded("evaluation", read_arguments) or Evaluation(name=evaluation_name)
-    message = guarded("evaluator's message", _error_message, error)
-    guarded("record an evaluation", _record, evaluation, reference, other_conventions, message)
+    evaluation = guarded(semconv.SITE_EVALUATION, read_arguments) or Evaluation(
+        name=evaluation_name
+    )
+    message = guarded(semconv.SITE_EVALUATOR_MESSAGE, _error_message, error)
+    guarded(
+        semconv.SITE_RECORD_AN_EVALUATION,
+        _record,
+        evaluation,
+        reference,
+        other_conventions,
+        message,
+    )
 
 
 def _record(
@@ -113,7 +122,8 @@ def _record(
     target = find_target(reference)
     propagates = emitters.options.propagate != "none"
     predictions = (
-        guarded("upstream of an evaluation", _upstream, target, propagates=propagates) or ()
+        guarded(semconv.SITE_UPSTREAM_OF_AN_EVALUATION, _upstream, target, propagates=propagates)
+        or ()
     )
     error_type = evaluation.error_type
     event = FeedbackEvent(
@@ -133,7 +143,7 @@ def _record(
     record(event, target, emitters)
     if emitters.instruments is not None and emitters.instruments.are_read():
         guarded(
-            "evaluation metric",
+            semconv.SITE_EVALUATION_METRIC,
             emitters.instruments.count_evaluation,
             evaluation,
             predictions,

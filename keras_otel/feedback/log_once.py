@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from typing import Final
 
+from keras_otel import semconv
 from keras_otel._guard import guarded
 from keras_otel._unicode import well_formed
 
@@ -21,4 +22,4 @@ def log_once(message: str) -> None:
     if message not in _logged and len(_logged) < _MAX_MESSAGES:
         _logged.add(message)
         # A log handler of the program may raise; the feedback is recorded all the same.
-        guarded("log", _log.warning, "keras_otel: %s", well_formed(message))
+        guarded(semconv.SITE_LOG, _log.warning, "keras_otel: %s", well_formed(message))

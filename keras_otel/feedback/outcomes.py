@@ -52,7 +52,7 @@ def record_outcome(
             f"model must be the name of a model, got {model!r:.60}: leave it out for the only one"
         )
     reference = checked_reference(span)
-    guarded("record an outcome", _record, outcome, model, reference)
+    guarded(semconv.SITE_RECORD_AN_OUTCOME, _record, outcome, model, reference)
 
 
 def _record(
@@ -66,7 +66,7 @@ def _record(
         )
         return
     target = find_target(reference)
-    prediction = guarded("prediction of an outcome", _find_prediction, target, model)
+    prediction = guarded(semconv.SITE_PREDICTION_OF_AN_OUTCOME, _find_prediction, target, model)
     model_name = prediction.model if prediction is not None else model
     attributes: dict[str, AttributeValue] = {semconv.OUTCOME_CLASS: true_class}
     if model_name is not None:

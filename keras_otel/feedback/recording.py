@@ -54,8 +54,8 @@ def record(event: FeedbackEvent, target: TargetSpan, emitters: Emitters) -> None
             "call it inside the span it is about, or pass span= that span "
             "or its (trace_id, span_id)"
         )
-    guarded("feedback event", _emit_log_record, event, target, emitters)
-    guarded("feedback span", _put_on_span, event, target, emitters)
+    guarded(semconv.SITE_FEEDBACK_EVENT, _emit_log_record, event, target, emitters)
+    guarded(semconv.SITE_FEEDBACK_SPAN, _put_on_span, event, target, emitters)
 
 
 def _emit_log_record(event: FeedbackEvent, target: TargetSpan, emitters: Emitters) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from keras_otel import semconv
 from keras_otel._guard import guarded
 from keras_otel.identity.identity import ledger, without_fingerprint
 from keras_otel.inference.call import Call
@@ -30,14 +31,14 @@ class ObservedCall(NamedTuple):
 def observe(call: Call, options: Options) -> ObservedCall:
     """Find out who the model is now: it may be another one by the time the call is recorded."""
     known = models.of(call.subject)
-    guarded("watch the weights", known.look, call.subject, call.adapter, call.written)
+    guarded(semconv.SITE_WATCH_THE_WEIGHTS, known.look, call.subject, call.adapter, call.written)
     facts = known.call_facts.get(call.operation)
     if facts is None or known.identity_generation != ledger.generation:
         facts = _new_facts(call, known, options)
     if known.fingerprint.changed_since(call.noted):
         # Which weights the call had is not known: no fingerprint rather than a wrong one.
         facts = _facts_of(call, without_fingerprint(facts.identity))
-    guarded("look for namesakes", known.take_turn, facts.identity, call.start_ns)
+    guarded(semconv.SITE_LOOK_FOR_NAMESAKES, known.take_turn, facts.identity, call.start_ns)
     is_first = call.operation not in known.seen_operations
     if is_first:
         known.seen_operations.add(call.operation)
@@ -59,6 +60,6 @@ def _facts_of(call: Call, identity: ModelIdentity) -> CallFacts:
         operation=call.operation,
         identity=identity,
         model_class=type(call.subject).__name__,
-        precision=guarded("precision", adapter.precision, call.subject),
+        precision=guarded(semconv.SITE_PRECISION, adapter.precision, call.subject),
         runtime=(adapter.name, adapter.backend, adapter.version),
     )

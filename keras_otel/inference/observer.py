@@ -19,6 +19,7 @@ from opentelemetry.context import (  # what OpenTelemetry's own instrumentations
     _SUPPRESS_INSTRUMENTATION_KEY as _SUPPRESSED,
 )
 
+from keras_otel import semconv
 from keras_otel._worker import worker
 from keras_otel.inference.call import Call, RowOfCall
 from keras_otel.inference.observed_call import ObservedCall, observe
@@ -120,7 +121,7 @@ class Observer:
         if is_on_device:
             recipients.await_later(None)
             if not worker.submit(pending, ACCELERATOR_CAPACITY):
-                count_dropped("accelerator queue")
+                count_dropped(semconv.SITE_ACCELERATOR_QUEUE)
                 recipients.give_up()
         elif not pending.promise_to(recipients) or not worker.submit(pending):
             # Needed now, or nobody is free to do it later.

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from keras_otel import semconv
 from keras_otel._guard import guarded
 from keras_otel.decoding.decode import decode
 from keras_otel.decoding.heads import Opaque
@@ -74,7 +75,11 @@ class NotedOutput:
 
 def as_numpy(leaf: Any) -> Array | None:
     """Return the numbers of a leaf, or None where they cannot be read."""
-    return leaf if type(leaf) is np.ndarray else guarded("read the output", arrays.to_numpy, leaf)
+    return (
+        leaf
+        if type(leaf) is np.ndarray
+        else guarded(semconv.SITE_READ_THE_OUTPUT, arrays.to_numpy, leaf)
+    )
 
 
 class OutputReader:
@@ -125,7 +130,7 @@ class OutputReader:
             return _opaque(output.name, structures.row_count(output.numbers) or 0, reason)
         head, verify = _reading(output, array.shape[1:])
         decoded = guarded(
-            "decode",
+            semconv.SITE_DECODE,
             decode,
             head,
             array,
@@ -180,12 +185,12 @@ def _find_reading(
     call: Call, known: KnownModel, name: str | None, shape: tuple[int, ...]
 ) -> Reading:
     model, origin = call.subject, call.origin
-    has_shapes = bool(guarded("inspect the model", own_shapes, model))
+    has_shapes = bool(guarded(semconv.SITE_INSPECT_THE_MODEL, own_shapes, model))
     is_own = (
         origin.is_own
         and not (
             call.operation.startswith("predict")
-            and guarded("inspect the model", has_own_step, model)
+            and guarded(semconv.SITE_INSPECT_THE_MODEL, has_own_step, model)
         )
         # A `call` of a subclass's own around a graph may return anything.
         and not (has_shapes and not is_graph(model))
@@ -205,7 +210,7 @@ def _find_reading(
 def undecoded(call: Call, known: KnownModel) -> tuple[Decoded, ...]:
     """Return what a failed call would have said: its task and rows, and nothing else."""
     rows = structures.row_count((call.args, call.kwargs)) or 0
-    shapes = guarded("inspect the model", own_shapes, call.subject) or {None: ()}
+    shapes = guarded(semconv.SITE_INSPECT_THE_MODEL, own_shapes, call.subject) or {None: ()}
     return tuple(
         Decoded(
             task=task_of(head_of(call.subject, known.described(), output)),

@@ -12,6 +12,7 @@ import inspect
 from typing import Any, Final
 from weakref import WeakKeyDictionary
 
+from keras_otel import semconv
 from keras_otel._guard import guarded
 from keras_otel.decoding.agreement import Agreement, agreement
 from keras_otel.decoding.heads import DEFAULT_THRESHOLD
@@ -41,7 +42,7 @@ def leaves_of(call: Call, result: Any) -> list[Leaf]:
         call.origin = call.origin._replace(names=_names(leaves))
     if call.model is not None and call.origin.is_own and call.operation != "traced":
         # A step of the program's own.
-        selected = guarded("inspect the model", _selection_in_steps, call.subject)
+        selected = guarded(semconv.SITE_INSPECT_THE_MODEL, _selection_in_steps, call.subject)
         call.origin = call.origin._replace(selection=selected)
     return _unless_described(call, leaves)
 
@@ -111,9 +112,9 @@ def _of_override(call: Call, inner: list[Any], leaves: list[Leaf]) -> list[Leaf]
     if has_own_step(call.subject):
         return leaves
     for result in inner:
-        guarded("note shapes", note_shapes, call.subject, result)
+        guarded(semconv.SITE_NOTE_SHAPES, note_shapes, call.subject, result)
     if len(inner) != 1:
-        selected = guarded("inspect the model", _selection_in_override, call)
+        selected = guarded(semconv.SITE_INSPECT_THE_MODEL, _selection_in_override, call)
         call.origin = call.origin._replace(selection=selected)
         return _unless_described(call, leaves)
     own = structures.named_leaves(inner[0], call.subject)
@@ -123,7 +124,7 @@ def _of_override(call: Call, inner: list[Any], leaves: list[Leaf]) -> list[Leaf]
     if any(described.names_output(leaf.name) for leaf in leaves):
         return leaves
     threshold = described.threshold if isinstance(described.threshold, float) else DEFAULT_THRESHOLD
-    found = guarded("compare outputs", _compare, own, leaves, threshold)
+    found = guarded(semconv.SITE_COMPARE_OUTPUTS, _compare, own, leaves, threshold)
     if found is Agreement.CONTRADICTION:
         call.origin = call.origin._replace(doubt="it does not follow from the model's own output")
     elif found is Agreement.OTHER or _are_same(own, leaves):

@@ -6,6 +6,7 @@ import threading
 from collections.abc import Callable
 from typing import Final
 
+from keras_otel import semconv
 from keras_otel._forks import run_in_child
 from keras_otel._guard import guarded
 from keras_otel.inference.recipients import Recipients
@@ -72,6 +73,6 @@ def _recorded(record: Callable[[], object]) -> None:
     # The call itself has returned: a scope of our own keeps a hook from being observed.
     token = current.set(Scope())
     try:
-        guarded("observe", record)
+        guarded(semconv.SITE_OBSERVE, record)
     finally:
         current.reset(token)

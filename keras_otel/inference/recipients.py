@@ -8,6 +8,7 @@ from typing import Final, Protocol
 from opentelemetry.context import Context
 from opentelemetry.trace import INVALID_SPAN, Span
 
+from keras_otel import semconv
 from keras_otel._guard import guarded
 from keras_otel.propagation.publishing import (
     DeferredPrediction,
@@ -87,12 +88,12 @@ class Request:
         """Publish a prediction later, or a pending one now, unless it has to be known now."""
         if resolve_now is not None:
             self._pending = guarded(
-                "publish", defer, self._context, self._identity, self._names, resolve_now
+                semconv.SITE_PUBLISH, defer, self._context, self._identity, self._names, resolve_now
             )
             if self._pending is not None:
                 return True
         self._pending = guarded(
-            "publish",
+            semconv.SITE_PUBLISH,
             publish_pending,
             self._context,
             self._identity,
@@ -105,14 +106,14 @@ class Request:
         """Publish the prediction, or fill in the pending one."""
         pending = self._pending
         if pending is None:
-            guarded("publish", publish, self._context, self._identity, outputs(), span)
+            guarded(semconv.SITE_PUBLISH, publish, self._context, self._identity, outputs(), span)
         else:
-            guarded("publish", pending.resolve, outputs(), span)
+            guarded(semconv.SITE_PUBLISH, pending.resolve, outputs(), span)
 
     def give_up(self) -> None:
         """Say of the pending prediction that it is none."""
         if self._pending is not None:
-            guarded("publish", self._pending.resolve, (), INVALID_SPAN)
+            guarded(semconv.SITE_PUBLISH, self._pending.resolve, (), INVALID_SPAN)
 
 
 _NOBODY: Final = Nobody()

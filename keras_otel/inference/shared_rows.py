@@ -63,7 +63,7 @@ class SharedRows:
             if rows.match({len(array) if array.ndim else 0 for _, array in columns}):
                 link = Link(span.get_span_context(), {semconv.LINK_TYPE: semconv.LINK_SHARED_CALL})
                 for row in rows:
-                    guarded("row", self._settle_row, row, columns, link)
+                    guarded(semconv.SITE_ROW, self._settle_row, row, columns, link)
 
     def give_up(self) -> None:
         """Publish to each request that nothing is known."""

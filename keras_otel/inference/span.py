@@ -137,7 +137,14 @@ def emit(
         if error is not None:
             _set_error(span, error)
         if options.on_prediction is not None:
-            guarded("on_prediction", _call_hook, options.on_prediction, call, span, inference())
+            guarded(
+                semconv.SITE_ON_PREDICTION,
+                _call_hook,
+                options.on_prediction,
+                call,
+                span,
+                inference(),
+            )
     span.end(start_ns + int(call.duration_s * 1e9))
     return span
 
@@ -254,8 +261,10 @@ def _add_openinference(attributes: dict[str, AttributeValue]) -> None:
 
 
 def _set_error(span: Span, error: BaseException) -> None:
-    guarded("exception event", _record_exception, span, error)
-    span.set_status(Status(StatusCode.ERROR, guarded("error message", error_message, error)))
+    guarded(semconv.SITE_EXCEPTION_EVENT, _record_exception, span, error)
+    span.set_status(
+        Status(StatusCode.ERROR, guarded(semconv.SITE_ERROR_MESSAGE, error_message, error))
+    )
 
 
 def _record_exception(span: Span, error: BaseException) -> None:

@@ -17,7 +17,7 @@ def tracer_of(options: Options) -> trace.Tracer:
     tracer = trace.get_tracer(
         semconv.SCOPE_NAME, __version__, tracer_provider=options.tracer_provider
     )
-    guarded("tracer", _draw_ids_apart, tracer)
+    guarded(semconv.SITE_TRACER, _draw_ids_apart, tracer)
     return tracer
 
 

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from collections.abc import Set as AbstractSet
 from typing import Any
 
+from keras_otel import semconv
 from keras_otel._guard import guarded, guarded_retry
 from keras_otel.identity.fingerprint import fingerprint
 from keras_otel.introspection.adapter import Adapter
@@ -56,14 +57,16 @@ class CurrentFingerprint:
             return None  # the next inference asks again
         if not self._allowance.is_left() or (self._hasher is not None and self._hasher.is_alive()):
             return None
-        self.parts = guarded("model parts", adapter.parts, model) or frozenset()
+        self.parts = guarded(semconv.SITE_MODEL_PARTS, adapter.parts, model) or frozenset()
         # Before the numbers are read: what changes meanwhile is seen at the next inference.
-        guarded("watch the weights", self._watch, model, adapter)
+        guarded(semconv.SITE_WATCH_THE_WEIGHTS, self._watch, model, adapter)
         # Marked first: a model that cannot be hashed is not tried again at every inference.
         self._asked_in = os.getpid()
-        if (guarded("weight size", adapter.weight_bytes, model) or 0) <= INLINE_FINGERPRINT_BYTES:
+        if (
+            guarded(semconv.SITE_WEIGHT_SIZE, adapter.weight_bytes, model) or 0
+        ) <= INLINE_FINGERPRINT_BYTES:
             started = time.monotonic()
-            self._digest = guarded("fingerprint", compute_fingerprint, model, adapter)
+            self._digest = guarded(semconv.SITE_FINGERPRINT, compute_fingerprint, model, adapter)
             self._allowance.spend(time.monotonic() - started)
         else:
             self._hasher = threading.Thread(
@@ -79,7 +82,9 @@ class CurrentFingerprint:
         started = time.monotonic()
         # While `predict` runs on JAX, the weights' buffers are given away to it.
         digest = guarded_retry(
-            "fingerprint", lambda: compute_fingerprint(model, adapter), pauses_s=_RETRY_PAUSES_S
+            semconv.SITE_FINGERPRINT,
+            lambda: compute_fingerprint(model, adapter),
+            pauses_s=_RETRY_PAUSES_S,
         )
         with self._lock:
             self._allowance.spend(time.monotonic() - started)

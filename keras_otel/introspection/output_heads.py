@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
+from keras_otel import semconv
 from keras_otel._guard import guarded
 from keras_otel.decoding.heads import (
     DEFAULT_THRESHOLD,
@@ -47,7 +48,7 @@ def head_of(model: Any, described: Description, output: Output, seen: Shapes | N
         output: The output, as the result shows it.
         seen: Shapes that the model's own outputs were seen to have, for one without a graph.
     """
-    stated = guarded("inspect the model", own_shapes, model) or {}
+    stated = guarded(semconv.SITE_INSPECT_THE_MODEL, own_shapes, model) or {}
     foreign = _foreign(described, output, stated or seen or {})
     if foreign is not None:
         return Opaque(reason=foreign)
@@ -97,7 +98,7 @@ def check_description(model: Any, described: Description) -> None:
     Raises:
         DescriptionError: Labels or thresholds do not fit the model's outputs.
     """
-    shapes = guarded("inspect the model", own_shapes, model) or {}
+    shapes = guarded(semconv.SITE_INSPECT_THE_MODEL, own_shapes, model) or {}
     for output in outputs_by_shape(shapes):
         width = output.columns
         task = described.task_of(output.name)
@@ -157,14 +158,18 @@ def _rows_of(shape: Shape) -> str:
 def _unlabelled(model: Any, described: Description, output: Output) -> Head:
     task = described.task_of(output.name)
     if task is None:
-        return guarded("inspect the model", inspect_head, model, output) or Undetermined()
+        return (
+            guarded(semconv.SITE_INSPECT_THE_MODEL, inspect_head, model, output) or Undetermined()
+        )
     if output.count > 1 and not described.names_output(output.name):
-        stated = guarded("inspect the model", inspect_head, model, output) or Undetermined()
+        stated = (
+            guarded(semconv.SITE_INSPECT_THE_MODEL, inspect_head, model, output) or Undetermined()
+        )
         if task_of(stated) == task:
             return stated
         if isinstance(stated, (Opaque, Undetermined)):
             return Opaque(reason=f"task {task!r} is described, and for which output is not")
-    scale = guarded("inspect the model", last_scale, model, output) or Scale.UNKNOWN
+    scale = guarded(semconv.SITE_INSPECT_THE_MODEL, last_scale, model, output) or Scale.UNKNOWN
     return _described(task, scale, output)
 
 

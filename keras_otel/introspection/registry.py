@@ -13,6 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from keras_otel import semconv
 from keras_otel._forks import run_in_child
 from keras_otel._guard import guarded
 from keras_otel.decoding.heads import Head
@@ -145,7 +146,7 @@ class KnownModel:
 
     def _resolve(self, model: Any, adapter: Adapter, options: Options) -> ModelIdentity:
         described = self.described()
-        source = self.source or guarded("model source", adapter.source, model)
+        source = self.source or guarded(semconv.SITE_MODEL_SOURCE, adapter.source, model)
         name = described.name or _name_unsaid(model, adapter, source)
         label = (
             described.version
@@ -169,7 +170,7 @@ class KnownModel:
 
 def _name_unsaid(model: Any, adapter: Adapter, source: str | None) -> str:
     """The name of a model that nobody described: its own, its path's, its class's."""
-    given = guarded("model name", adapter.given_name, model)
+    given = guarded(semconv.SITE_MODEL_NAME, adapter.given_name, model)
     if given is not None and is_descriptive(given):
         return given
     return (name_from_path(source) if source else None) or given or type(model).__name__
@@ -198,7 +199,7 @@ class KnownModels:
 
     def forget_weights_of(self, model: Any, parts: Callable[[Any], frozenset[int]]) -> None:
         """The weights of this model changed, and so those of every model it shares layers with."""
-        changed = (guarded("model parts", parts, model) or frozenset()) | {id(model)}
+        changed = (guarded(semconv.SITE_MODEL_PARTS, parts, model) or frozenset()) | {id(model)}
         for known in list(self._models.values()):
             if known.ref() is model or not changed.isdisjoint(known.fingerprint.parts):
                 with known.lock:

@@ -13,6 +13,7 @@ import weakref
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
+from keras_otel import semconv
 from keras_otel._guard import guarded
 from keras_otel.introspection.assignments import assignments
 
@@ -98,7 +99,7 @@ class Weights:
         ).start()
 
     def _compare_sample(self) -> None:
-        sample = guarded("look at the weights", self._take_sample)
+        sample = guarded(semconv.SITE_LOOK_AT_THE_WEIGHTS, self._take_sample)
         if sample is None:
             return
         if self._sample is None:

@@ -11,6 +11,7 @@ from typing import Any, Final, NamedTuple
 from opentelemetry import _logs, trace
 from opentelemetry._logs import _internal as _logs_api
 
+from keras_otel import semconv
 from keras_otel._forks import run_in_child
 from keras_otel._guard import guarded
 from keras_otel.options import Options
@@ -107,10 +108,10 @@ class Attachment:
         """
         tracers = trace.get_tracer_provider() if self._given is None else self._given
         loggers = self._loggers()
-        self._spans = _attached("attach to the tracer provider", SPANS, tracers)
-        self._logs = _attached("attach to the logger provider", LOGS, loggers)
+        self._spans = _attached(semconv.SITE_ATTACH_TO_THE_TRACER_PROVIDER, SPANS, tracers)
+        self._logs = _attached(semconv.SITE_ATTACH_TO_THE_LOGGER_PROVIDER, LOGS, loggers)
         if self._options.propagate != "none":
-            guarded("attach to the tracer provider", _mention_unreachable, tracers)
+            guarded(semconv.SITE_ATTACH_TO_THE_TRACER_PROVIDER, _mention_unreachable, tracers)
         return not isinstance(tracers, trace.ProxyTracerProvider)
 
     def exports_at_once(self) -> bool:

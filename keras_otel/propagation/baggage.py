@@ -63,7 +63,7 @@ class KerasPropagator(TextMapPropagator):
         setter: Setter[CarrierT] = default_setter,
     ) -> None:
         """Add the predictions that `context` follows to the carrier's baggage header."""
-        guarded("sending predictions", _inject, carrier, context, setter)
+        guarded(semconv.SITE_SENDING_PREDICTIONS, _inject, carrier, context, setter)
 
     def extract(
         self,
@@ -77,7 +77,12 @@ class KerasPropagator(TextMapPropagator):
         if self._accepted is not None and not self._accepted:
             return context
         extended = guarded(
-            "reading sent predictions", _extract, carrier, context, getter, self._accepted
+            semconv.SITE_READING_SENT_PREDICTIONS,
+            _extract,
+            carrier,
+            context,
+            getter,
+            self._accepted,
         )
         return extended or context
 

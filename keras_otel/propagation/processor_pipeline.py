@@ -12,6 +12,7 @@ import inspect
 from collections.abc import Callable
 from typing import Any, Final, NamedTuple
 
+from keras_otel import semconv
 from keras_otel._guard import guarded
 from keras_otel._worker import flush_workers
 
@@ -100,7 +101,7 @@ class Pipeline:
         """Let everything pass this processor, and leave all the others where they are."""
         self._add(processor)
         if self._signal is SPANS:
-            guarded("attach to the tracer provider", _record_before_flush, self.target)
+            guarded(semconv.SITE_ATTACH_TO_THE_TRACER_PROVIDER, _record_before_flush, self.target)
 
     def _add(self, processor: Any) -> None:
         if self._is_concurrent:
@@ -216,4 +217,4 @@ def _record_before_flush(target: Any) -> None:
 
 
 def _record_pending(*_args: Any, **_kwargs: Any) -> None:
-    guarded("flush", flush_workers, _RECORD_S)
+    guarded(semconv.SITE_FLUSH, flush_workers, _RECORD_S)

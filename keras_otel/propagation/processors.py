@@ -88,18 +88,18 @@ class KerasSpanProcessor(SpanProcessor):
     def on_start(self, span: Span, parent_context: Context | None = None) -> None:
         """Note the span's place in its request, and stamp it if it follows a prediction."""
         # The SDK passes what is raised here on to the application.
-        guarded("span start", self._started, span, parent_context)
+        guarded(semconv.SITE_SPAN_START, self._started, span, parent_context)
 
     def _on_ending(self, span: Span) -> None:
         """Stamp a span that has turned out to be about GenAI since it started."""
         if watching.count:
-            guarded("span end", self._ending, span)
+            guarded(semconv.SITE_SPAN_END, self._ending, span)
 
     def on_end(self, span: ReadableSpan) -> None:
         """Let go of a request's contexts; a span that has ended is still an ancestor."""
         parent = span.parent
         if parent is None or parent.is_remote:
-            guarded("span end", _ended, span)
+            guarded(semconv.SITE_SPAN_END, _ended, span)
 
     def set_enabled(self, is_enabled: bool) -> None:  # noqa: FBT001 - the only argument, and named
         """Stop stamping, or go on; a processor cannot be taken out of its provider."""
@@ -239,7 +239,7 @@ class KerasLogRecordProcessor(LogRecordProcessor):
 
     def on_emit(self, log_record: ReadWriteLogRecord) -> None:
         """Add what the record's span follows, unless the record says so itself."""
-        guarded("log record", self._emitted, log_record)
+        guarded(semconv.SITE_LOG_RECORD, self._emitted, log_record)
 
     def set_enabled(self, is_enabled: bool) -> None:  # noqa: FBT001 - the only argument, and named
         """Stop stamping, or go on; a processor cannot be taken out of its provider."""

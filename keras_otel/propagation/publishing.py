@@ -8,6 +8,7 @@ from typing import Final
 from opentelemetry.context import Context
 from opentelemetry.trace import Span, get_current_span
 
+from keras_otel import semconv
 from keras_otel._guard import guarded
 from keras_otel._span_limits import limit_of_span
 from keras_otel._unicode import name_of
@@ -225,7 +226,7 @@ def _publish(
     if resolve_now is not None and request.has_models_of(publications):
         return None
     if is_callers:
-        guarded("follow who waits", let_caller_wait, node)
+        guarded(semconv.SITE_FOLLOW_WHO_WAITS, let_caller_wait, node)
     for attempt in range(_MAX_ATTEMPTS):
         tree.resolve_now(request)  # the earlier ones are compared with these, and must be known
         is_published = tree.publish(

@@ -171,7 +171,7 @@ class Tree:
         if not (unresolved := request.unresolved):
             return
         for resolve in unresolved:
-            guarded("settle a prediction", resolve)
+            guarded(semconv.SITE_SETTLE_A_PREDICTION, resolve)
         with self._lock:
             request.unresolved = tuple([r for r in request.unresolved if r not in unresolved])
 

@@ -8,6 +8,7 @@ from typing import Self
 from opentelemetry.context import Context
 from opentelemetry.trace import INVALID_SPAN, Span
 
+from keras_otel import semconv
 from keras_otel._guard import guarded
 from keras_otel.propagation.batch import Batch
 from keras_otel.propagation.publishing import is_in_request, publish, publish_pending
@@ -40,7 +41,7 @@ class RequestRow:
         self._pending = None
         if is_pending:
             self._pending = guarded(
-                "publish", publish_pending, context, identity, outputs, is_callers=False
+                semconv.SITE_PUBLISH, publish_pending, context, identity, outputs, is_callers=False
             )
         self._is_published = False
 
@@ -100,7 +101,7 @@ class RequestRows:
     def close(self) -> None:
         """Publish to each request that has got nothing yet that nothing is known."""
         for row in self._rows:
-            guarded("publish", row.publish_nothing)
+            guarded(semconv.SITE_PUBLISH, row.publish_nothing)
 
     def __enter__(self) -> Self:
         return self

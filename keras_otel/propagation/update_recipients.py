@@ -6,6 +6,7 @@ import sys
 from contextvars import Context
 from typing import TYPE_CHECKING, NamedTuple
 
+from keras_otel import semconv
 from keras_otel._guard import guarded
 from keras_otel.propagation.branch_updates import UpdateOrigin
 from keras_otel.propagation.context_state import state_in
@@ -64,7 +65,7 @@ def _waiter_for(flow: Flow) -> Waiter | None:
         return None
     from keras_otel.propagation.waiting_tasks import waiter_for
 
-    return guarded("follow who waits", waiter_for, flow.unit)
+    return guarded(semconv.SITE_FOLLOW_WHO_WAITS, waiter_for, flow.unit)
 
 
 def _flow_of_waiter(request: Request, waiter: Waiter) -> Flow | None:

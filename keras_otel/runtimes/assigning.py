@@ -12,6 +12,7 @@ import sys
 from collections.abc import Callable
 from typing import Any, Final
 
+from keras_otel import semconv
 from keras_otel._guard import guarded
 from keras_otel._patching import PatchSet, Wrap
 from keras_otel.inference import active
@@ -45,7 +46,7 @@ TENSORFLOW_METHODS: Final = (
 
 _TENSORFLOW_MODULE: Final = "tensorflow.python.ops.resource_variable_ops"
 _OURS: Final = "_keras_otel_notes"
-_SITE: Final = "note an assignment"
+_SITE: Final = semconv.SITE_NOTE_AN_ASSIGNMENT
 _RESTORE: Final = "shape_safe_assign_variable_handle"
 
 

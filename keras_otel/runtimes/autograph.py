@@ -13,6 +13,7 @@ from typing import Any, ClassVar, NamedTuple
 
 import wrapt
 
+from keras_otel import semconv
 from keras_otel._guard import guarded
 from keras_otel._patching import leave
 from keras_otel.inference import active
@@ -57,14 +58,14 @@ def graph_tracing(tensorflow: Any, model: Any = None) -> Tracing:
             scope = current.get()
             called = args[0] if model is None else model
             if active.observer is not None and (scope is None or not scope.is_open):
-                guarded("note a traced call", traced_calls.note, called, kwargs)
+                guarded(semconv.SITE_NOTE_A_TRACED_CALL, traced_calls.note, called, kwargs)
             try:
                 result = converted_as_its_caller(tensorflow, original)(*args, **kwargs)
             except BaseException as error:
                 leave(error)
                 raise
             if scope is not None and scope.is_open and scope.model is called:
-                guarded("note shapes", note_shapes, scope.model, result)
+                guarded(semconv.SITE_NOTE_SHAPES, note_shapes, scope.model, result)
             return result
 
         return not_converted(in_graph)

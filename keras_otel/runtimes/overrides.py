@@ -11,6 +11,7 @@ import types
 from collections.abc import Callable, Iterator
 from typing import Any, Final
 
+from keras_otel import semconv
 from keras_otel._guard import guarded
 from keras_otel._patching import PatchSet, Wrap
 from keras_otel.inference import active
@@ -38,7 +39,7 @@ def install(patches: PatchSet, model: Any, wrap_of: Callable[[str], Wrap]) -> No
         else:
             super(model, cls).__init_subclass__(**kwargs)
         if active.observer is not None:
-            guarded("wrap overrides", wrap_overrides, cls)
+            guarded(semconv.SITE_WRAP_OVERRIDES, wrap_overrides, cls)
 
     hook: Any = classmethod(subclassed)
     patches.install(model, {"__init_subclass__": lambda _: hook})

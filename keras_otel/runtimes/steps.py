@@ -17,6 +17,7 @@ from collections.abc import AsyncGenerator, Callable, Coroutine, Generator
 from concurrent.futures import Future
 from typing import Any, Final
 
+from keras_otel import semconv
 from keras_otel._guard import guarded
 from keras_otel.inference import active
 from keras_otel.inference.call import Call
@@ -73,7 +74,7 @@ def finish(call: Call, result: Any) -> None:
     observer = active.observer
     if observer is None or (not call.inner and is_promise(result)):
         return
-    guarded("observe", observer.finished, call, result)
+    guarded(semconv.SITE_OBSERVE, observer.finished, call, result)
 
 
 def is_promise(result: Any) -> bool:
@@ -168,7 +169,7 @@ def _item(call: Call | None, ask: Callable[[], Any]) -> Any:
 
 def _finish_item(call: Call, item: Any) -> None:
     """Record an item that is a prediction: it may be progress, or text on the way."""
-    if call.inner or guarded("look at an item", _holds_arrays, call, item):
+    if call.inner or guarded(semconv.SITE_LOOK_AT_AN_ITEM, _holds_arrays, call, item):
         finish(call, item)
 
 
@@ -226,4 +227,4 @@ def _failed(call: Call, error: BaseException) -> None:
         if call.inner or value is not None:
             finish(call, value)
         return
-    guarded("observe a failure", observer.failed, call, error)
+    guarded(semconv.SITE_OBSERVE_A_FAILURE, observer.failed, call, error)

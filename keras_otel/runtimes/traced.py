@@ -6,6 +6,7 @@ import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
+from keras_otel import semconv
 from keras_otel._guard import guarded
 from keras_otel.inference import active
 from keras_otel.introspection.scope import current
@@ -48,7 +49,7 @@ def traced(fn: F, model: Any) -> F:
     adapter = owning_adapter(model, "traced(fn, model)")
     inner = _plain(fn)
     is_itself = _is_itself(inner, model)
-    found = None if is_itself else guarded("inspect the model", selection, inner)
+    found = None if is_itself else guarded(semconv.SITE_INSPECT_THE_MODEL, selection, inner)
     origin = Origin(is_own=is_itself, selection=found)
     is_first = True
     tracing = (
@@ -61,7 +62,7 @@ def traced(fn: F, model: Any) -> F:
         scope = current.get()
         if observer is None or (scope is not None and scope.is_open):
             return None
-        call = guarded("begin", observer.begin, adapter, "traced", model, args, kwargs)
+        call = guarded(semconv.SITE_BEGIN, observer.begin, adapter, "traced", model, args, kwargs)
         if call is not None:
             call.is_cold, is_first = is_first, False
             call.model, call.origin = model, origin

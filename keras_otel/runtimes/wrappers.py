@@ -10,6 +10,7 @@ import functools
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
+from keras_otel import semconv
 from keras_otel._guard import guarded
 from keras_otel._patching import Wrap, leave
 from keras_otel.inference import active
@@ -46,14 +47,14 @@ def observed(
             result = original(*args, **kwargs)
         except BaseException as error:
             call.stop_clock()
-            guarded("observe a failure", observer.failed, call, error)
+            guarded(semconv.SITE_OBSERVE_A_FAILURE, observer.failed, call, error)
             leave(error)
             raise
         call.stop_clock()
         if call.inner is not None or call.operation == "traced":
             finish(call, result)  # a function of the user's, which may return anything
         elif not is_made_in_steps(result):
-            guarded("observe", observer.finished, call, result)
+            guarded(semconv.SITE_OBSERVE, observer.finished, call, result)
         return result
     finally:
         # Also where Ctrl-C lands in our own code: an open scope would silence what follows.
@@ -94,12 +95,16 @@ class _Method(NamedTuple):
         self, observer: Observer, model: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> Call | None:
         """The call to observe, or None if it cannot be an inference."""
-        call = guarded("begin", observer.begin, self.runtime, self.operation, model, args, kwargs)
+        call = guarded(
+            semconv.SITE_BEGIN, observer.begin, self.runtime, self.operation, model, args, kwargs
+        )
         if call is None:
             return None
         if self.is_override:
             call.model, call.inner = model, []
-        elif self.operation != "call" and guarded("inspect the model", has_own_step, model):
+        elif self.operation != "call" and guarded(
+            semconv.SITE_INSPECT_THE_MODEL, has_own_step, model
+        ):
             call.model = model
         return call
 
@@ -163,7 +168,7 @@ def _kept(
         nested.is_open = False
         current.reset(token)
     if scope.inner is None:
-        guarded("note shapes", note_shapes, model, result)
+        guarded(semconv.SITE_NOTE_SHAPES, note_shapes, model, result)
     elif not is_promise(result):
         scope.inner.append(result)
     return result
@@ -205,7 +210,7 @@ def changing_weights(parts: Callable[[Any], frozenset[int]]) -> Wrap:
                 raise
             finally:
                 if active.observer is not None:
-                    guarded("forget weights", models.forget_weights_of, self, parts)
+                    guarded(semconv.SITE_FORGET_WEIGHTS, models.forget_weights_of, self, parts)
 
         return not_converted(wrapper)
 
@@ -229,7 +234,7 @@ def loading(load: Function) -> Function:
         finally:
             scope.is_open = False
             current.reset(token)
-        guarded("note a loaded model", models.note_loaded, model, filepath)
+        guarded(semconv.SITE_NOTE_A_LOADED_MODEL, models.note_loaded, model, filepath)
         return model
 
     return not_converted(wrapper)

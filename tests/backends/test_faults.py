@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 import keras_otel
-from keras_otel import _guard, description
+from keras_otel import _guard, description, semconv
 from keras_otel.inference import observed_call, observer, outputs, own_outputs, span
 from keras_otel.introspection import arrays, hashing, output_heads, registry, structures
 from keras_otel.introspection.assignments import Assignments
@@ -216,18 +216,31 @@ def test_an_error_without_a_message(providers):
     assert _guard.failure_counts()["exception event"] > 0
 
 
-def test_every_guarded_site_has_a_fault():
-    """Each site named in the source is made to fail somewhere in the tests."""
+def guarded_sites() -> list[ast.expr]:
+    """What each call of `guarded` in the source names as its site."""
     package = Path(description.__file__).parent
-    sites = {
-        node.args[0].value
+    return [
+        node.args[0]
         for file in package.rglob("*.py")
         for node in ast.walk(ast.parse(file.read_text(encoding="utf-8")))
         if isinstance(node, ast.Call)
         and isinstance(node.func, ast.Name)
         and node.func.id == "guarded"
         and node.args
-        and isinstance(node.args[0], ast.Constant)
+    ]
+
+
+def test_no_site_is_written_where_it_is_guarded():
+    """The names of sites leave the process, and stand in `semconv` with all that do."""
+    assert [site for site in guarded_sites() if isinstance(site, ast.Constant)] == []
+
+
+def test_every_guarded_site_has_a_fault():
+    """Each site named in the source is made to fail somewhere in the tests."""
+    sites = {
+        getattr(semconv, site.attr)
+        for site in guarded_sites()
+        if isinstance(site, ast.Attribute) and ast.unparse(site.value) == "semconv"
     }
     here = Path(__file__).parent
     tests = "".join(file.read_text(encoding="utf-8") for file in here.parent.rglob("test_*.py"))
