@@ -103,7 +103,10 @@ def test_slicing_is_simulated_and_timed(tmp_path: Path) -> None:
     null, planted, scale = (tmp_path / f"{name}.json" for name in ("null", "planted", "scale"))
 
     for script, arguments in (
-        ("slice_simulations.py", ["--null", "2", "--only", "with cluster", "--json", str(null)]),
+        (
+            "slice_simulations.py",
+            ["--null", "2", "--only", "null in sessions of 15, with", "--json", str(null)],
+        ),
         ("slice_simulations.py", ["--seeds", "1", "--only", "XOR", "--json", str(planted)]),
         (
             "slice_scale.py",

@@ -36,7 +36,8 @@ class NotedOutput:
         call: The call.
         known: Its model.
         readings: How to read the model's outputs, as it was described at the call.
-        conclusions_number: Tells whether it has been described anew since.
+        description: How the user described it then, to see whether it was described anew since.
+        card: The card that it had then.
         numbers: The array, or its copy; None where there are no numbers to decode.
         pending: The numbers on an accelerator, which are not there yet.
         decoded: What the output says, once that is known.
@@ -44,8 +45,9 @@ class NotedOutput:
 
     __slots__ = (
         "call",
-        "conclusions_number",
+        "card",
         "decoded",
+        "description",
         "known",
         "name",
         "numbers",
@@ -58,7 +60,8 @@ class NotedOutput:
         self.call = call
         self.known = known
         self.readings = known.readings
-        self.conclusions_number = known.conclusions_number
+        self.description = known.description
+        self.card = known.card
         self.numbers = numbers
         self.pending: Pending | None = None
         self.decoded: Decoded | None = None
@@ -163,7 +166,7 @@ def _reading(output: NotedOutput, shape: tuple[int, ...]) -> Reading:
     key = (call.operation, origin.is_own, name, shape)
     reading = output.readings.get(key)
     if reading is None:
-        if output.conclusions_number != known.conclusions_number:
+        if output.description is not known.description or output.card is not known.card:
             return Opaque(reason="the model was described anew just after the call"), False
         reading = known.keep_reading(key, _find_reading(call, known, name, shape))
         output.readings = known.readings

@@ -83,7 +83,6 @@ class KnownModel:
         self.identity_generation = -1
         self.readings: dict[ReadingKey, Reading] = {}
         self.call_facts: dict[str, CallFacts] = {}
-        self.conclusions_number = next(_numbers)
 
     def note_shapes(self, shapes: dict[str | None, Shape]) -> None:
         """Note the shapes that the model's own outputs have; a length that varies becomes None."""

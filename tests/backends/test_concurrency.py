@@ -148,7 +148,7 @@ class TestAccelerators:
         """When the worker is behind, inferences go without a span and are counted."""
         release = threading.Event()
         telemetry.instrument(on_prediction=lambda span, inference: release.wait(10))
-        monkeypatch.setattr("keras_otel.inference.observer.PENDING_CAPACITY", 2)
+        monkeypatch.setattr("keras_otel.inference.observer.ACCELERATOR_CAPACITY", 2)
         telemetry.instrument(on_prediction=lambda span, inference: release.wait(10))
         model = classifier()
         before = dropped_counts().get("accelerator queue", 0)

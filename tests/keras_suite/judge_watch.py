@@ -141,6 +141,7 @@ def pytest_configure(config: pytest.Config) -> None:
     watch = Watch(Path(os.environ[WATCH_VARIABLE]))
     logging.getLogger("keras_otel").addHandler(watch)
     keras_otel.instrument(
+        record="inline",  # the hook looks at the frames of its caller
         tracer_provider=TracerProvider(),
         meter_provider=MeterProvider([InMemoryMetricReader()]),
         on_prediction=watch.on_prediction,

@@ -301,12 +301,12 @@ def held(monkeypatch) -> threading.Event:
     event = threading.Event()
     submit = Worker.submit
 
-    def later(self: Worker, finish: Any) -> bool:
+    def later(self: Worker, finish: Any, *capacity: int) -> bool:
         def wait_and_finish() -> None:
             assert event.wait(10)
             finish()
 
-        return submit(self, wait_and_finish)
+        return submit(self, wait_and_finish, *capacity)
 
     monkeypatch.setattr(Worker, "submit", later)
     return event
@@ -358,7 +358,7 @@ def test_rows_that_turn_out_not_to_fit(service, accelerator):
 
 def test_a_full_queue(service, accelerator, monkeypatch):
     """Rows that nobody waits for any longer are no label, and are counted as dropped."""
-    monkeypatch.setattr(Worker, "submit", lambda _self, _finish: False)
+    monkeypatch.setattr(Worker, "submit", lambda *_: False)
     with service.span():
         context = otel_context.get_current()
         with keras_otel.batch([context]):
