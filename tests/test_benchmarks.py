@@ -105,7 +105,7 @@ def test_slicing_is_simulated_and_timed(tmp_path: Path) -> None:
     for script, arguments in (
         (
             "slice_simulations.py",
-            ["--null", "2", "--only", "null in sessions of 15, with", "--json", str(null)],
+            ["--null", "2", "--only", "null in sessions of 15, with cluster", "--json", str(null)],
         ),
         ("slice_simulations.py", ["--seeds", "1", "--only", "XOR", "--json", str(planted)]),
         (

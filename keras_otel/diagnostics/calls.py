@@ -8,11 +8,15 @@ import types
 from collections.abc import Iterator
 from typing import Any, Final, NamedTuple
 
+from keras_otel._worker import flush_workers
 from keras_otel.diagnostics.findings import Findings
 from keras_otel.inference.seen import TracedModel, inferences, traced_calls
 from keras_otel.introspection.registry import models
 from keras_otel.options import in_force
 from keras_otel.runtimes.discovery import imported
+
+_RECORD_S: Final = 1.0
+"""The longest that pending inferences are waited for."""
 
 _METHODS: Final = ("predict", "predict_on_batch", "__call__")
 _MAX_NAMES: Final = 5
@@ -32,6 +36,7 @@ class UnpatchedMethod(NamedTuple):
 
 def check_calls(findings: Findings) -> None:
     """Count the inferences of this process, and check for calls that are not recorded."""
+    flush_workers(_RECORD_S)  # those that are pending count as well
     counts = inferences.snapshot()
     total, recorded = sum(counts.values()), counts.get("recorded", 0)
     text = f"{total} seen, {recorded} with a recorded span" if total else "none seen so far"

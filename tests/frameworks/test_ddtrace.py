@@ -39,7 +39,9 @@ def ran(server: ChatCompletions, tmp_path_factory: pytest.TempPathFactory) -> Ra
 def test_inference_spans_arrive_whole(ran: Ran) -> None:
     """Each inference is a span of ddtrace with its class and its duration."""
     tags = [span["tags"] for span in ran.spans if semconv.MODEL_NAME in span["tags"]]
-    assert [each[semconv.PREDICTION_CLASS] for each in tags] == [*LABELS, *LABELS]
+    # Not in the order of the calls: one that a later span needed was recorded before the worker came.
+    classes = [each[semconv.PREDICTION_CLASS] for each in tags]
+    assert sorted(classes) == sorted([*LABELS, *LABELS])
     assert all(each[semconv.INFERENCE_DURATION] > 0 for each in tags)
 
 

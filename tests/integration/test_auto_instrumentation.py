@@ -30,6 +30,7 @@ DECLARED: dict[str, Any] = {
     "metrics": False,
     "openinference": True,
     "model_version": {"plain": "2026-11-01"},
+    "record": "inline",
 }
 
 
@@ -134,5 +135,6 @@ def test_environment_variables_have_their_effect(programs: Programs, tmp_path: P
         OTEL_PYTHON_KERAS_METRICS="false",
         OTEL_PYTHON_KERAS_OPENINFERENCE="true",
         OTEL_PYTHON_KERAS_MODEL_VERSION="plain=2026-11-01",
+        OTEL_PYTHON_KERAS_RECORD="inline",
     ).stdout
     assert json.loads(said) == {**DECLARED, **dict.fromkeys(PROVIDERS)}

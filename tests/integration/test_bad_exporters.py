@@ -30,6 +30,10 @@ LOSES = {
 """What is counted at each endpoint. The exporter tries again where the status is 503, not at 500."""
 
 
+GIVEN_UP = {"unavailable": ("status 503",)}
+"""What may be counted besides, on a machine that is slow enough."""
+
+
 @contextmanager
 def server(status: int, delay_s: float = 0.0) -> Iterator[int]:
     """An OTLP endpoint that answers each request with this status, after a while."""
@@ -98,6 +102,7 @@ def test_a_bad_exporter(programs: Programs, expected: Any, kind: str) -> None:
     # Not a figure of speed: all predictions together take less than one answer of the exporter.
     assert said["total_s"] < DELAY_S
     assert said["lost"][LOSES[kind]] > 0
-    assert set(said["lost"]) <= {"queue_full", LOSES[kind]}  # so nothing was lost in keras_otel
+    # Nothing was lost in keras_otel. An exporter that is asked to try again gives a batch up in the end.
+    assert set(said["lost"]) <= {"queue_full", LOSES[kind], *GIVEN_UP.get(kind, ())}
     assert exit_s < EXIT_S
     assert "Traceback" not in finished.stderr
